@@ -1,0 +1,237 @@
+//! An open connection.
+
+mod receive;
+mod send;
+mod timers;
+
+pub use send::Part;
+
+use core::time::Duration;
+
+use crate::close::CloseCode;
+use crate::config::{Config, Context};
+use crate::control::Control;
+use crate::event::{Ended, Kind, Transport};
+use crate::frame::OpCode;
+use crate::time::Instant;
+use crate::utf8::Utf8;
+use crate::violation::Violation;
+
+/// Which side of the connection we are (RFC 6455 §5.1: a client masks, a server does not).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// We sent the opening handshake.
+    Client,
+    /// We answered it.
+    Server,
+}
+
+/// An open WebSocket connection: everything of RFC 6455 after the opening handshake, for either role.
+///
+/// At most 128 bytes, without buffers. See the [crate documentation](crate) for how to drive it.
+#[derive(Debug)]
+pub struct Connection<C> {
+    context: C,
+
+    // Receiving: the data frame whose payload is coming in, and the message it is part of.
+    frame_len: u64,
+    frame_left: u64,
+    message_len: u64,
+    fragments: u32,
+    mask: [u8; 4],
+    utf8: Utf8,
+    frame_opcode: OpCode,
+    frame_fin: bool,
+    in_frame: bool,
+    message: Option<Kind>,
+
+    // Sending: whether a fragmented message is unfinished.
+    sending: bool,
+
+    // Keep-alive.
+    heard: Instant,
+    next_ping: Instant,
+    ping_sent: Instant,
+    /// When the oldest ping that is out and unanswered went out; `Instant::NEVER` if none is.
+    unanswered: Instant,
+    /// Since when a ping has been waiting to be transmitted; `Instant::NEVER` if none is.
+    ping_owed: Instant,
+    ping_number: u32,
+    stall_forgiven: bool,
+
+    // Closing.
+    role: Role,
+    phase: Phase,
+    transport_ended: bool,
+    close_deadline: Instant,
+    ended: Option<Ended>,
+}
+
+/// How far the closing of the connection has come. "Owed": the close frame waits in the caller's [`Control`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// We began; our frame is owed.
+    CloseOwed(CloseCode),
+    /// We began; the peer's frame is outstanding.
+    CloseSent(CloseCode),
+    /// The peer began; our reply is owed.
+    ReplyOwed,
+    /// The peer broke a rule; our close frame is owed.
+    FailureOwed,
+    /// The peer broke a rule and knows; its input is discarded until its side ends.
+    Failed,
+    /// Both close frames are exchanged; the server is to end the transport (RFC 6455 §7.1.1).
+    AwaitEnd,
+    Done,
+}
+
+impl<C: Context> Connection<C> {
+    /// A connection whose opening handshake has just succeeded.
+    ///
+    /// `jitter` is 32 random bits: the first ping comes after a half to the whole of the ping interval, so that a
+    /// fleet that connected at one moment is not pinged at one moment for ever.
+    pub fn new(context: C, role: Role, now: Instant, jitter: u32) -> Self {
+        let next_ping = match context.config().ping_interval {
+            Some(interval) => now + (interval - jittered(interval / 2, jitter)),
+            None => Instant::NEVER,
+        };
+        Self {
+            context,
+            frame_len: 0,
+            frame_left: 0,
+            message_len: 0,
+            fragments: 0,
+            mask: [0; 4],
+            utf8: Utf8::default(),
+            frame_opcode: OpCode::Continuation,
+            frame_fin: true,
+            in_frame: false,
+            message: None,
+            sending: false,
+            heard: now,
+            next_ping,
+            ping_sent: now,
+            unanswered: Instant::NEVER,
+            ping_owed: Instant::NEVER,
+            ping_number: 0,
+            stall_forgiven: false,
+            role,
+            phase: Phase::Open,
+            transport_ended: false,
+            close_deadline: Instant::NEVER,
+            ended: None,
+        }
+    }
+
+    /// What the connection knows of its surroundings.
+    pub fn context(&self) -> &C {
+        &self.context
+    }
+
+    /// Which side we are.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// When something last arrived from the peer.
+    pub fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// Whether messages can be sent: no close frame has been queued, sent or received.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Why the connection ended, as soon as no more messages will come. The transport may have to be kept a little
+    /// longer: see [`transport`](Self::transport).
+    pub fn ended(&self) -> Option<Ended> {
+        self.ended
+    }
+
+    /// What to do with the transport once everything to transmit has been written to it.
+    pub fn transport(&self) -> Transport {
+        match self.phase {
+            Phase::Done => Transport::Close,
+            Phase::Failed => Transport::HalfClose,
+            _ => Transport::Keep,
+        }
+    }
+
+    /// Begins the closing handshake (RFC 6455 §7.1.2). Does nothing if it has begun.
+    ///
+    /// The frame waits in `control` for [`poll_transmit`](Self::poll_transmit). `reason` is cut to 123 bytes at a
+    /// character boundary. Messages that the peer sent before its reply still arrive.
+    pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str, control: &mut Control) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        // 1005 and 1006 never stand in a frame (§7.4.1): a caller that passes one on closes without a code.
+        let sendable = CloseCode::new(code.as_u16()).map(CloseCode::as_u16);
+        let reason = if sendable.is_some() { &reason[..reason.floor_char_boundary(123)] } else { "" };
+        control.owe_close(sendable, reason);
+        self.phase = Phase::CloseOwed(code);
+        self.close_deadline = now + self.context.config().close_timeout;
+    }
+
+    /// The transport's receiving side ended: no more bytes will come.
+    pub fn receive_end(&mut self) {
+        self.transport_ended = true;
+        self.ended.get_or_insert(match self.phase {
+            Phase::CloseOwed(code) | Phase::CloseSent(code) => Ended::ClosedByUs { code, clean: false },
+            _ => Ended::TransportClosed,
+        });
+        // A peer that ends its side right after its close frame may still read our reply.
+        if !matches!(self.phase, Phase::ReplyOwed | Phase::FailureOwed) {
+            self.phase = Phase::Done;
+        }
+    }
+
+    /// The transport failed: nothing can be read or written any more.
+    pub fn transport_failed(&mut self) {
+        self.ended.get_or_insert(match self.phase {
+            Phase::CloseOwed(code) | Phase::CloseSent(code) => Ended::ClosedByUs { code, clean: false },
+            _ => Ended::TransportFailed,
+        });
+        self.phase = Phase::Done;
+    }
+
+    /// Fails the connection (RFC 6455 §7.1.7).
+    fn fail(&mut self, now: Instant, violation: Violation, control: &mut Control) {
+        self.ended = Some(Ended::Violation(violation));
+        self.phase = match self.phase {
+            // Our close frame is out already, and nothing may follow it.
+            Phase::CloseSent(_) => Phase::Failed,
+            _ => {
+                control.owe_close(Some(violation.close_code().as_u16()), violation.as_str());
+                Phase::FailureOwed
+            }
+        };
+        self.close_deadline = now + self.context.config().close_timeout;
+    }
+
+    /// Both close frames are exchanged (RFC 6455 §7.1.1: the server ends the transport first).
+    fn closed(&mut self) {
+        self.phase = match self.role {
+            Role::Client if !self.transport_ended => Phase::AwaitEnd,
+            _ => Phase::Done,
+        };
+    }
+}
+
+/// `span` times a random number from 0 to 1, given as 32 bits.
+fn jittered(span: Duration, random: u32) -> Duration {
+    let micros = (span.as_micros() * u128::from(random)) >> 32;
+    Duration::from_micros(micros as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_connection_is_at_most_128_bytes() {
+        assert!(size_of::<Connection<&'static Config>>() <= 128, "{}", size_of::<Connection<&'static Config>>());
+    }
+}

@@ -1,0 +1,189 @@
+//! Finding and checking the head of an HTTP message, request or response (RFC 7230 section 3).
+
+use super::limits::Limits;
+use super::syntax::{is_value_byte, trim};
+
+/// The version of HTTP that a message speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HttpVersion {
+    /// The digit before the dot.
+    pub major: u8,
+    /// The digit behind the dot.
+    pub minor: u8,
+}
+
+impl HttpVersion {
+    /// HTTP/1.0, which cannot upgrade a connection.
+    pub const HTTP_10: Self = Self { major: 1, minor: 0 };
+    /// HTTP/1.1.
+    pub const HTTP_11: Self = Self { major: 1, minor: 1 };
+
+    /// Reads `HTTP/1.1` and the like (RFC 7230 section 2.6; the case matters).
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        match text {
+            [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] => {
+                Some(Self { major: major - b'0', minor: minor - b'0' })
+            }
+            _ => None,
+        }
+    }
+
+    /// RFC 6455 sections 4.1 and 4.2.1 want HTTP/1.1 or higher; higher majors upgrade in other ways.
+    pub(super) fn can_upgrade(self) -> bool {
+        self.major == 1 && self.minor >= 1
+    }
+}
+
+/// The headers of a checked head, in their order: names as sent, values without the white space around them.
+///
+/// A value may hold any bytes but control characters; those above 127 are in no particular encoding.
+#[derive(Clone)]
+pub struct Headers<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Headers<'a> {
+    /// Takes header lines with the empty line behind them, after [`check_headers`] has found them well-formed.
+    pub(super) fn new(checked: &'a [u8]) -> Self {
+        Self { rest: checked }
+    }
+
+    /// The value of the first header with this name, whatever its case.
+    pub fn first(&self, name: &str) -> Option<&'a [u8]> {
+        self.clone().find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
+    }
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a str, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = self.rest.iter().position(|&byte| byte == b'\n')?;
+        let (line, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        let (name, value) = line.split_at(colon);
+        let value = value.strip_prefix(b":").unwrap_or(value);
+        Some((core::str::from_utf8(name).ok()?, trim(value.strip_suffix(b"\r").unwrap_or(value))))
+    }
+}
+
+impl core::fmt::Debug for Headers<'_> {
+    /// Names only: the values may be credentials.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.clone().map(|(name, _)| name)).finish()
+    }
+}
+
+/// What is wrong with a head as such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeadError {
+    Malformed,
+    TooLarge,
+    TooManyHeaders,
+}
+
+/// What [`HeadScanner::next`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scanned {
+    /// All bytes are looked at; more are needed.
+    Incomplete,
+    /// A byte of the start line (never its line end).
+    StartByte(u8),
+    /// The start line is complete.
+    StartLine,
+    /// The head is complete.
+    End,
+}
+
+/// Looks at each byte of a growing buffer once, so that a head that trickles in costs no more than one that comes whole,
+/// and what is refused does not depend on how it was cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HeadScanner {
+    position: usize,
+    start: usize,
+    line_start: usize,
+    /// Where the first header line starts; zero until the start line has ended.
+    headers: usize,
+}
+
+impl HeadScanner {
+    pub(super) fn next(&mut self, bytes: &[u8], limits: &Limits) -> Result<Scanned, HeadError> {
+        loop {
+            // Asked before there is a next byte: the caller's buffer may be full now.
+            if self.position >= limits.max_head() {
+                return Err(HeadError::TooLarge);
+            }
+            let Some(&byte) = bytes.get(self.position) else { return Ok(Scanned::Incomplete) };
+            let position = self.position;
+            self.position += 1;
+            let line = bytes.get(self.line_start..position).unwrap_or_default();
+            match byte {
+                b'\n' => {
+                    self.line_start = self.position;
+                    let is_empty = matches!(line, [] | [b'\r']);
+                    if self.headers != 0 {
+                        if is_empty {
+                            return Ok(Scanned::End);
+                        }
+                    } else if is_empty {
+                        // RFC 7230 section 3.5: empty lines before the start line are ignored.
+                        self.start = self.position;
+                    } else {
+                        self.headers = self.position;
+                        return Ok(Scanned::StartLine);
+                    }
+                }
+                // RFC 7230 section 3.5 lets a recipient take LF alone for a line end, but never CR alone.
+                _ if line.last() == Some(&b'\r') => return Err(HeadError::Malformed),
+                b'\r' => {}
+                _ if self.headers == 0 => return Ok(Scanned::StartByte(byte)),
+                _ if !is_value_byte(byte) => return Err(HeadError::Malformed),
+                _ => {}
+            }
+        }
+    }
+
+    /// Goes on behind a complete head as if the next one started there; the limit still counts from the first byte.
+    pub(super) fn restart(&mut self) {
+        *self = Self { position: self.position, start: self.position, line_start: self.position, headers: 0 };
+    }
+
+    /// The start line, without its line end, once [`Scanned::StartLine`] has been seen.
+    pub(super) fn start_line<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let line = bytes.get(self.start..self.headers).unwrap_or_default();
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+
+    /// The header lines with the empty line behind them, once [`Scanned::End`] has been seen.
+    pub(super) fn header_lines<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.headers..self.position).unwrap_or_default()
+    }
+
+    /// How many bytes have been looked at; the length of the head once [`Scanned::End`] has been seen.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+}
+
+/// Checks complete header lines against RFC 7230 section 3.2 and the limit on their number.
+pub(super) fn check_headers(lines: &[u8], max_headers: usize) -> Result<(), HeadError> {
+    // A chip with a low limit should not pay the stack of a high one.
+    match max_headers {
+        0..=16 => check_up_to::<16>(lines, max_headers),
+        17..=64 => check_up_to::<64>(lines, max_headers),
+        _ => check_up_to::<{ Limits::MOST_HEADERS }>(lines, max_headers),
+    }
+}
+
+#[inline(never)]
+fn check_up_to<const N: usize>(lines: &[u8], max_headers: usize) -> Result<(), HeadError> {
+    let mut scratch = [httparse::EMPTY_HEADER; N];
+    let scratch = scratch.get_mut(..max_headers.min(N)).unwrap_or_default();
+    match httparse::parse_headers(lines, scratch) {
+        Ok(httparse::Status::Complete((len, _))) if len == lines.len() => Ok(()),
+        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyHeaders),
+        Ok(_) | Err(_) => Err(HeadError::Malformed),
+    }
+}

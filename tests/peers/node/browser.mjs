@@ -1,0 +1,94 @@
+// Drives Chromium (its path in TAUTLINE_CHROMIUM), one JSON object per line (see ../README.md).
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { serveCommands } from './jsonlines.mjs';
+import { require } from './packages.mjs';
+
+const { chromium } = require('playwright-core');
+
+const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'tautline-chromium-'));
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: process.env.TAUTLINE_CHROMIUM,
+  viewport: { width: 800, height: 600 },
+  ignoreHTTPSErrors: true,
+  args: [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--no-proxy-server',
+    // The route below does not see WebSockets, and Playwright's own hook for them would replace the page's WebSocket.
+    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]',
+  ],
+});
+
+const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/)|^(file|data|blob|about):/;
+await context.route('**/*', (route) => (LOOPBACK.test(route.request().url()) ? route.continue() : route.abort()));
+
+const tabs = new Map(); // name -> { page, errors, frames }
+
+const tab = (name) => tabs.get(name) ?? fail(`no tab ${name}`);
+const fail = (message, details) => {
+  throw Object.assign(new Error(message), { details });
+};
+
+async function open(url, { as }) {
+  const page = await context.newPage();
+  const errors = [];
+  const frames = [];
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('websocket', (socket) => {
+    for (const [event, direction] of [['framesent', 'sent'], ['framereceived', 'received']]) {
+      socket.on(event, ({ payload }) =>
+        frames.push(typeof payload === 'string' ? { [direction]: payload } : { [direction]: { binary: payload.toString('hex') } }),
+      );
+    }
+  });
+  tabs.set(as, { page, errors, frames });
+  await page.goto(url);
+  return { ok: 'open', url: page.url(), title: await page.title() };
+}
+
+/** The element's text; with `until`, waits until it equals the string or matches { regex }. */
+async function text(selector, { in: name, until, timeout = 5000 }) {
+  const { page } = tab(name);
+  const fits = (t) => until === undefined || (until.regex ? new RegExp(until.regex).test(t) : t === until);
+  const deadline = Date.now() + timeout;
+  let seen;
+  do {
+    const element = await page.$(selector);
+    seen = element && (await element.innerText()).trim();
+    if (seen !== null && fits(seen)) return { text: seen };
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  } while (Date.now() < deadline);
+  fail(`${selector} did not show it in ${timeout} ms`, { text: seen });
+}
+
+async function screenshot(file, { in: name, width = 800, height = 600 }) {
+  const { page } = tab(name);
+  await page.setViewportSize({ width, height });
+  await page.screenshot({ path: file });
+}
+
+await serveCommands({
+  open,
+  text,
+  screenshot,
+  click: (selector, { in: name, timeout = 5000 }) => tab(name).page.click(selector, { timeout }),
+  fill: (selector, { in: name, value, timeout = 5000 }) => tab(name).page.fill(selector, value, { timeout }),
+  eval: async (js, { in: name }) => ({ value: await tab(name).page.evaluate(js) }),
+  errors: (name) => ({ errors: tab(name).errors }),
+  frames: (name) => ({ frames: tab(name).frames }),
+  close: async (name) => {
+    await tab(name).page.close();
+    tabs.delete(name);
+  },
+});
+await context.close();
+fs.rmSync(profile, { recursive: true, force: true });
