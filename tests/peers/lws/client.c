@@ -24,15 +24,20 @@ static int client_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
         g_failed = g_done = 1;
         break;
 
+    case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH: {
+        char chosen[64]; /* the server's headers are gone once established */
+
+        if (lws_hdr_copy(wsi, chosen, sizeof chosen, WSI_TOKEN_PROTOCOL) > 0)
+            printf("protocol %s\n", chosen);
+        break;
+    }
+
     case LWS_CALLBACK_CLIENT_ESTABLISHED: {
         const char *msg = "Hello, server!";
         unsigned char buf[LWS_PRE + 1024];
         unsigned char *p = &buf[LWS_PRE];
-        char chosen[64];
 
-        if (lws_hdr_copy(wsi, chosen, sizeof chosen, WSI_TOKEN_PROTOCOL) <= 0)
-            chosen[0] = '\0';
-        printf("established %s\n", chosen);
+        printf("established\n");
         memcpy(p, msg, strlen(msg));
         if (lws_write(wsi, p, strlen(msg), LWS_WRITE_TEXT) < 0) {
             fprintf(stderr, "Failed to send data to server\n");
@@ -115,7 +120,7 @@ int main(int argc, char **argv)
     ccinfo.local_protocol_name = protocols[0].name;
     ccinfo.ssl_connection = secure ? LCCSCF_USE_SSL : 0;
     if (trusting)
-        ccinfo.ssl_connection |= LCCSCF_ALLOW_SELFSIGNED | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK;
+        ccinfo.ssl_connection |= LCCSCF_ALLOW_SELFSIGNED | LCCSCF_ALLOW_INSECURE | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK;
     if (!lws_client_connect_via_info(&ccinfo))
         g_failed = g_done = 1;
 

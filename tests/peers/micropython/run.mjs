@@ -147,10 +147,11 @@ try {
   await vm.runPythonAsync(`
 import sys
 sys.path.insert(0, "/lib")
-import json, modes
+import asyncio, json, modes
 with open("/config.json") as f:
     config = json.load(f)
-await getattr(modes, MODE)(config["server"], config, *ARGUMENTS)
+# A task, because wait_for cannot interrupt the coroutine at the top.
+await asyncio.create_task(getattr(modes, MODE)(config["server"], config, *ARGUMENTS))
 `);
   finish();
 } catch (e) {

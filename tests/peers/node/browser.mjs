@@ -76,6 +76,12 @@ async function screenshot(file, { in: name, width = 800, height = 600 }) {
   await page.screenshot({ path: file });
 }
 
+/** The tab, once what the page has already done has been told: events travel behind a turn of the page's own loop. */
+async function settled(name) {
+  await tab(name).page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  return tab(name);
+}
+
 await serveCommands({
   open,
   text,
@@ -83,8 +89,8 @@ await serveCommands({
   click: (selector, { in: name, timeout = 5000 }) => tab(name).page.click(selector, { timeout }),
   fill: (selector, { in: name, value, timeout = 5000 }) => tab(name).page.fill(selector, value, { timeout }),
   eval: async (js, { in: name }) => ({ value: await tab(name).page.evaluate(js) }),
-  errors: (name) => ({ errors: tab(name).errors }),
-  frames: (name) => ({ frames: tab(name).frames }),
+  errors: async (name) => ({ errors: (await settled(name)).errors }),
+  frames: async (name) => ({ frames: (await settled(name)).frames }),
   close: async (name) => {
     await tab(name).page.close();
     tabs.delete(name);

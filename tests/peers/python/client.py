@@ -27,7 +27,7 @@ class Client:
         uri = options["uri"]
         self.ws = await connect(
             uri,
-            subprotocols=options.get("subprotocols"),
+            subprotocols=options.get("subprotocols") or None,  # an empty list would become an empty header
             origin=options.get("origin"),
             additional_headers=options.get("headers"),
             compression="deflate" if options.get("compression", True) else None,

@@ -5,11 +5,15 @@ import asyncio
 import ssl
 
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 
 async def echo(websocket):
-    async for message in websocket:
-        await websocket.send(message)
+    try:
+        async for message in websocket:
+            await websocket.send(message)
+    except ConnectionClosed:
+        pass  # gone without a close frame, as the MicroPython client does
 
 
 def tls_context(args):

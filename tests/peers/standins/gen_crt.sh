@@ -24,7 +24,7 @@ done
 
 days=825 # the longest life that every TLS stack accepts
 
-# ca_key COMMAND...: runs openssl with the password given, or lets it ask.
+# with_password OPTION COMMAND...: openssl with the password from --pass, or asking for it.
 with_password() {
     option=$1; shift
     if [ -n "$pass" ]; then openssl "$@" "$option" "pass:$pass"; else openssl "$@"; fi
@@ -46,7 +46,7 @@ sign() {
 umask 077
 mkdir -p tls/ca src
 if [ ! -f tls/ca/ca.crt ]; then
-    with_password -passout genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -out tls/ca/ca.key
+    with_password -pass genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -out tls/ca/ca.key
     with_password -passin req -x509 -new -key tls/ca/ca.key -subj "/CN=Test CA" -days $days -sha256 \
         -addext 'keyUsage=critical,keyCertSign,cRLSign' -out tls/ca/ca.crt
     openssl x509 -in tls/ca/ca.crt -outform DER -out tls/ca/ca.der

@@ -116,12 +116,10 @@ impl<C: Context> Connection<C> {
         out: &mut [u8; MAX_CONTROL_FRAME],
     ) -> usize {
         let number = self.ping_number.to_be_bytes();
-        let (opcode, payload) = match control.owed() {
-            // Pongs are for an open connection only; the same memory may have been lent to another one before.
-            Some((OpCode::Pong, _)) if self.phase != Phase::Open => return 0,
-            Some(owed) => owed,
-            None if self.ping_owed != Instant::NEVER && self.phase == Phase::Open => (OpCode::Ping, &number[..]),
-            None => return 0,
+        let Some(opcode) = self.next_transmit(control) else { return 0 };
+        let payload = match control.owed() {
+            Some((_, payload)) => payload,
+            None => &number[..],
         };
         let header = Header { fin: true, opcode, mask: self.key(key), len: payload.len() as u64 };
         self.context.trace(Direction::Sent, &header, payload);
@@ -142,6 +140,17 @@ impl<C: Context> Connection<C> {
             control.clear();
         }
         len
+    }
+
+    /// What [`poll_transmit`](Self::poll_transmit) would give now. For drivers with a queue of messages: pings and
+    /// pongs may overtake them, a close frame must not, since nothing may follow it (§5.5.1).
+    pub fn next_transmit(&self, control: &Control) -> Option<OpCode> {
+        match control.owed() {
+            // Pongs are for an open connection only; the same memory may have been lent to another one before.
+            Some((OpCode::Pong, _)) => (self.phase == Phase::Open).then_some(OpCode::Pong),
+            Some((opcode, _)) => Some(opcode),
+            None => (self.ping_owed != Instant::NEVER && self.phase == Phase::Open).then_some(OpCode::Ping),
+        }
     }
 
     fn close_transmitted(&mut self) {

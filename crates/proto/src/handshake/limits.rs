@@ -5,7 +5,7 @@ use core::time::Duration;
 
 /// What one opening handshake may cost, for either role.
 ///
-/// Each setter refuses a value outside its bounds, so a `Limits` that exists is valid.
+/// Each setter refuses a value outside its bounds with a [`LimitError`], so a `Limits` that exists is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     max_head: usize,

@@ -38,7 +38,7 @@ async def echo(uri, config):
         start = time.ticks_ms()
         await ws.send(message)
         answer = await recv(ws)
-        report(name, answer == message, bytes=len(message), ms=time.ticks_diff(time.ticks_ms(), start))
+        report(name, answer == message, length=len(message), ms=time.ticks_diff(time.ticks_ms(), start))
     await ws.close()
     report("close", not await ws.open())
 

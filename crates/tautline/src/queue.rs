@@ -1,0 +1,297 @@
+//! What waits to be written.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+/// A payload up to this size is copied behind its header; a larger one is shared and leaves in the same gathered
+/// write.
+pub(crate) const COPY_LIMIT: usize = 4 * 1024;
+
+/// Small frames are gathered in buffers of this size. A control frame overtakes all but the buffer that is being
+/// written.
+const GATHER: usize = 16 * 1024;
+
+/// How many buffers one write gathers at most.
+const MAX_SLICES: usize = 32;
+
+/// How many empty buffers a thread keeps for the next connection that has something to queue.
+const POOL: usize = 8;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Frames on their way to the transport, in order. Owns no buffer while it is empty.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    segments: VecDeque<Segment>,
+    /// Bytes that wait, over all segments.
+    len: usize,
+    /// Bytes of the first segment that are written already.
+    written: usize,
+    /// Whether the segment written last ended in the middle of a frame.
+    mid_frame: bool,
+}
+
+#[derive(Debug)]
+struct Segment {
+    data: Data,
+    /// Whether a frame ends with this segment, so that another one may stand behind it.
+    ends_frame: bool,
+    /// Whether this is a published message, which the policy for slow receivers may drop.
+    published: bool,
+}
+
+#[derive(Debug)]
+enum Data {
+    Gathered(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::Gathered(bytes) => bytes,
+            Data::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Queue {
+    /// How many bytes wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether the transport stands between two frames.
+    pub(crate) fn at_boundary(&self) -> bool {
+        self.written == 0 && !self.mid_frame
+    }
+
+    /// Queues a frame, copied.
+    pub(crate) fn push(&mut self, head: &[u8], payload: &[u8]) {
+        self.len += head.len() + payload.len();
+        let segment = self.gathering(head.len() + payload.len());
+        if let Data::Gathered(buffer) = &mut segment.data {
+            buffer.extend_from_slice(head);
+            buffer.extend_from_slice(payload);
+        }
+    }
+
+    /// Queues a frame whose payload is shared.
+    pub(crate) fn push_shared(&mut self, head: &[u8], payload: Bytes) {
+        self.len += payload.len();
+        self.push(head, &[]);
+        if let Some(last) = self.segments.back_mut() {
+            last.ends_frame = false;
+        }
+        self.segments.push_back(Segment { data: Data::Shared(payload), ends_frame: true, published: false });
+    }
+
+    /// Queues a whole frame that many connections share.
+    pub(crate) fn push_published(&mut self, frame: Bytes) {
+        self.len += frame.len();
+        self.segments.push_back(Segment { data: Data::Shared(frame), ends_frame: true, published: true });
+    }
+
+    /// Queues what is left of a frame of which the transport took the beginning (`started`) or nothing.
+    pub(crate) fn push_rest(&mut self, rest: &[u8], started: bool) {
+        debug_assert!(self.is_empty());
+        self.push(rest, &[]);
+        self.mid_frame = started;
+    }
+
+    /// As [`push_rest`](Self::push_rest), with a shared payload.
+    pub(crate) fn push_rest_shared(&mut self, head: &[u8], payload: Bytes, started: bool) {
+        debug_assert!(self.is_empty());
+        if head.is_empty() {
+            self.len += payload.len();
+            self.segments.push_back(Segment { data: Data::Shared(payload), ends_frame: true, published: false });
+        } else {
+            self.push_shared(head, payload);
+        }
+        self.mid_frame = started;
+    }
+
+    /// Puts a control frame in front of everything, behind `earlier` control frames. Only
+    /// [at a boundary](Self::at_boundary).
+    pub(crate) fn insert_control(&mut self, earlier: usize, frame: &[u8]) {
+        debug_assert!(self.at_boundary());
+        self.len += frame.len();
+        let segment = Segment { data: Data::Gathered(frame.to_vec()), ends_frame: true, published: false };
+        self.segments.insert(earlier, segment);
+    }
+
+    /// The buffers to write next; if `to_boundary`, no further than the end of the current frame, where a control
+    /// frame waits to get in.
+    pub(crate) fn slices<'a>(&'a self, to_boundary: bool, out: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
+        let mut n = 0;
+        for segment in self.segments.iter().take(MAX_SLICES) {
+            let skip = if n == 0 { self.written } else { 0 };
+            out[n] = IoSlice::new(&segment.bytes()[skip..]);
+            n += 1;
+            if to_boundary && segment.ends_frame {
+                break;
+            }
+        }
+        n
+    }
+
+    /// Room for [`slices`](Self::slices).
+    pub(crate) fn no_slices<'a>() -> [IoSlice<'a>; MAX_SLICES] {
+        [IoSlice::new(&[]); MAX_SLICES]
+    }
+
+    /// The transport took `n` bytes.
+    pub(crate) fn advance(&mut self, n: usize) {
+        self.len -= n;
+        self.written += n;
+        while let Some(first) = self.segments.front() {
+            let len = first.bytes().len();
+            if self.written < len {
+                break;
+            }
+            self.written -= len;
+            self.mid_frame = !first.ends_frame;
+            if let Some(Segment { data: Data::Gathered(buffer), .. }) = self.segments.pop_front() {
+                give_back(buffer);
+            }
+        }
+        // The list itself is memory too, and an idle connection owns none.
+        if self.segments.is_empty() {
+            self.segments = VecDeque::new();
+        }
+    }
+
+    /// Drops published messages that the transport has not begun with, the oldest first, until `room` bytes are
+    /// freed. Answers how many messages and how many bytes were dropped.
+    pub(crate) fn drop_published(&mut self, room: usize) -> (u64, usize) {
+        let first = usize::from(!self.at_boundary());
+        let (mut messages, mut bytes) = (0, 0);
+        let mut index = 0;
+        self.segments.retain(|segment| {
+            let droppable = index >= first && segment.published && bytes < room;
+            index += 1;
+            if droppable {
+                messages += 1;
+                bytes += segment.bytes().len();
+            }
+            !droppable
+        });
+        self.len -= bytes;
+        (messages, bytes)
+    }
+
+    /// Drops every frame that the transport has not begun with.
+    pub(crate) fn truncate(&mut self) {
+        let keep = if self.at_boundary() {
+            0
+        } else {
+            self.segments.iter().position(|segment| segment.ends_frame).map_or(0, |end| end + 1)
+        };
+        self.segments.truncate(keep);
+        self.len = self.segments.iter().map(|segment| segment.bytes().len()).sum::<usize>() - self.written;
+    }
+
+    /// A segment at the end to which `more` bytes may be added.
+    fn gathering(&mut self, more: usize) -> &mut Segment {
+        let fits = self.segments.back().is_some_and(|last| match &last.data {
+            Data::Gathered(buffer) => last.ends_frame && buffer.len() + more <= GATHER,
+            Data::Shared(_) => false,
+        });
+        if !fits {
+            let mut buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+            buffer.reserve(more);
+            self.segments.push_back(Segment { data: Data::Gathered(buffer), ends_frame: true, published: false });
+        }
+        let last = self.segments.len() - 1;
+        &mut self.segments[last]
+    }
+}
+
+fn give_back(mut buffer: Vec<u8>) {
+    if buffer.capacity() <= 2 * GATHER {
+        buffer.clear();
+        BUFFERS.with_borrow_mut(|pool| {
+            if pool.len() < POOL {
+                pool.push(buffer);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(queue: &mut Queue, to_boundary: bool, n: usize) -> Vec<u8> {
+        let mut out = Queue::no_slices();
+        let count = queue.slices(to_boundary, &mut out);
+        let all: Vec<u8> = out[..count].iter().flat_map(|s| s.iter().copied()).collect();
+        let n = n.min(all.len());
+        queue.advance(n);
+        all[..n].to_vec()
+    }
+
+    #[test]
+    fn frames_leave_in_order_however_they_are_written() {
+        for step in 1..40 {
+            let mut queue = Queue::default();
+            queue.push(b"h1", b"one");
+            queue.push_shared(b"h2", Bytes::from_static(b"shared"));
+            queue.push(b"h3", b"three");
+            queue.push_published(Bytes::from_static(b"p4"));
+            let mut all = Vec::new();
+            while !queue.is_empty() {
+                all.extend(written(&mut queue, false, step));
+            }
+            assert_eq!(all, b"h1oneh2sharedh3threep4");
+            assert!(queue.at_boundary());
+        }
+    }
+
+    #[test]
+    fn a_control_frame_gets_in_at_the_end_of_the_current_frame() {
+        let mut queue = Queue::default();
+        queue.push_shared(b"h1", Bytes::from_static(b"payload"));
+        queue.push(b"h2", b"two");
+        assert_eq!(written(&mut queue, false, 2), b"h1");
+        assert!(!queue.at_boundary(), "the header is out, its payload is not");
+        assert_eq!(written(&mut queue, true, 99), b"payload");
+        assert!(queue.at_boundary());
+        queue.insert_control(0, b"C1");
+        queue.insert_control(1, b"C2");
+        assert_eq!(written(&mut queue, false, 99), b"C1C2h2two");
+    }
+
+    #[test]
+    fn dropping_spares_what_is_not_published_and_what_has_begun() {
+        let mut queue = Queue::default();
+        queue.push_published(Bytes::from_static(b"aaaa"));
+        queue.push(b"h", b"own");
+        queue.push_published(Bytes::from_static(b"bbbb"));
+        queue.push_published(Bytes::from_static(b"cccc"));
+        assert_eq!(written(&mut queue, false, 1), b"a");
+        assert_eq!(queue.drop_published(1), (1, 4));
+        assert_eq!(written(&mut queue, false, 99), b"aaahowncccc");
+    }
+
+    #[test]
+    fn an_empty_queue_owns_no_list() {
+        let mut queue = Queue::default();
+        for _ in 0..100 {
+            queue.push_published(Bytes::from_static(b"x"));
+        }
+        while !queue.is_empty() {
+            written(&mut queue, false, 99);
+        }
+        assert_eq!(queue.segments.capacity(), 0);
+    }
+}

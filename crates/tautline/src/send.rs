@@ -1,0 +1,432 @@
+//! Sending.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::IoSlice;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tautline_proto::{CloseCode, Control, Ended, Kind, MAX_HEADER, Part, Role, mask};
+use tokio::io::AsyncWrite;
+
+use crate::keeper::in_handler;
+use crate::message::Message;
+use crate::queue::COPY_LIMIT;
+use crate::shared::{Info, Shared, State, mask_key, now};
+use crate::wakers::Waiter;
+use crate::websocket::Sender;
+use crate::writer::MessageWriter;
+
+/// Why a message was not sent. None of it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The connection is closing or has ended.
+    Closed,
+    /// The peer did not make room in time.
+    TimedOut,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the connection is closed",
+            Self::TimedOut => "the peer did not take the message in time",
+        })
+    }
+}
+
+impl std::error::Error for SendError {}
+
+/// When a message has to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// By itself.
+    Now,
+    /// With the next flush.
+    WhenFlushed,
+}
+
+thread_local! {
+    /// Where a frame that leaves at once is put together.
+    static FRAME: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Sender {
+    /// Sends a message: it is on its way without a further call.
+    ///
+    /// Waits while the send queue is full. Replies to messages that arrived together are written together, as soon as
+    /// the last of them is answered or the handler waits for anything; a lone message is written at once.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed. An answer of `Ok` means that the message was queued or written, not that the peer has
+    /// it.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message has been sent.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let (kind, payload) = crate::shared::into_parts(message.into());
+        self.handle.0.send_part(Part::Whole(kind), payload, Urgency::Now, false).await
+    }
+
+    /// As [`send`](Self::send), giving up when the queue has not had room for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed, or the time is over; nothing of the message was sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_within(&self, timeout: Duration, message: impl Into<Message>) -> Result<(), SendError> {
+        tokio::time::timeout(timeout, self.send(message)).await.unwrap_or(Err(SendError::TimedOut))
+    }
+
+    /// Queues a message. It leaves with the next [`flush`](Self::flush) or `send`, or when the connection's owner next
+    /// waits in `recv`.
+    ///
+    /// Waits while the send queue is full.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message has been queued.
+    pub async fn feed(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let (kind, payload) = crate::shared::into_parts(message.into());
+        self.handle.0.send_part(Part::Whole(kind), payload, Urgency::WhenFlushed, false).await
+    }
+
+    /// Waits until everything that was queued has been written to the transport.
+    ///
+    /// # Errors
+    ///
+    /// The connection ended before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the waiting, not the writing.
+    pub async fn flush(&self) -> Result<(), SendError> {
+        self.handle.0.until(Shared::try_flush).await
+    }
+
+    /// Begins a message that is sent in fragments, for data that is not at hand at once. Other messages wait until it
+    /// is finished.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, no message has begun.
+    pub async fn begin(&self, kind: Kind) -> Result<MessageWriter, SendError> {
+        self.handle
+            .0
+            .until(|shared| {
+                let mut state = shared.lock();
+                if !state.core.is_open() {
+                    return Poll::Ready(Err(SendError::Closed));
+                }
+                if state.streaming {
+                    return Poll::Pending;
+                }
+                state.streaming = true;
+                Poll::Ready(Ok(()))
+            })
+            .await?;
+        Ok(MessageWriter::new(self.clone(), kind))
+    }
+
+    /// Pings the peer and answers the round-trip time, as long as the peer takes.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed, or ended meanwhile. A peer that does not answer at all ends the connection after the
+    /// pong timeout.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the waiting.
+    pub async fn ping(&self) -> Result<Duration, SendError> {
+        let shared = &self.handle.0;
+        let number = {
+            let mut state = shared.lock();
+            let number = state.core.ping(now()).map_err(|_| SendError::Closed)?;
+            let _ = state.drain();
+            state.pings_waiting += 1;
+            number
+        };
+        // Somebody has to receive the pong.
+        shared.wakers.wake_one(Waiter::Keeper);
+        let _waiting = WaitingForPong(shared);
+        shared
+            .until(|shared| {
+                let state = shared.lock();
+                match state.last_pong {
+                    // The answer to a later ping, of another task, answers ours as well.
+                    Some((answered, latency)) if answered.wrapping_sub(number) as i32 >= 0 => Poll::Ready(Ok(latency)),
+                    _ if state.has_ended() => Poll::Ready(Err(SendError::Closed)),
+                    _ => Poll::Pending,
+                }
+            })
+            .await
+    }
+
+    /// Closes the connection: what is queued is sent, then the close frame, and the peer's is awaited.
+    ///
+    /// Answers how the connection ended, at the latest after the close timeout. If it has ended already, or the peer
+    /// began to close it, the answer tells that. `reason` is cut to 123 bytes; a code that may not be sent is left out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once begun, the closing goes on in the background when the future is dropped.
+    pub async fn close(&self, code: CloseCode, reason: &str) -> Ended {
+        let shared = &self.handle.0;
+        shared.begin_close(code, reason);
+        let ended = shared.until(|shared| match shared.lock() {
+            state if !state.has_ended() => Poll::Pending,
+            state => Poll::Ready(Ok(state.core.ended().unwrap_or(Ended::TransportFailed))),
+        });
+        ended.await.unwrap_or(Ended::TransportFailed)
+    }
+
+    /// Begins to close the connection without waiting for anything.
+    pub fn start_close(&self, code: CloseCode, reason: &str) {
+        self.handle.0.begin_close(code, reason);
+    }
+
+    /// Why the connection ended; `None` while it is open.
+    pub fn ended(&self) -> Option<Ended> {
+        self.handle.0.lock().core.ended()
+    }
+
+    /// The reason in the peer's close frame, if it sent one.
+    pub fn close_reason(&self) -> Option<String> {
+        self.handle.0.lock().close_reason.as_deref().map(str::to_owned)
+    }
+
+    /// What was agreed when the connection was opened: subprotocol and peer address.
+    pub fn info(&self) -> &Info {
+        &self.handle.0.info
+    }
+
+    /// How many bytes wait to be written.
+    pub fn queued(&self) -> usize {
+        self.handle.0.lock().queue.len()
+    }
+
+    /// How long ago something was last heard from the peer.
+    pub fn silence(&self) -> Duration {
+        now() - self.handle.0.lock().core.last_heard()
+    }
+}
+
+struct WaitingForPong<'a>(&'a Arc<Shared>);
+
+impl Drop for WaitingForPong<'_> {
+    fn drop(&mut self) {
+        self.0.lock().pings_waiting -= 1;
+    }
+}
+
+impl Shared {
+    /// Waits until `attempt` is ready, trying again whenever something changed.
+    pub(crate) async fn until<R>(
+        self: &Arc<Self>,
+        attempt: impl Fn(&Arc<Self>) -> Poll<Result<R, SendError>>,
+    ) -> Result<R, SendError> {
+        loop {
+            // Most attempts succeed at once; only then is it worth waiting.
+            if let Poll::Ready(result) = attempt(self) {
+                return result;
+            }
+            let mut change = pin!(self.progress.notified());
+            change.as_mut().enable();
+            if let Poll::Ready(result) = attempt(self) {
+                return result;
+            }
+            change.await;
+        }
+    }
+
+    /// Sends one frame, waiting for room and, unless it is `in_stream` itself, for the end of a message in fragments.
+    pub(crate) async fn send_part(
+        self: &Arc<Self>,
+        part: Part,
+        payload: Bytes,
+        urgency: Urgency,
+        in_stream: bool,
+    ) -> Result<(), SendError> {
+        self.until(|shared| shared.try_send_part(part, &payload, urgency, in_stream)).await
+    }
+
+    fn try_send_part(
+        self: &Arc<Self>,
+        part: Part,
+        payload: &Bytes,
+        urgency: Urgency,
+        in_stream: bool,
+    ) -> Poll<Result<(), SendError>> {
+        let mut state = self.lock();
+        if !state.core.is_open() {
+            return Poll::Ready(Err(SendError::Closed));
+        }
+        if state.streaming && !in_stream {
+            return Poll::Pending;
+        }
+        if state.is_full() {
+            let _ = state.drain();
+            if state.is_full() {
+                return Poll::Pending;
+            }
+        }
+        let cork = state.unparsed || urgency == Urgency::WhenFlushed;
+        let sent = state.send(part, payload, cork);
+        drop(state);
+        // Replies to messages that arrived together leave together: when the last one has been answered, or when the
+        // handler waits for something. Outside of a handler its task cannot tell, so the keeper's is asked.
+        if cork && urgency == Urgency::Now && !in_handler(self) {
+            self.wakers.wake_one(Waiter::Keeper);
+        }
+        Poll::Ready(sent)
+    }
+
+    fn try_flush(self: &Arc<Self>) -> Poll<Result<(), SendError>> {
+        let mut state = self.lock();
+        if state.drain().is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(if state.queue.is_empty() && !state.has_failed() { Ok(()) } else { Err(SendError::Closed) })
+    }
+
+    pub(crate) fn poll_ready(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.wakers.register(Waiter::Sink, cx.waker());
+        let mut state = self.lock();
+        if !state.core.is_open() {
+            return Poll::Ready(Err(SendError::Closed));
+        }
+        if state.is_full() {
+            let _ = state.drain();
+        }
+        if state.streaming || state.is_full() { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    pub(crate) fn start_send(self: &Arc<Self>, message: Message, urgency: Urgency) -> Result<(), SendError> {
+        let (kind, payload) = crate::shared::into_parts(message);
+        let mut state = self.lock();
+        if !state.core.is_open() {
+            return Err(SendError::Closed);
+        }
+        state.send(Part::Whole(kind), &payload, urgency == Urgency::WhenFlushed)
+    }
+
+    pub(crate) fn poll_flush(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.wakers.register(Waiter::Sink, cx.waker());
+        self.try_flush()
+    }
+
+    pub(crate) fn poll_close(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.wakers.register(Waiter::Sink, cx.waker());
+        if self.lock().core.is_open() {
+            self.begin_close(CloseCode::NORMAL, "");
+        }
+        if self.lock().has_ended() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+impl State {
+    /// Whether what was queued can no longer be written.
+    fn has_failed(&self) -> bool {
+        self.stream.is_none() && !self.core.ended().is_some_and(Ended::is_clean)
+    }
+
+    /// Writes a frame at once, or queues it: with `cork`, and where the transport is busy.
+    pub(crate) fn send(&mut self, part: Part, payload: &Bytes, cork: bool) -> Result<(), SendError> {
+        const NOTHING: &Control = &Control::new();
+        let role = self.core.role();
+        let key = mask_key(role);
+        let mut head = [0; MAX_HEADER];
+        let len = self.core.send(part, payload, key, &mut head).map_err(|_| SendError::Closed)?;
+        let head = &head[..len];
+        let busy = !self.queue.is_empty()
+            || self.core.next_transmit(self.control.as_deref().unwrap_or(NOTHING)).is_some();
+        if !busy && !cork {
+            self.write_now(role, head, key, payload);
+            return Ok(());
+        }
+        match role {
+            Role::Client => {
+                let mut masked = payload.to_vec();
+                mask::apply(key, 0, &mut masked);
+                if masked.len() <= COPY_LIMIT {
+                    self.queue.push(head, &masked);
+                } else {
+                    self.queue.push_shared(head, masked.into());
+                }
+            }
+            Role::Server if payload.len() <= COPY_LIMIT => self.queue.push(head, payload),
+            Role::Server => self.queue.push_shared(head, payload.clone()),
+        }
+        if !cork {
+            let _ = self.drain();
+        }
+        Ok(())
+    }
+
+    /// Writes a frame while nothing else waits; what the transport does not take is queued.
+    fn write_now(&mut self, role: Role, head: &[u8], key: [u8; 4], payload: &Bytes) {
+        let Some(mut stream) = self.stream.take() else { return };
+        let cx = &mut Context::from_waker(&self.waker);
+        let to = Pin::new(&mut stream);
+        let result = if role == Role::Server && payload.len() > COPY_LIMIT {
+            let result = to.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(payload)]);
+            let n = taken(&result);
+            if n < head.len() + payload.len() {
+                let rest = payload.slice(n.saturating_sub(head.len())..);
+                self.queue.push_rest_shared(&head[n.min(head.len())..], rest, n > 0);
+            }
+            result
+        } else {
+            let mut frame = FRAME.take();
+            frame.clear();
+            frame.extend_from_slice(head);
+            frame.extend_from_slice(payload);
+            if role == Role::Client {
+                mask::apply(key, 0, &mut frame[head.len()..]);
+            }
+            let result = to.poll_write(cx, &frame);
+            let n = taken(&result);
+            if n < frame.len() {
+                self.queue.push_rest(&frame[n..], n > 0);
+            }
+            // The buffer for the next small frame, not for one that happened to be large.
+            if frame.capacity() <= 4 * COPY_LIMIT {
+                FRAME.set(frame);
+            }
+            result
+        };
+        let needs_flush = stream.needs_flush();
+        self.stream = Some(stream);
+        if matches!(result, Poll::Ready(Err(_))) {
+            self.core.transport_failed();
+            self.queue.truncate();
+        } else if !self.queue.is_empty() || needs_flush {
+            // Registers the transport's waker for the rest.
+            let _ = self.drain();
+        }
+    }
+}
+
+fn taken(result: &Poll<std::io::Result<usize>>) -> usize {
+    match result {
+        Poll::Ready(Ok(n)) => *n,
+        _ => 0,
+    }
+}

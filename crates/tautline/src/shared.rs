@@ -1,0 +1,350 @@
+//! The state of a connection that its handles and its keeper share.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tautline_proto::{
+    CloseCode, Config, Connection, Control, Ended, Instant, Kind, MAX_CONTROL_FRAME, OpCode, Role, Transport,
+};
+use tokio::io::AsyncWrite;
+use tokio::sync::Notify;
+
+use crate::message::{Event, Message};
+use crate::queue::Queue;
+use crate::stream::Stream;
+use crate::wakers::{Waiter, Wakers};
+
+/// How a connection behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub(crate) protocol: Config,
+    pub(crate) send_queue: usize,
+}
+
+impl Settings {
+    /// The default limit of [`send_queue`](Self::send_queue): 1 MiB.
+    pub const DEFAULT_SEND_QUEUE: usize = 1024 * 1024;
+
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self { protocol: Config::new(), send_queue: Self::DEFAULT_SEND_QUEUE }
+    }
+
+    /// Limits and timers of the protocol.
+    pub const fn protocol(mut self, config: Config) -> Self {
+        self.protocol = config;
+        self
+    }
+
+    /// How many bytes may wait to be sent before `send` waits and published messages meet their policy. Default
+    /// 1 MiB; 0 means that one message at a time may wait. A connection holds this and one message at the most.
+    pub const fn send_queue(mut self, bytes: usize) -> Self {
+        self.send_queue = bytes;
+        self
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the protocol core knows of its surroundings.
+#[derive(Debug)]
+pub(crate) struct Surroundings(pub(crate) Arc<Settings>);
+
+impl tautline_proto::Context for Surroundings {
+    fn config(&self) -> &Config {
+        &self.0.protocol
+    }
+}
+
+/// What was agreed when the connection was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// The selected subprotocol.
+    pub subprotocol: Option<String>,
+    /// The address of the peer, where the transport has one.
+    pub peer: Option<std::net::SocketAddr>,
+}
+
+/// What the receiving side has ready.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Message(Message),
+    Event(Event),
+}
+
+/// What handles and keeper share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(crate) wakers: Arc<Wakers>,
+    /// Told whenever something that a sender may wait for has changed: room in the queue, a pong, the end.
+    pub(crate) progress: Notify,
+    pub(crate) info: Info,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) core: Connection<Surroundings>,
+    pub(crate) stream: Option<Stream>,
+    pub(crate) queue: Queue,
+    pub(crate) control: Option<Box<Control>>,
+    /// Wakes everybody who waits for this connection; the only waker that the transport gets.
+    pub(crate) waker: Waker,
+
+    /// Received and not consumed: an incomplete header or control frame, or (`unparsed`) more.
+    pub(super) raw: Vec<u8>,
+    pub(super) raw_at: usize,
+    pub(super) unparsed: bool,
+    /// A message that is being put together.
+    pub(super) partial: BytesMut,
+    pub(super) ready: VecDeque<Item>,
+    pub(super) ready_len: usize,
+    /// Somebody asked for events: frames are reported one by one, not as whole messages.
+    pub(crate) by_event: bool,
+    /// A task waits in `recv` and will read.
+    pub(crate) attended: bool,
+    /// Nobody will receive any more: data is discarded.
+    pub(crate) discard: bool,
+    /// The keeper knows that a message was received and will look whether the next one is.
+    pub(crate) watched: bool,
+
+    /// A fragmented message is being sent by a [`MessageWriter`](crate::MessageWriter).
+    pub(crate) streaming: bool,
+    pub(crate) half_closed: bool,
+    pub(crate) pings_waiting: u32,
+    pub(crate) last_pong: Option<(u32, Duration)>,
+    pub(crate) close_reason: Option<Box<str>>,
+    pub(crate) handles: u32,
+}
+
+impl Shared {
+    pub(crate) fn new(stream: Stream, role: Role, settings: Arc<Settings>, leftover: &[u8], info: Info) -> Arc<Self> {
+        let wakers = Arc::new(Wakers::default());
+        let core = Connection::new(Surroundings(settings), role, now(), rand::random());
+        Arc::new(Self {
+            state: Mutex::new(State {
+                core,
+                stream: Some(stream),
+                queue: Queue::default(),
+                control: None,
+                waker: Waker::from(wakers.clone()),
+                raw: leftover.to_vec(),
+                raw_at: 0,
+                unparsed: !leftover.is_empty(),
+                partial: BytesMut::new(),
+                ready: VecDeque::new(),
+                ready_len: 0,
+                by_event: false,
+                attended: false,
+                discard: false,
+                watched: true,
+                streaming: false,
+                half_closed: false,
+                pings_waiting: 0,
+                last_pong: None,
+                close_reason: None,
+                handles: 0,
+            }),
+            wakers,
+            progress: Notify::new(),
+            info,
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in between is a bug of ours; the connection's state is still the best that there is.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Senders that wait look again.
+    pub(crate) fn notify(&self) {
+        self.progress.notify_waiters();
+        self.wakers.wake_one(Waiter::Sink);
+    }
+
+    /// Begins the closing handshake and sends what it can.
+    pub(crate) fn begin_close(&self, code: CloseCode, reason: &str) {
+        let mut state = self.lock();
+        state.with_control(|core, control| core.close(now(), code, reason, control));
+        let _ = state.drain();
+        drop(state);
+        self.notify();
+        self.wakers.wake_one(Waiter::Keeper);
+    }
+}
+
+impl State {
+    /// Lends the core memory for a control frame, which is kept only while something waits in it.
+    pub(crate) fn with_control<R>(
+        &mut self,
+        call: impl FnOnce(&mut Connection<Surroundings>, &mut Control) -> R,
+    ) -> R {
+        match &mut self.control {
+            Some(control) => {
+                let result = call(&mut self.core, control);
+                if control.is_empty() {
+                    self.control = None;
+                }
+                result
+            }
+            None => {
+                let mut control = Control::new();
+                let result = call(&mut self.core, &mut control);
+                if !control.is_empty() {
+                    self.control = Some(Box::new(control));
+                }
+                result
+            }
+        }
+    }
+
+    /// Whether senders have to wait.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.queue.is_empty() && self.queue.len() >= self.core.context().0.send_queue
+    }
+
+    /// Writes what waits, control frames first where a frame ends, until nothing is left (`Ready`) or the transport
+    /// takes no more. A failure of the transport is noted in the core, and nothing is left then.
+    pub(crate) fn drain(&mut self) -> Poll<()> {
+        let result = self.try_drain();
+        if let Poll::Ready(Err(_)) = result {
+            self.core.transport_failed();
+            self.queue.truncate();
+            return Poll::Ready(());
+        }
+        result.map(|_| ())
+    }
+
+    fn try_drain(&mut self) -> Poll<io::Result<()>> {
+        let Some(mut stream) = self.stream.take() else { return Poll::Ready(Ok(())) };
+        let result = self.drain_to(&mut stream);
+        self.stream = Some(stream);
+        result
+    }
+
+    fn drain_to(&mut self, stream: &mut Stream) -> Poll<io::Result<()>> {
+        loop {
+            let wants_in = self.take_control_frames();
+            if self.queue.is_empty() {
+                return if stream.needs_flush() {
+                    Pin::new(stream).poll_flush(&mut Context::from_waker(&self.waker))
+                } else {
+                    Poll::Ready(Ok(()))
+                };
+            }
+            let mut slices = Queue::no_slices();
+            let count = self.queue.slices(wants_in, &mut slices);
+            let cx = &mut Context::from_waker(&self.waker);
+            let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.queue.advance(written);
+        }
+    }
+
+    /// Moves the control frames that may go next into the queue. Answers whether one waits for the current frame's
+    /// end.
+    fn take_control_frames(&mut self) -> bool {
+        const NOTHING: &Control = &Control::new();
+        // After a violation the peer's data is of no use to us, nor ours to it: the close frame goes next.
+        if matches!(self.core.ended(), Some(Ended::Violation(_))) && !self.queue.is_empty() && self.control.is_some() {
+            self.queue.truncate();
+        }
+        let mut taken = 0;
+        while let Some(opcode) = self.core.next_transmit(self.control.as_deref().unwrap_or(NOTHING)) {
+            if opcode == OpCode::Close && !self.queue.is_empty() {
+                return false;
+            }
+            if !self.queue.at_boundary() {
+                return true;
+            }
+            let mut frame = [0; MAX_CONTROL_FRAME];
+            let key = mask_key(self.core.role());
+            let len = self.with_control(|core, control| core.poll_transmit(now(), key, control, &mut frame));
+            self.queue.insert_control(taken, &frame[..len]);
+            taken += 1;
+        }
+        false
+    }
+
+    /// What others may be waiting for: if it changes, they are told.
+    pub(crate) fn landmarks(&self) -> impl PartialEq + use<> {
+        (self.queue.len(), self.has_ended(), self.stream.is_some(), self.last_pong, self.ready.len())
+    }
+
+    /// Whether no more messages will come out of [`next_item`](Self::poll_item).
+    pub(crate) fn has_ended(&self) -> bool {
+        self.core.ended().is_some() || self.stream.is_none()
+    }
+
+    /// Gives the transport up, now.
+    pub(crate) fn abort(&mut self) {
+        self.core.transport_failed();
+        self.queue = Queue::default();
+        self.control = None;
+        self.stream = None;
+    }
+
+    /// Half-closes or closes the transport where the core says so. `Ready` when the transport is gone.
+    pub(crate) fn poll_transport(&mut self) -> Poll<()> {
+        let advice = self.core.transport();
+        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        if advice == Transport::Keep {
+            return Poll::Pending;
+        }
+        // What is queued (our close frame) goes first, unless the transport is known to be dead.
+        let dead = matches!(
+            self.core.ended(),
+            Some(Ended::PeerSilent | Ended::SendStuck | Ended::TransportFailed | Ended::TransportClosed)
+        );
+        if !self.queue.is_empty() && !dead {
+            return Poll::Pending;
+        }
+        if !self.half_closed && !dead {
+            match Pin::new(stream).poll_shutdown(&mut Context::from_waker(&self.waker)) {
+                Poll::Ready(_) => self.half_closed = true,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if advice == Transport::Close {
+            self.abort();
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+/// The time of this process's connections. Follows tokio's clock, so that it can be paused in tests.
+pub(crate) fn now() -> Instant {
+    static START: LazyLock<tokio::time::Instant> = LazyLock::new(tokio::time::Instant::now);
+    let start = *START;
+    Instant::from_micros(tokio::time::Instant::now().saturating_duration_since(start).as_micros() as u64)
+}
+
+/// Where a time of the core lies on tokio's clock.
+pub(crate) fn to_tokio(at: Instant) -> tokio::time::Instant {
+    tokio::time::Instant::now() + (at - now())
+}
+
+/// A masking key: fresh, and unpredictable for whoever chooses the payload (RFC 6455 §5.3). A server has none.
+pub(crate) fn mask_key(role: Role) -> [u8; 4] {
+    match role {
+        Role::Client => rand::random(),
+        Role::Server => [0; 4],
+    }
+}
+
+/// A message as its kind and payload.
+pub(crate) fn into_parts(message: Message) -> (Kind, Bytes) {
+    (message.kind(), message.into_bytes())
+}

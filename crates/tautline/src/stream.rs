@@ -1,0 +1,93 @@
+//! The transport under a connection, whatever it is.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A transport: TCP, TLS over TCP, or any stream of the caller's.
+pub struct Stream(Kind);
+
+enum Kind {
+    Tcp(TcpStream),
+    /// Everything else, TLS too: an indirect call is nothing beside what TLS costs.
+    Other(Pin<Box<dyn Transport>>),
+}
+
+trait Transport: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Transport for T {}
+
+impl Stream {
+    /// A TCP connection.
+    pub fn tcp(stream: TcpStream) -> Self {
+        Self(Kind::Tcp(stream))
+    }
+
+    /// Any other stream.
+    pub fn other(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        Self(Kind::Other(Box::pin(stream)))
+    }
+}
+
+impl Stream {
+    /// Whether written bytes may stay inside until a flush: TLS keeps records that the socket did not take.
+    pub(crate) fn needs_flush(&self) -> bool {
+        matches!(self.0, Kind::Other(_))
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Kind::Tcp(stream) => f.debug_tuple("Stream").field(stream).finish(),
+            Kind::Other(_) => f.write_str("Stream(..)"),
+        }
+    }
+}
+
+macro_rules! delegate {
+    ($self:ident, $method:ident($($arg:expr),*)) => {
+        match &mut $self.get_mut().0 {
+            Kind::Tcp(stream) => Pin::new(stream).$method($($arg),*),
+            Kind::Other(stream) => stream.as_mut().$method($($arg),*),
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        delegate!(self, poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self, poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.is_write_vectored(),
+            Kind::Other(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, poll_shutdown(cx))
+    }
+}

@@ -1,0 +1,373 @@
+//! The handle of a connection.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream as FuturesStream;
+use futures_sink::Sink;
+use tautline_proto::{CloseCode, Ended, Kind, Role};
+
+use crate::send::{SendError, Urgency};
+use crate::keeper::{Keeper, in_handler};
+use crate::message::{Chunk, Event, Message};
+use crate::shared::{Info, Item, Settings, Shared};
+use crate::stream::Stream;
+use crate::wakers::Waiter;
+use crate::writer::MessageWriter;
+
+/// An open WebSocket connection.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ws = tautline::connect("ws://localhost:8765").await?;
+/// ws.send("Ada").await?;
+/// while let Some(message) = ws.recv().await {
+///     println!("{:?}", message.as_text());
+/// }
+/// println!("{}", ws.ended().unwrap());
+/// # Ok(()) }
+/// ```
+///
+/// Pings are answered, the peer is pinged, and the closing handshake is completed whatever the owner is doing. Every
+/// method may be cancelled: each says what that means. Dropping the last handle closes the connection with 1001; a
+/// server's handler that returns closes it with 1000.
+#[derive(Debug)]
+pub struct WebSocket {
+    receiver: Receiver,
+    sender: Sender,
+}
+
+/// The receiving half of a connection.
+#[derive(Debug)]
+pub struct Receiver {
+    handle: Handle,
+    /// What [`recv`](Self::recv) has put together from chunks, after [`recv_event`](Self::recv_event) was used.
+    assembled: Vec<u8>,
+}
+
+/// The sending half of a connection; it can be cloned and used from several tasks.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    pub(crate) handle: Handle,
+}
+
+impl WebSocket {
+    /// A connection whose opening handshake has been done on `stream`, kept alive by a task of its own.
+    ///
+    /// `leftover` is what was read behind the handshake.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn start(stream: Stream, role: Role, settings: Arc<Settings>, leftover: &[u8], info: Info) -> Self {
+        let shared = Shared::new(stream, role, settings, leftover, info);
+        tokio::spawn(Keeper::new(shared.clone()));
+        Self::from_shared(&shared)
+    }
+
+    pub(crate) fn from_shared(shared: &Arc<Shared>) -> Self {
+        Self {
+            receiver: Receiver { handle: Handle::new(shared), assembled: Vec::new() },
+            sender: Sender { handle: Handle::new(shared) },
+        }
+    }
+
+    /// The next message; `None` when the connection has ended ([`ended`](Self::ended) tells why).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped: the next call goes on where this one was.
+    pub async fn recv(&mut self) -> Option<Message> {
+        self.receiver.recv().await
+    }
+
+    /// The next event: data as it arrives, pings, pongs and the close frame. See [`Receiver::recv_event`].
+    pub async fn recv_event(&mut self) -> Option<Event> {
+        self.receiver.recv_event().await
+    }
+
+    /// Sends a message. See [`Sender::send`].
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.send(message).await
+    }
+
+    /// As [`send`](Self::send), giving up after `timeout`. See [`Sender::send_within`].
+    pub async fn send_within(&mut self, timeout: Duration, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.send_within(timeout, message).await
+    }
+
+    /// Queues a message for the next [`flush`](Self::flush). See [`Sender::feed`].
+    pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.feed(message).await
+    }
+
+    /// Waits until everything queued has been written. See [`Sender::flush`].
+    pub async fn flush(&mut self) -> Result<(), SendError> {
+        self.sender.flush().await
+    }
+
+    /// Begins a message that is sent in fragments. See [`Sender::begin`].
+    pub async fn begin(&mut self, kind: Kind) -> Result<MessageWriter, SendError> {
+        self.sender.begin(kind).await
+    }
+
+    /// Pings the peer and answers the round-trip time. See [`Sender::ping`].
+    pub async fn ping(&mut self) -> Result<Duration, SendError> {
+        self.sender.ping().await
+    }
+
+    /// Closes the connection and waits for its end. See [`Sender::close`].
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Ended {
+        self.sender.close(code, reason).await
+    }
+
+    /// Why the connection ended; `None` while it is open.
+    pub fn ended(&self) -> Option<Ended> {
+        self.sender.ended()
+    }
+
+    /// The reason in the peer's close frame, if it sent one.
+    pub fn close_reason(&self) -> Option<String> {
+        self.sender.close_reason()
+    }
+
+    /// What was agreed when the connection was opened: subprotocol and peer address.
+    pub fn info(&self) -> &Info {
+        self.sender.info()
+    }
+
+    /// A further handle for sending, for other tasks.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// The two halves, for two tasks. Control frames are taken care of whichever of them is used.
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// A handle that tells how the connection ended without keeping it open.
+    pub fn end_watch(&self) -> EndWatch {
+        EndWatch(self.sender.handle.0.clone())
+    }
+}
+
+impl Receiver {
+    /// The next message; `None` when the connection has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped: the next call goes on where this one was.
+    pub async fn recv(&mut self) -> Option<Message> {
+        loop {
+            match self.item(false).await? {
+                Item::Message(message) => return Some(message),
+                Item::Event(Event::Data(chunk)) => {
+                    if let Some(message) = self.assemble(chunk) {
+                        return Some(message);
+                    }
+                }
+                Item::Event(_) => {}
+            }
+        }
+    }
+
+    /// The next event: data as it arrives, with the frame's opcode, length and offset; pings, pongs and the close
+    /// frame. `None` when the connection has ended.
+    ///
+    /// From the first call on, frames are reported one by one, so that a message larger than memory can be handled;
+    /// what had arrived before is reported as whole messages. [`recv`](Self::recv) goes on working.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn recv_event(&mut self) -> Option<Event> {
+        Some(match self.item(true).await? {
+            Item::Event(event) => event,
+            Item::Message(message) => {
+                let kind = message.kind();
+                let data = message.into_bytes();
+                let payload_len = data.len() as u64;
+                Event::Data(Chunk { data, kind, opcode: kind.opcode(), fin: true, payload_len, offset: 0 })
+            }
+        })
+    }
+
+    /// Why the connection ended; `None` while it is open.
+    pub fn ended(&self) -> Option<Ended> {
+        self.handle.0.lock().core.ended()
+    }
+
+    async fn item(&mut self, by_event: bool) -> Option<Item> {
+        let mut attending = Attending { shared: &self.handle.0, pending: false };
+        std::future::poll_fn(|cx| attending.poll(cx, by_event)).await
+    }
+
+    fn assemble(&mut self, chunk: Chunk) -> Option<Message> {
+        self.assembled.extend_from_slice(&chunk.data);
+        if !chunk.is_last() {
+            return None;
+        }
+        let bytes = bytes::Bytes::from(std::mem::take(&mut self.assembled));
+        Some(crate::receive::message(chunk.kind, bytes))
+    }
+}
+
+/// A task that waits for the next item. Dropping it tells the keeper that nobody does.
+struct Attending<'a> {
+    shared: &'a Arc<Shared>,
+    pending: bool,
+}
+
+impl Attending<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>, by_event: bool) -> Poll<Option<Item>> {
+        self.shared.wakers.register(Waiter::Receiver, cx.waker());
+        let mut state = self.shared.lock();
+        state.by_event |= by_event;
+        let before = state.landmarks();
+        let polled = state.poll_item();
+        state.attended = polled.is_pending();
+        self.pending = state.attended;
+        let news = state.landmarks() != before;
+        // In a handler the keeper is polled next anyway.
+        let watch = polled.is_ready() && !state.watched && !in_handler(self.shared);
+        state.watched |= watch;
+        drop(state);
+        if news {
+            self.shared.notify();
+        }
+        if watch || (news && matches!(polled, Poll::Ready(None))) {
+            self.shared.wakers.wake_one(Waiter::Keeper);
+        }
+        polled
+    }
+}
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        if self.pending {
+            self.shared.lock().attended = false;
+            if !in_handler(self.shared) {
+                self.shared.wakers.wake_one(Waiter::Keeper);
+            }
+        }
+    }
+}
+
+/// Tells how a connection ended; does not keep it open.
+#[derive(Clone, Debug)]
+pub struct EndWatch(Arc<Shared>);
+
+impl EndWatch {
+    /// Why the connection ended; `None` while it is open.
+    pub fn ended(&self) -> Option<Ended> {
+        self.0.lock().core.ended()
+    }
+}
+
+/// Keeps the connection open: when the last one is dropped, the connection is closed.
+#[derive(Debug)]
+pub(crate) struct Handle(pub(crate) Arc<Shared>);
+
+impl Handle {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.lock().handles += 1;
+        Self(shared.clone())
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.handles -= 1;
+        if state.handles > 0 {
+            return;
+        }
+        state.discard = true;
+        let open = state.core.is_open();
+        drop(state);
+        // A handler that is done with its connection has fulfilled its purpose.
+        let code = match (std::thread::panicking(), in_handler(&self.0)) {
+            (true, _) => CloseCode::INTERNAL_ERROR,
+            (false, true) => CloseCode::NORMAL,
+            (false, false) => CloseCode::GOING_AWAY,
+        };
+        if open {
+            self.0.begin_close(code, "");
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        // Whatever still comes is for nobody; reading it lets control frames through.
+        self.handle.0.lock().discard = true;
+        self.handle.0.wakers.wake_one(Waiter::Keeper);
+    }
+}
+
+impl FuturesStream for Receiver {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        // `recv` keeps all its state in the connection, so a fresh future every time is the same as one future.
+        let future = pin!(self.recv());
+        future.poll(cx)
+    }
+}
+
+impl FuturesStream for WebSocket {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        Pin::new(&mut self.receiver).poll_next(cx)
+    }
+}
+
+impl Sink<Message> for Sender {
+    type Error = SendError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.handle.0.poll_ready(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+        self.handle.0.start_send(message, Urgency::WhenFlushed)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.handle.0.poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.handle.0.poll_close(cx)
+    }
+}
+
+impl Sink<Message> for WebSocket {
+    type Error = SendError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Pin::new(&mut self.sender).poll_ready(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+        Pin::new(&mut self.sender).start_send(message)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Pin::new(&mut self.sender).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Pin::new(&mut self.sender).poll_close(cx)
+    }
+}

@@ -1,0 +1,264 @@
+//! Autobahn's test suite against both of our roles, judged strictly.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    job::Job,
+    outcome::{Outcome, Stop},
+    process::{Background, Log},
+    tools,
+    workspace::{Workspace, fresh_dir},
+};
+
+/// Which cases run; merged with the addresses into what `wstest` reads.
+const CASES: &str = "conformance/autobahn/cases.json";
+/// How many cases [`CASES`] selects. A report with fewer means that a role gave up on the way.
+const CASE_COUNT: usize = 301;
+/// The name of the tested program in the reports.
+const AGENT: &str = "tautline";
+
+/// Autobahn's client tries our server.
+pub(crate) fn server(job: &Job<'_>) -> Outcome {
+    let port = free_port()?.to_string();
+    let log = Log::create(job.workspace.log("autobahn-server.tautline"))?;
+    let mut ours = Command::new(job.var(tools::BIN)?);
+    ours.args(["serve", "--app", "echo", "--host", "127.0.0.1", "--port", &port]);
+    let mut ours = Background::start(&mut ours, &log)?;
+    ours.wait_for_port(port.parse().expect("a port was printed"), job.deadline)?;
+
+    let report = Report::SERVER.dir(job.workspace);
+    let servers = json!([{"agent": AGENT, "url": format!("ws://127.0.0.1:{port}")}]);
+    let spec = write_spec(job, &report, "servers", servers)?;
+    job.run(wstest(job)?.args(["-m", "fuzzingclient", "-s"]).arg(spec))?;
+    ours.still_running()?;
+    conclude(job, Report::SERVER)
+}
+
+/// Our client goes through the cases of Autobahn's server.
+pub(crate) fn client(job: &Job<'_>) -> Outcome {
+    let port = free_port()?;
+    let url = format!("ws://127.0.0.1:{port}");
+    let report = Report::CLIENT.dir(job.workspace);
+    let spec = write_spec(job, &report, "url", json!(url))?;
+    let log = Log::create(job.workspace.log("autobahn-client.wstest"))?;
+    // -w 0: no web server beside it, whose port could be taken.
+    let mut theirs = Background::start(wstest(job)?.args(["-m", "fuzzingserver", "-w", "0", "-s"]).arg(spec), &log)?;
+    theirs.wait_for_port(port, job.deadline)?;
+
+    job.run(Command::new(job.var(tools::AUTOBAHN_CLIENT)?).arg(url))?;
+    conclude(job, Report::CLIENT)
+}
+
+/// The report of one role.
+#[derive(Clone, Copy)]
+pub(crate) struct Report {
+    name: &'static str,
+}
+
+impl Report {
+    pub(crate) const SERVER: Self = Self { name: "autobahn-server" };
+    pub(crate) const CLIENT: Self = Self { name: "autobahn-client" };
+
+    /// Where `wstest` writes it.
+    fn dir(self, workspace: &Workspace) -> PathBuf {
+        workspace.artifacts().join(self.name)
+    }
+
+    /// Reads and judges what the last run of this role left.
+    pub(crate) fn judge(self, workspace: &Workspace) -> Result<Verdict, Stop> {
+        let path = self.dir(workspace).join("index.json");
+        let read = fs::read_to_string(&path).map_err(|error| error.to_string());
+        let index = read.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+        index.map(|index| judge(&index)).map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))
+    }
+}
+
+/// What a report says, group by group.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// By the first number of the case.
+    pub(crate) groups: BTreeMap<u32, Group>,
+    /// The cases that are neither OK nor informational, with both of their behaviours.
+    pub(crate) failures: Vec<String>,
+}
+
+/// The cases of one group.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) ok: usize,
+    pub(crate) informational: usize,
+    pub(crate) failed: usize,
+}
+
+impl Group {
+    pub(crate) fn count(&self) -> usize {
+        self.ok + self.informational + self.failed
+    }
+
+    /// `45 OK, 3 informational`.
+    pub(crate) fn summary(&self) -> String {
+        let parts = [(self.ok, "OK"), (self.informational, "informational"), (self.failed, "failed")];
+        let parts: Vec<String> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        parts.join(", ")
+    }
+}
+
+impl Verdict {
+    /// All groups in one.
+    pub(crate) fn total(&self) -> Group {
+        self.groups.values().fold(Group::default(), |sum, group| Group {
+            ok: sum.ok + group.ok,
+            informational: sum.informational + group.informational,
+            failed: sum.failed + group.failed,
+        })
+    }
+
+    /// One line per group, for a terminal.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        self.groups.iter().map(|(number, group)| format!("{number:>3}  {:<24} {}", title(*number), group.summary()))
+    }
+}
+
+/// What Autobahn calls a group of cases.
+pub(crate) fn title(group: u32) -> &'static str {
+    match group {
+        1 => "Framing",
+        2 => "Pings and pongs",
+        3 => "Reserved bits",
+        4 => "Opcodes",
+        5 => "Fragmentation",
+        6 => "UTF-8 handling",
+        7 => "Close handling",
+        9 => "Limits and performance",
+        10 => "Miscellaneous",
+        12 => "Compression",
+        13 => "Compression parameters",
+        _ => "",
+    }
+}
+
+fn conclude(job: &Job<'_>, report: Report) -> Outcome {
+    let verdict = report.judge(job.workspace)?;
+    verdict.lines().for_each(|line| job.log.note(&line));
+    verdict.failures.iter().for_each(|failure| job.log.note(failure));
+    let total = verdict.total();
+    if !verdict.failures.is_empty() {
+        let shown = verdict.failures.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
+        return Err(Stop::Failed(format!("{}: {shown}", total.summary())));
+    }
+    if total.count() != CASE_COUNT {
+        return Err(Stop::Failed(format!("the report has {} cases, not {CASE_COUNT}", total.count())));
+    }
+    Ok(total.summary())
+}
+
+/// Strict: both behaviours of a case must be OK or INFORMATIONAL.
+fn judge(index: &Value) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut cases: Vec<(&String, &Value)> = index[AGENT].as_object().into_iter().flatten().collect();
+    cases.sort_by_key(|(name, _)| numbers(name));
+    for (name, case) in cases {
+        let (behavior, close) = (text(&case["behavior"]), text(&case["behaviorClose"]));
+        let group = verdict.groups.entry(numbers(name).first().copied().unwrap_or(0)).or_default();
+        match (behavior, close) {
+            ("OK", "OK") => group.ok += 1,
+            ("OK" | "INFORMATIONAL", "OK" | "INFORMATIONAL") => group.informational += 1,
+            _ => {
+                group.failed += 1;
+                verdict.failures.push(format!("{name} {behavior} (close: {close})"));
+            }
+        }
+    }
+    verdict
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("absent")
+}
+
+/// `6.4.1` as numbers, so that 6.10 comes after 6.9.
+fn numbers(case: &str) -> Vec<u32> {
+    case.split('.').map(|part| part.parse().unwrap_or(0)).collect()
+}
+
+fn wstest(job: &Job<'_>) -> Result<Command, Stop> {
+    let mut command = Command::new(job.var(tools::WSTEST)?);
+    // The suite warns on every start about an optional package that it does not need; and it must not find modules of
+    // whoever started this program.
+    command.env("PYTHONWARNINGS", "ignore").env_remove("PYTHONPATH").env_remove("PYTHONHOME");
+    Ok(command)
+}
+
+/// Writes the specification that `wstest` reads: our choice of cases, the report's place, and the other side's address.
+fn write_spec(job: &Job<'_>, report: &Path, key: &str, value: Value) -> Result<PathBuf, Stop> {
+    let mut spec: Value =
+        serde_json::from_str(&job.workspace.read(CASES)?).map_err(|error| Stop::Failed(format!("{CASES}: {error}")))?;
+    fresh_dir(report)?;
+    spec["outdir"] = json!(report);
+    spec[key] = value;
+    let path = report.join("spec.json");
+    fs::write(&path, format!("{spec:#}"))?;
+    Ok(path)
+}
+
+/// A port that is free now. Another program could take it before its user does; the suite then fails loudly.
+fn free_port() -> Result<u16, Stop> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(behavior: &str, close: &str) -> Value {
+        json!({"behavior": behavior, "behaviorClose": close, "duration": 1, "remoteCloseCode": 1000})
+    }
+
+    #[test]
+    fn ok_and_informational_pass_and_are_told_apart() {
+        let verdict = judge(&json!({"tautline": {
+            "1.1.1": case("OK", "OK"),
+            "1.1.2": case("OK", "INFORMATIONAL"),
+            "7.1.6": case("INFORMATIONAL", "INFORMATIONAL"),
+        }}));
+        assert_eq!(verdict.failures, Vec::<String>::new());
+        assert_eq!(verdict.groups[&1], Group { ok: 1, informational: 1, failed: 0 });
+        assert_eq!(verdict.total().summary(), "1 OK, 2 informational");
+    }
+
+    #[test]
+    fn non_strict_unclean_and_wrong_codes_fail_in_the_order_of_the_cases() {
+        let verdict = judge(&json!({"tautline": {
+            "6.10.1": case("OK", "UNCLEAN"),
+            "6.4.1": case("NON-STRICT", "OK"),
+            "7.9.1": case("OK", "WRONG CODE"),
+            "9.1.1": case("FAILED", "FAILED"),
+            "10.1.1": json!({}),
+        }}));
+        assert_eq!(
+            verdict.failures,
+            [
+                "6.4.1 NON-STRICT (close: OK)",
+                "6.10.1 OK (close: UNCLEAN)",
+                "7.9.1 OK (close: WRONG CODE)",
+                "9.1.1 FAILED (close: FAILED)",
+                "10.1.1 absent (close: absent)",
+            ]
+        );
+        assert_eq!(verdict.total(), Group { ok: 0, informational: 0, failed: 5 });
+    }
+
+    #[test]
+    fn another_agent_is_no_report() {
+        assert_eq!(judge(&json!({"somebody": {"1.1.1": case("OK", "OK")}})).total().count(), 0);
+    }
+}

@@ -1,0 +1,110 @@
+//! The suites that need little more than the toolchain.
+
+use std::{process::Command, time::Duration};
+
+use crate::{
+    job::Job,
+    outcome::{NotRun, Outcome, Stop},
+    process::{self, Deadline},
+    tools,
+};
+
+/// The cores that the protocol core must build for: the ESP32-C3's and a Cortex-M3.
+pub(crate) const BARE_TARGETS: &[&str] = &["riscv32imc-unknown-none-elf", "thumbv7m-none-eabi"];
+
+pub(crate) fn fmt(job: &Job<'_>) -> Outcome {
+    job.run(&mut job.cargo(&["fmt", "--all", "--check"]))?;
+    Ok(String::new())
+}
+
+pub(crate) fn unit(job: &Job<'_>) -> Outcome {
+    job.run(&mut job.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]))?;
+    tests_passed(job)
+}
+
+pub(crate) fn clippy(job: &Job<'_>) -> Outcome {
+    let args = ["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"];
+    job.run(&mut job.cargo(&args))?;
+    Ok(String::new())
+}
+
+pub(crate) fn docs(job: &Job<'_>) -> Outcome {
+    let mut command = job.cargo(&["doc", "--workspace", "--no-deps", "--all-features", "--locked"]);
+    job.run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(String::new())
+}
+
+pub(crate) fn no_std(job: &Job<'_>) -> Outcome {
+    for target in BARE_TARGETS {
+        for features in ["", "alloc"] {
+            // A build, not a check: code generation is where a missing atomic or a float shows.
+            let mut command =
+                job.cargo(&["build", "--package", "tautline-proto", "--lib", "--locked", "--no-default-features"]);
+            job.run(command.args(["--features", features, "--target", target]))?;
+        }
+    }
+    Ok(BARE_TARGETS.join(", "))
+}
+
+pub(crate) fn deny(job: &Job<'_>) -> Outcome {
+    job.run(cargo_deny(job)?.args(["check", "bans", "licenses", "sources"]))?;
+    Ok(String::new())
+}
+
+/// The advisory database is a git repository on a public host. Where that host cannot be reached nothing in this tree or
+/// on this machine can change it, so the suite is excused even from a strict run; what the database says is not.
+pub(crate) fn advisories(job: &Job<'_>) -> Outcome {
+    let patience = Deadline::after(Duration::from_secs(90));
+    match process::run(cargo_deny(job)?.args(["fetch", "db"]), &job.log, patience) {
+        Ok(()) => {}
+        Err(Stop::Interrupted) => return Err(Stop::Interrupted),
+        Err(stop) => {
+            return Err(Stop::NotRun(NotRun {
+                reason: format!("its database cannot be fetched from here ({stop})"),
+                remedy: "cargo xtask test --only advisories".into(),
+                excused: true,
+            }));
+        }
+    }
+    job.run(cargo_deny(job)?.args(["check", "--disable-fetch", "advisories"]))?;
+    Ok(String::new())
+}
+
+/// The note of a suite that is a `cargo test`: how many tests passed. None at all is a failure, or a suite whose tests
+/// were all compiled out would pass for ever.
+pub(crate) fn tests_passed(job: &Job<'_>) -> Outcome {
+    match count_tests(&job.log.text()) {
+        0 => Err(Stop::Failed("not one test ran".into())),
+        1 => Ok("1 test".into()),
+        count => Ok(format!("{count} tests")),
+    }
+}
+
+fn cargo_deny(job: &Job<'_>) -> Result<Command, Stop> {
+    let mut command = Command::new(job.var(tools::CARGO_DENY)?);
+    command.args(["--workspace", "--all-features", "--locked"]).current_dir(&job.workspace.root);
+    Ok(command)
+}
+
+/// Adds up the `test result: ok. N passed` lines of libtest.
+fn count_tests(log: &str) -> u64 {
+    log.lines()
+        .filter_map(|line| line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0.parse::<u64>().ok())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_counted_over_all_binaries() {
+        let log = "\
+            test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+            running 0 tests\n\
+            test result: ok. 0 passed; 0 failed\n\
+            test result: FAILED. 3 passed; 1 failed\n\
+            test result: ok. 5 passed; 0 failed\n";
+        assert_eq!(count_tests(log), 17);
+    }
+}

@@ -1,0 +1,51 @@
+//! The interop suites: integration tests of the package `tautline-conformance` that talk to other people's programs. Each
+//! finds its programs through the `TAUTLINE_*` variables of the tools that it lists in suites.rs.
+
+use crate::{
+    checks::tests_passed,
+    job::Job,
+    outcome::Outcome,
+    tools::{ARTIFACTS, NODE_MODULES},
+};
+
+pub(crate) fn python(job: &Job<'_>) -> Outcome {
+    run(job, "python")
+}
+
+pub(crate) fn seeds(job: &Job<'_>) -> Outcome {
+    run(job, "seeds")
+}
+
+pub(crate) fn node(job: &Job<'_>) -> Outcome {
+    run(job, "node")
+}
+
+pub(crate) fn lws(job: &Job<'_>) -> Outcome {
+    run(job, "lws")
+}
+
+pub(crate) fn fastapi(job: &Job<'_>) -> Outcome {
+    run(job, "fastapi")
+}
+
+pub(crate) fn browser(job: &Job<'_>) -> Outcome {
+    run(job, "browser")
+}
+
+pub(crate) fn micropython(job: &Job<'_>) -> Outcome {
+    run(job, "micropython")
+}
+
+fn run(job: &Job<'_>, test: &str) -> Outcome {
+    let artifacts = job.workspace.artifacts();
+    std::fs::create_dir_all(&artifacts)?;
+    let mut command = job.cargo(&["test", "--package", "tautline-conformance", "--features", "peers", "--locked"]);
+    // The peers listen on fixed ports as their originals do, so one test at a time.
+    command.args(["--test", test, "--", "--test-threads=1"]);
+    command.envs(&job.vars).env(ARTIFACTS, artifacts);
+    if let Some(modules) = job.vars.get(NODE_MODULES) {
+        command.env("NODE_PATH", modules); // what Node itself looks at
+    }
+    job.run(&mut command)?;
+    tests_passed(job)
+}

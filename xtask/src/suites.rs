@@ -1,0 +1,82 @@
+//! The table of suites: what `cargo xtask test` runs, in this order, the fast ones first.
+
+use std::time::Duration;
+
+use crate::{
+    autobahn, checks, features, fuzz, interop,
+    job::Job,
+    outcome::Outcome,
+    tools::Tool::{self, *},
+};
+
+/// One row of the final table.
+pub(crate) struct Suite {
+    /// How `--only` and the table call it.
+    pub(crate) name: &'static str,
+    /// What it proves, for `--list`.
+    pub(crate) what: &'static str,
+    /// Seconds that it may take, without the provisioning of its tools: usually, and with `--full`.
+    pub(crate) budget: (u64, u64),
+    /// What must be on the machine, or be brought there, before it starts.
+    pub(crate) needs: &'static [Tool],
+    /// Runs only with `--full`.
+    pub(crate) full_only: bool,
+    /// The suite itself. What it returns goes into the table.
+    pub(crate) run: fn(&Job<'_>) -> Outcome,
+}
+
+impl Suite {
+    pub(crate) fn budget(&self, full: bool) -> Duration {
+        Duration::from_secs(if full { self.budget.1 } else { self.budget.0 })
+    }
+}
+
+/// Every suite there is.
+#[rustfmt::skip] // one column per field
+pub(crate) const ALL: &[Suite] = &[
+    suite("fmt", "rustfmt has nothing to change", 60, &[Rustfmt], checks::fmt),
+    suite("unit", "every unit, integration and documentation test of the workspace", 600, &[], checks::unit),
+    suite("clippy", "no lint anywhere, all targets and features", 420, &[Clippy], checks::clippy),
+    suite("docs", "the documentation builds without a warning", 300, &[], checks::docs),
+    suite("no-std", "the core builds for riscv32imc and thumbv7m, with and without alloc", 180, &[BareTargets], checks::no_std),
+    suite("features", "the libraries build with every set of features", 420, &[], features::suite),
+    suite("deny", "licences, sources and duplicates of the dependencies", 120, &[CargoDeny], checks::deny),
+    suite("advisories", "no dependency has a known vulnerability", 180, &[CargoDeny], checks::advisories),
+    suite("python", "Python websockets, today's, both directions", 180, &[Binaries, Python], interop::python),
+    suite("seeds", "the labs' original programs, both directions", 180, &[Binaries, Python, PythonSeeds], interop::seeds),
+    suite("node", "Node's ws, both directions", 120, &[Binaries, Node], interop::node),
+    suite("lws", "libwebsockets, both directions", 120, &[Binaries, Lws], interop::lws),
+    suite("fastapi", "FastAPI on uvicorn, both directions", 120, &[Binaries, Python], interop::fastapi),
+    suite("browser", "the real pages in headless Chromium", 240, &[Binaries, Python, PythonSeeds, Node, Chromium], interop::browser),
+    suite("micropython", "the labs' MicroPython client in a MicroPython VM", 120, &[Binaries, Node, MicroPython], interop::micropython),
+    suite("autobahn-server", "Autobahn's 301 core cases against our server", 180, &[Binaries, Autobahn], autobahn::server),
+    suite("autobahn-client", "Autobahn's 301 core cases against our client", 180, &[Binaries, Autobahn], autobahn::client),
+    Suite { name: "fuzz", what: "every fuzz target for 20 s (--full: 5 min) from its seeds", budget: (600, 5400), needs: &[Cxx], full_only: false, run: fuzz::suite },
+];
+
+/// A suite that takes as long with `--full` as without.
+const fn suite(
+    name: &'static str,
+    what: &'static str,
+    seconds: u64,
+    needs: &'static [Tool],
+    run: fn(&Job<'_>) -> Outcome,
+) -> Suite {
+    Suite { name, what, budget: (seconds, seconds), needs, full_only: false, run }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_make_file_names() {
+        let mut seen = HashSet::new();
+        for suite in ALL {
+            assert!(seen.insert(suite.name), "{} is there twice", suite.name);
+            assert!(suite.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", suite.name);
+        }
+    }
+}
