@@ -358,6 +358,8 @@ impl Script {
         let last_matches = match (actual.sent.last(), sent.last()) {
             (Some(actual), Some(expected)) => actual.matches(expected),
             (None, None) => true,
+            // Nobody is left who waits for a pong.
+            (None, Some(Sent::Pong(_))) => self.peer_ends,
             _ => false,
         };
         if in_order && last_matches {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     job::Job,
     outcome::{Outcome, Stop},
-    process::{Background, Log},
+    process::{self, Background, Log},
     tools,
     workspace::{Workspace, fresh_dir},
 };
@@ -37,7 +37,9 @@ pub(crate) fn server(job: &Job<'_>) -> Outcome {
     let report = Report::SERVER.dir(job.workspace);
     let servers = json!([{"agent": AGENT, "url": format!("ws://127.0.0.1:{port}")}]);
     let spec = write_spec(job, &report, "servers", servers)?;
-    job.run(wstest(job)?.args(["-m", "fuzzingclient", "-s"]).arg(spec))?;
+    // Its hundreds of lines go into a file of their own: the suite's log is what people see when it fails.
+    let log = Log::create(job.workspace.log("autobahn-server.wstest"))?;
+    process::run(wstest(job)?.args(["-m", "fuzzingclient", "-s"]).arg(spec), &log, job.deadline)?;
     ours.still_running()?;
     conclude(job, Report::SERVER)
 }
@@ -53,7 +55,8 @@ pub(crate) fn client(job: &Job<'_>) -> Outcome {
     let mut theirs = Background::start(wstest(job)?.args(["-m", "fuzzingserver", "-w", "0", "-s"]).arg(spec), &log)?;
     theirs.wait_for_port(port, job.deadline)?;
 
-    job.run(Command::new(job.var(tools::AUTOBAHN_CLIENT)?).arg(url))?;
+    let log = Log::create(job.workspace.log("autobahn-client.tautline"))?;
+    process::run(Command::new(job.var(tools::AUTOBAHN_CLIENT)?).arg(url), &log, job.deadline)?;
     conclude(job, Report::CLIENT)
 }
 

@@ -13,13 +13,14 @@ use crate::{
 pub(crate) const BARE_TARGETS: &[&str] = &["riscv32imc-unknown-none-elf", "thumbv7m-none-eabi"];
 
 pub(crate) fn fmt(job: &Job<'_>) -> Outcome {
-    job.run(&mut job.cargo(&["fmt", "--all", "--check"]))?;
-    Ok(String::new())
+    match job.run(&mut job.cargo(&["fmt", "--all", "--check"])) {
+        Err(Stop::Failed(_)) => Err(Stop::Failed("not formatted; this does it: cargo fmt --all".into())),
+        ran => ran.map(|()| String::new()),
+    }
 }
 
 pub(crate) fn unit(job: &Job<'_>) -> Outcome {
-    job.run(&mut job.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]))?;
-    tests_passed(job)
+    cargo_test(job, &mut job.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]))
 }
 
 pub(crate) fn clippy(job: &Job<'_>) -> Outcome {
@@ -61,7 +62,7 @@ pub(crate) fn advisories(job: &Job<'_>) -> Outcome {
         Err(stop) => {
             return Err(Stop::NotRun(NotRun {
                 reason: format!("its database cannot be fetched from here ({stop})"),
-                remedy: "cargo xtask test --only advisories".into(),
+                remedy: "cargo xtask test --only advisories (from where the database can be reached)".into(),
                 excused: true,
             }));
         }
@@ -70,10 +71,16 @@ pub(crate) fn advisories(job: &Job<'_>) -> Outcome {
     Ok(String::new())
 }
 
-/// The note of a suite that is a `cargo test`: how many tests passed. None at all is a failure, or a suite whose tests
-/// were all compiled out would pass for ever.
-pub(crate) fn tests_passed(job: &Job<'_>) -> Outcome {
-    match count_tests(&job.log.text()) {
+/// Runs a `cargo test`; the table gets the number of tests, or the names of those that failed. No test at all is a
+/// failure, or a suite whose tests were all compiled out would pass for ever.
+pub(crate) fn cargo_test(job: &Job<'_>, command: &mut Command) -> Outcome {
+    let ran = job.run(command);
+    let log = job.log.text();
+    match ran {
+        Err(Stop::Failed(why)) => return Err(Stop::Failed(failed_tests(&log).unwrap_or(why))),
+        ran => ran?,
+    }
+    match count_tests(&log) {
         0 => Err(Stop::Failed("not one test ran".into())),
         1 => Ok("1 test".into()),
         count => Ok(format!("{count} tests")),
@@ -93,6 +100,15 @@ fn count_tests(log: &str) -> u64 {
         .sum()
 }
 
+/// The first few of the tests that libtest reports as failed.
+fn failed_tests(log: &str) -> Option<String> {
+    let name = |line: &str| line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(str::to_owned);
+    let names: Vec<String> = log.lines().filter_map(name).collect();
+    let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+    let shown = names[..names.len().min(3)].join(", ");
+    (!names.is_empty()).then(|| format!("failed: {shown}{more}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +122,12 @@ mod tests {
             test result: FAILED. 3 passed; 1 failed\n\
             test result: ok. 5 passed; 0 failed\n";
         assert_eq!(count_tests(log), 17);
+    }
+
+    #[test]
+    fn failed_tests_are_named_up_to_a_few() {
+        assert_eq!(failed_tests("test a::b ... ok\nerror: could not compile"), None);
+        let log = "test a ... FAILED\ntest b ... ok\ntest c ... FAILED\ntest d ... FAILED\ntest e ... FAILED\n";
+        assert_eq!(failed_tests(log).unwrap(), "failed: a, c, d and 1 more");
     }
 }

@@ -2,7 +2,7 @@
 //! finds its programs through the `TAUTLINE_*` variables of the tools that it lists in suites.rs.
 
 use crate::{
-    checks::tests_passed,
+    checks::cargo_test,
     job::Job,
     outcome::Outcome,
     tools::{ARTIFACTS, NODE_MODULES},
@@ -46,6 +46,5 @@ fn run(job: &Job<'_>, test: &str) -> Outcome {
     if let Some(modules) = job.vars.get(NODE_MODULES) {
         command.env("NODE_PATH", modules); // what Node itself looks at
     }
-    job.run(&mut command)?;
-    tests_passed(job)
+    cargo_test(job, &mut command)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{outcome::Stop, runner::SuiteResult, suites::Suite};
+use crate::{outcome::Stop, process::Log, runner::SuiteResult, suites::Suite};
 
 /// How many suites ended how. Shown, it is the closing line that CI tools read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,16 @@ pub(crate) fn list(suites: &[Suite]) -> String {
         text += &format!("{:<width$}  {} ({} s at most{needs}{full})\n", suite.name, suite.what, suite.budget.0);
     }
     text
+}
+
+/// Prints the end of the log of something that failed.
+pub(crate) fn print_end(log: &Log) {
+    const LINES: usize = 200;
+    let text = log.text();
+    let lines: Vec<&str> = text.lines().collect();
+    println!("--- {} (its last {LINES} lines at most)", log.path().display());
+    lines[lines.len().saturating_sub(LINES)..].iter().for_each(|line| println!("{line}"));
+    println!("---");
 }
 
 /// `1.2 s`, or `3 min 05 s`.

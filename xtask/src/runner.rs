@@ -32,9 +32,6 @@ pub(crate) struct SuiteResult {
     pub(crate) time: Option<Duration>,
 }
 
-/// How many lines of a failed suite's log are printed; the file has them all.
-const SHOWN_LINES: usize = 200;
-
 /// `cargo xtask test`.
 pub(crate) fn test(options: &Options) -> Result<ExitCode, Stop> {
     let chosen = choose(suites::ALL, &options.only)?;
@@ -128,11 +125,7 @@ impl Runner {
 /// The line that ends a suite; when it failed, what it had printed.
 fn announce(result: &SuiteResult, log: Option<&Log>) {
     if let (Err(Stop::Failed(_) | Stop::OverBudget(_)), Some(log)) = (&result.outcome, log) {
-        let text = log.text();
-        let lines: Vec<&str> = text.lines().collect();
-        println!("--- {} (the last {SHOWN_LINES} lines at most)", log.path().display());
-        lines[lines.len().saturating_sub(SHOWN_LINES)..].iter().for_each(|line| println!("{line}"));
-        println!("---");
+        report::print_end(log);
     }
     println!("        {}", report::sentence(result));
 }

@@ -49,8 +49,8 @@ pub(crate) const ALL: &[Suite] = &[
     suite("fastapi", "FastAPI on uvicorn, both directions", 120, &[Binaries, Python], interop::fastapi),
     suite("browser", "the real pages in headless Chromium", 240, &[Binaries, Python, PythonSeeds, Node, Chromium], interop::browser),
     suite("micropython", "the labs' MicroPython client in a MicroPython VM", 120, &[Binaries, Node, MicroPython], interop::micropython),
-    suite("autobahn-server", "Autobahn's 301 core cases against our server", 180, &[Binaries, Autobahn], autobahn::server),
-    suite("autobahn-client", "Autobahn's 301 core cases against our client", 180, &[Binaries, Autobahn], autobahn::client),
+    suite("autobahn-server", "Autobahn's 301 core cases against our server", 300, &[Binaries, Autobahn], autobahn::server),
+    suite("autobahn-client", "Autobahn's 301 core cases against our client", 300, &[Binaries, Autobahn], autobahn::client),
     Suite { name: "fuzz", what: "every fuzz target for 20 s (--full: 5 min) from its seeds", budget: (600, 5400), needs: &[Cxx], full_only: false, run: fuzz::suite },
 ];
 

@@ -161,7 +161,13 @@ impl Toolbox {
         let log = Log::create(workspace.log(&format!("tool-{name}")))?;
         let start = Instant::now();
         let mut site = Site { workspace, log, name, apt_updated: &mut self.apt_updated };
-        let places = tool.bring(&mut site)?;
+        let places = match tool.bring(&mut site) {
+            Err(stop @ (Stop::Failed(_) | Stop::OverBudget(_))) => {
+                report::print_end(&site.log);
+                return Err(stop);
+            }
+            brought => brought?,
+        };
         if start.elapsed() > Duration::from_secs(1) {
             println!("        {} is ready after {}", site.name, report::time(start.elapsed()));
         }

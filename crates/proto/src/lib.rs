@@ -119,6 +119,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod app;
 mod close;
 mod config;
 mod connection;

@@ -38,6 +38,7 @@ pub(crate) async fn run(shared: Arc<Shared>, handler: impl Future<Output = ()>) 
             let outer = HANDLED.replace(address(&shared));
             let result = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx)));
             HANDLED.set(outer);
+            crate::broadcast::release();
             handled = !matches!(result, Ok(Poll::Pending));
             panicked = result.is_err();
             if handled {
@@ -55,6 +56,11 @@ pub(crate) async fn run(shared: Arc<Shared>, handler: impl Future<Output = ()>) 
 /// Whether the code that runs is `shared`'s handler, after which its keeper is polled at once.
 pub(crate) fn in_handler(shared: &Arc<Shared>) -> bool {
     HANDLED.get() == address(shared)
+}
+
+/// Whether the code that runs is some connection's handler.
+pub(crate) fn in_any_handler() -> bool {
+    HANDLED.get() != 0
 }
 
 fn address(shared: &Arc<Shared>) -> usize {

@@ -119,6 +119,8 @@ pub(crate) struct State {
 
     /// A fragmented message is being sent by a [`MessageWriter`](crate::MessageWriter).
     pub(crate) streaming: bool,
+    /// Published messages are held for the end of the publisher's batch.
+    pub(crate) held: bool,
     pub(crate) half_closed: bool,
     pub(crate) pings_waiting: u32,
     pub(crate) last_pong: Option<(u32, Duration)>,
@@ -148,6 +150,7 @@ impl Shared {
                 discard: false,
                 watched: true,
                 streaming: false,
+                held: false,
                 half_closed: false,
                 pings_waiting: 0,
                 last_pong: None,
@@ -215,6 +218,7 @@ impl State {
     /// Writes what waits, control frames first where a frame ends, until nothing is left (`Ready`) or the transport
     /// takes no more. A failure of the transport is noted in the core, and nothing is left then.
     pub(crate) fn drain(&mut self) -> Poll<()> {
+        self.held = false;
         let result = self.try_drain();
         if let Poll::Ready(Err(_)) = result {
             self.core.transport_failed();

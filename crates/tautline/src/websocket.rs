@@ -224,7 +224,13 @@ struct Attending<'a> {
 impl Attending<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, by_event: bool) -> Poll<Option<Item>> {
         self.shared.wakers.register(Waiter::Receiver, cx.waker());
+        let handled = in_handler(self.shared);
         let mut state = self.shared.lock();
+        if handled && !state.unparsed {
+            drop(state);
+            crate::broadcast::batch(false);
+            state = self.shared.lock();
+        }
         state.by_event |= by_event;
         let before = state.landmarks();
         let polled = state.poll_item();
@@ -232,9 +238,13 @@ impl Attending<'_> {
         self.pending = state.attended;
         let news = state.landmarks() != before;
         // In a handler the keeper is polled next anyway.
-        let watch = polled.is_ready() && !state.watched && !in_handler(self.shared);
+        let watch = polled.is_ready() && !state.watched && !handled;
         state.watched |= watch;
+        let more = state.unparsed;
         drop(state);
+        if handled && more {
+            crate::broadcast::batch(true);
+        }
         if news {
             self.shared.notify();
         }

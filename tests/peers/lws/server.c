@@ -40,8 +40,8 @@ static int callback_http(struct lws *wsi, enum lws_callback_reasons reason, void
                     "%s",
                     strlen(response_json), response_json);
         lws_write(wsi, p, n, LWS_WRITE_HTTP);
-        /* The documentation falls through to lws_callback_http_dummy here, which sends a second, empty answer behind this
-         * one. "Connection: close" was promised: close. */
+        /* The documentation falls through to lws_callback_http_dummy here, which keeps the connection open although the
+         * answer promises "Connection: close". */
         return -1;
     }
 

@@ -81,16 +81,17 @@ class Socket {
     return true;
   }
 
-  /** One write at a time, so that header, mask and payload are not gathered into one segment. */
+  /** One write at a time with a pause behind it, so that the server reads header, mask and payload in pieces. */
   pump() {
     if (!this.ready || this.writing) return;
     const chunk = this.outgoing.shift();
     if (chunk) {
       this.writing = true;
-      this.stream.write(chunk, () => {
+      this.stream.write(chunk);
+      setTimeout(() => {
         this.writing = false;
         this.pump();
-      });
+      }, 1);
     } else if (this.closing) {
       this.stream.destroy();
     }

@@ -11,8 +11,11 @@ const NAME: &str = "recipe.stamp";
 /// decides what gets into the folder (requirement files, versions of interpreters). The stamp keeps that text itself, not
 /// a hash of it: it cannot collide, and whoever wonders why something was installed again can read it.
 ///
+/// The folder's own place is part of it: the scripts of a Python environment do not survive a move.
+///
 /// The stamp is written last, so a folder that was interrupted half-way is made again from nothing.
 pub(super) fn stamped(dir: &Path, recipe: &str, make: impl FnOnce() -> Result<(), Stop>) -> Result<(), Stop> {
+    let recipe = &format!("{}\n{recipe}", dir.display());
     if is_fresh(dir, recipe) {
         return Ok(());
     }

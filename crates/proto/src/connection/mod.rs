@@ -9,7 +9,7 @@ pub use send::Part;
 use core::time::Duration;
 
 use crate::close::CloseCode;
-use crate::config::{Config, Context};
+use crate::config::Context;
 use crate::control::Control;
 use crate::event::{Ended, Kind, Transport};
 use crate::frame::OpCode;
@@ -229,6 +229,7 @@ fn jittered(span: Duration, random: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn an_open_connection_is_at_most_128_bytes() {

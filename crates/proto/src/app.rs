@@ -1,0 +1,128 @@
+//! Applications that any driver can carry: on tokio, on an event loop, in a test.
+
+use crate::close::CloseCode;
+use crate::event::{Ended, Kind};
+use crate::handshake::server::Rejection;
+use crate::time::Instant;
+
+/// What a server does with its connections, without I/O of its own.
+///
+/// One value serves any number of connections, one call at a time, in the order in which things happened. Calls must
+/// not block: a driver may run them inside its event loop. What an application wants done, it asks of [`Io`].
+///
+/// For every connection the calls are: [`admit`](Self::admit); if that accepts it, [`open`](Self::open) when the
+/// handshake is complete; [`message`](Self::message) and [`drained`](Self::drained) any number of times; and at the end
+/// [`closed`](Self::closed), exactly once for every connection that was admitted, opened or not.
+pub trait App: Send {
+    /// A client asks to connect. Refuses it with an HTTP status, or accepts it and reserves what it needs.
+    ///
+    /// # Errors
+    ///
+    /// The HTTP answer that the client gets.
+    fn admit(&mut self, io: &mut dyn Io, id: ConnectionId, opening: &Opening<'_>) -> Result<(), Rejection> {
+        let _ = (io, id, opening);
+        Ok(())
+    }
+
+    /// The connection is open.
+    fn open(&mut self, io: &mut dyn Io, id: ConnectionId) {
+        let _ = (io, id);
+    }
+
+    /// A message arrived.
+    fn message(&mut self, io: &mut dyn Io, id: ConnectionId, message: Message<'_>) {
+        let _ = (io, id, message);
+    }
+
+    /// A connection that [`Io::send`] found busy has written everything.
+    fn drained(&mut self, io: &mut dyn Io, id: ConnectionId) {
+        let _ = (io, id);
+    }
+
+    /// The connection is gone; `None` if it never opened.
+    fn closed(&mut self, io: &mut dyn Io, id: ConnectionId, ended: Option<Ended>) {
+        let _ = (io, id, ended);
+    }
+
+    /// A timer that [`Io::set_timer`] set is due.
+    fn timer(&mut self, io: &mut dyn Io, timer: u64) {
+        let _ = (io, timer);
+    }
+}
+
+/// What an application can ask of its driver.
+pub trait Io {
+    /// The time.
+    fn now(&self) -> Instant;
+
+    /// 32 random bits.
+    fn random(&mut self) -> u32;
+
+    /// Sends a message, never waiting. A connection whose queue is full is closed with 1013.
+    fn send(&mut self, to: ConnectionId, message: Message<'_>) -> Sent;
+
+    /// Sends a message to many connections, encoding it once.
+    fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>);
+
+    /// Begins to close a connection.
+    fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str);
+
+    /// Has [`App::timer`] called with `timer` at `at`. A timer that is set again moves.
+    fn set_timer(&mut self, timer: u64, at: Instant);
+
+    /// Takes a timer back.
+    fn cancel_timer(&mut self, timer: u64);
+}
+
+/// Names a connection; never used twice by a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The path, percent-encoded as it was sent, without the query.
+    pub path: &'a str,
+    /// The query, without the question mark.
+    pub query: Option<&'a str>,
+    /// The subprotocol that was selected.
+    pub subprotocol: Option<&'a str>,
+}
+
+/// A message, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Bytes.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// Whether it is text or binary.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Text(_) => Kind::Text,
+            Self::Binary(_) => Kind::Binary,
+        }
+    }
+
+    /// The payload.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Written.
+    Written,
+    /// Queued; [`App::drained`] will tell when the queue is empty.
+    Queued,
+    /// The connection is closed, or was too slow and is closed now.
+    Closed,
+}

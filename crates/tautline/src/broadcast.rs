@@ -1,0 +1,290 @@
+//! One message to many connections.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ops::{Add, AddAssign};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tautline_proto::{CloseCode, Header, MAX_HEADER, Part, Role};
+
+use crate::keeper::in_any_handler;
+use crate::message::Message;
+use crate::shared::{Shared, State};
+use crate::websocket::Sender;
+
+/// A message encoded once, for any number of recipients.
+#[derive(Clone, Debug)]
+pub struct Published {
+    header: Header,
+    payload: Bytes,
+    /// Header and payload as a server sends them.
+    frame: Bytes,
+    part: Part,
+}
+
+impl Published {
+    /// Encodes `message`.
+    pub fn new(message: impl Into<Message>) -> Self {
+        let (kind, payload) = crate::shared::into_parts(message.into());
+        let header = Header { fin: true, opcode: kind.opcode(), mask: None, len: payload.len() as u64 };
+        let mut head = [0; MAX_HEADER];
+        let head = &head[..header.encode(&mut head)];
+        let mut frame = Vec::with_capacity(head.len() + payload.len());
+        frame.extend_from_slice(head);
+        frame.extend_from_slice(&payload);
+        let frame = Bytes::from(frame);
+        Self { header, payload: frame.slice(head.len()..), frame, part: Part::Whole(kind) }
+    }
+}
+
+/// What happens to a receiver whose send queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slow {
+    /// It is disconnected with 1013 (try again later).
+    #[default]
+    Disconnect,
+    /// Its oldest published messages make room.
+    DropOldest,
+    /// All its waiting published messages give way to the new one.
+    KeepLatest,
+}
+
+/// What became of published messages, counted exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Messages written or queued.
+    pub sent: u64,
+    /// Messages dropped, the new one or older ones: the receiver was slow, or in the middle of sending a fragmented
+    /// message.
+    pub dropped: u64,
+    /// Receivers disconnected because they were slow.
+    pub disconnected: u64,
+    /// Receivers that were closed already.
+    pub closed: u64,
+}
+
+impl Add for Delivery {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            dropped: self.dropped + other.dropped,
+            disconnected: self.disconnected + other.disconnected,
+            closed: self.closed + other.closed,
+        }
+    }
+}
+
+impl AddAssign for Delivery {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sender {
+    /// Sends an encoded message without ever waiting: a full queue is met with `slow`.
+    pub fn publish(&self, message: &Published, slow: Slow) -> Delivery {
+        self.handle.0.publish(message, slow)
+    }
+}
+
+/// A set of connections that messages are published to.
+///
+/// ```no_run
+/// # async fn example(listener: tokio::net::TcpListener) -> std::io::Result<()> {
+/// use std::sync::Arc;
+/// use tautline::{Group, Slow};
+///
+/// let everybody = Arc::new(Group::new(Slow::DropOldest));
+/// tautline::serve(listener, move |mut ws, _| {
+///     let everybody = everybody.clone();
+///     async move {
+///         let membership = everybody.join(&ws.sender());
+///         while let Some(message) = ws.recv().await {
+///             everybody.publish_except(&membership, message);
+///         }
+///     }
+/// }, std::future::pending()).await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Group {
+    slow: Slow,
+    members: Mutex<Members>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    next: u64,
+    senders: HashMap<u64, Sender>,
+    total: Delivery,
+}
+
+impl Group {
+    /// An empty group with this policy for slow members.
+    pub fn new(slow: Slow) -> Self {
+        Self { slow, members: Mutex::default() }
+    }
+
+    /// Adds a connection until the answer is dropped.
+    pub fn join(self: &Arc<Self>, sender: &Sender) -> Membership {
+        let mut members = self.members();
+        members.next += 1;
+        let id = members.next;
+        members.senders.insert(id, sender.clone());
+        Membership { group: self.clone(), id }
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members().senders.len()
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What became of everything published so far.
+    pub fn total(&self) -> Delivery {
+        self.members().total
+    }
+
+    /// Publishes to all members. Every member gets the messages in the order in which they were published.
+    pub fn publish(&self, message: impl Into<Message>) -> Delivery {
+        self.publish_to(message.into(), None)
+    }
+
+    /// Publishes to all members but one.
+    pub fn publish_except(&self, except: &Membership, message: impl Into<Message>) -> Delivery {
+        self.publish_to(message.into(), Some(except.id))
+    }
+
+    fn publish_to(&self, message: Message, except: Option<u64>) -> Delivery {
+        let message = Published::new(message);
+        let mut members = self.members();
+        let mut delivery = Delivery::default();
+        for (&id, sender) in &members.senders {
+            if Some(id) != except {
+                delivery += sender.publish(&message, self.slow);
+            }
+        }
+        members.total += delivery;
+        delivery
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place in a [`Group`]; dropping it leaves the group.
+#[derive(Debug)]
+pub struct Membership {
+    group: Arc<Group>,
+    id: u64,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let sender = self.group.members().senders.remove(&self.id);
+        // Outside of the lock: it may be the last handle, and closing writes.
+        drop(sender);
+    }
+}
+
+thread_local! {
+    /// Whether the handler that is being polled has more input at hand.
+    static BATCH: Cell<bool> = const { Cell::new(false) };
+    /// Connections that were published to in this batch and not written to.
+    static HELD: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes whether the handler that is being polled has more input at hand. If not, what was published meanwhile leaves.
+pub(crate) fn batch(more: bool) {
+    BATCH.set(more);
+    if !more {
+        release();
+    }
+}
+
+/// Writes what was published in this batch: to each connection in one gathered write.
+pub(crate) fn release() {
+    BATCH.set(false);
+    // Writing wakes tasks but runs none, so nothing is published meanwhile.
+    while let Some(shared) = HELD.with_borrow_mut(Vec::pop) {
+        let blocked = shared.lock().drain().is_pending();
+        if !blocked {
+            shared.notify();
+        }
+    }
+}
+
+impl Shared {
+    fn publish(self: &Arc<Self>, message: &Published, slow: Slow) -> Delivery {
+        let mut state = self.lock();
+        let mut delivery = Delivery::default();
+        if !state.core.is_open() {
+            delivery.closed = 1;
+            return delivery;
+        }
+        if state.streaming {
+            delivery.dropped = 1;
+            return delivery;
+        }
+        if state.is_full() {
+            let _ = state.drain();
+        }
+        if state.is_full() {
+            let room = match slow {
+                Slow::Disconnect => {
+                    delivery.disconnected = 1;
+                    drop(state);
+                    self.begin_close(CloseCode::TRY_AGAIN_LATER, "too slow");
+                    return delivery;
+                }
+                Slow::DropOldest => message.frame.len(),
+                Slow::KeepLatest => usize::MAX,
+            };
+            let (messages, _) = state.queue.drop_published(room);
+            delivery.dropped = messages;
+            // What is left was sent by the connection's owner: that is not ours to drop.
+            if state.is_full() {
+                delivery.dropped += 1;
+                return delivery;
+            }
+        }
+        let hold = BATCH.get() && in_any_handler();
+        let held_before = state.held;
+        if state.publish(message, hold) {
+            delivery.sent = 1;
+        } else {
+            delivery.closed = 1;
+        }
+        state.held |= hold;
+        drop(state);
+        if hold && !held_before {
+            HELD.with_borrow_mut(|held| held.push(self.clone()));
+        }
+        delivery
+    }
+}
+
+impl State {
+    /// Queues a published message, and writes it unless it is held for more.
+    fn publish(&mut self, message: &Published, hold: bool) -> bool {
+        if self.core.role() == Role::Client {
+            return self.send(message.part, &message.payload, hold).is_ok();
+        }
+        if self.core.send_encoded(&message.header, &message.payload).is_err() {
+            return false;
+        }
+        self.queue.push_published(message.frame.clone());
+        if !hold {
+            let _ = self.drain();
+        }
+        true
+    }
+}

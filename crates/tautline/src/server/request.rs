@@ -1,0 +1,172 @@
+//! Requests, and what is answered to those that are refused.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, Version, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tautline_proto::handshake::HttpVersion;
+use tautline_proto::handshake::server::{self, Options};
+
+/// An HTTP answer.
+pub type Response = http::Response<Full<Bytes>>;
+
+/// The request that opened, or is to open, a connection.
+#[derive(Debug)]
+pub struct Request {
+    parts: http::request::Parts,
+    peer: SocketAddr,
+    subprotocol: Option<String>,
+}
+
+impl Request {
+    pub(super) fn new(parts: http::request::Parts, peer: SocketAddr, subprotocol: Option<String>) -> Self {
+        Self { parts, peer, subprotocol }
+    }
+
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        self.parts.uri.path()
+    }
+
+    /// The query, without the question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.parts.uri.query()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &http::HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The address of the client.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The subprotocol that was selected.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// What was attached to the request.
+    pub fn extensions(&self) -> &http::Extensions {
+        &self.parts.extensions
+    }
+
+    /// For attaching to the request what the handler needs: see [`Server::admit`](crate::Server::admit).
+    pub fn extensions_mut(&mut self) -> &mut http::Extensions {
+        &mut self.parts.extensions
+    }
+}
+
+/// Why a request is refused, as an HTTP answer.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    reason: String,
+    headers: http::HeaderMap,
+}
+
+impl Refusal {
+    /// A refusal with this status (300 to 599, else 500) and a reason, which is logged and is the answer's text.
+    pub fn new(status: u16, reason: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(status)
+            .ok()
+            .filter(|status| (300..600).contains(&status.as_u16()))
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, reason: reason.into(), headers: http::HeaderMap::new() }
+    }
+
+    /// Tells the client when to come back, in seconds.
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.headers.insert(header::RETRY_AFTER, seconds.into());
+        self
+    }
+
+    /// Adds a header.
+    ///
+    /// # Panics
+    ///
+    /// If the name or the value is not valid in HTTP.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).expect("a header value is visible ASCII");
+        self.headers.append(name, value);
+        self
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The answer. The connection is closed after it.
+    pub fn into_response(mut self) -> Response {
+        self.reason.push('\n');
+        let mut response = http::Response::new(super::body(self.reason));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        let headers = response.headers_mut();
+        headers.entry(header::CONNECTION).or_insert(HeaderValue::from_static("close"));
+        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain; charset=utf-8"));
+        response
+    }
+}
+
+impl From<server::Refusal> for Refusal {
+    fn from(refusal: server::Refusal) -> Self {
+        let reason = match refusal.option() {
+            Some(option) => format!("{refusal} (permitted by {option})"),
+            None => refusal.to_string(),
+        };
+        let mut this = Self::new(refusal.status(), reason);
+        for header in refusal.headers() {
+            if let (Ok(name), Ok(value)) =
+                (header::HeaderName::try_from(header.name()), HeaderValue::from_str(header.value().as_ref()))
+            {
+                this.headers.append(name, value);
+            }
+        }
+        this
+    }
+}
+
+/// Whether the request asks for a WebSocket, rightly or not.
+pub(super) fn is_upgrade(request: &http::Request<Incoming>) -> bool {
+    server::is_upgrade(headers(request.headers()).into_iter())
+}
+
+/// The 101 answer and the selected subprotocol, as the protocol core decides.
+pub(super) fn accept(
+    parts: &http::request::Parts,
+    options: &Options<'_>,
+) -> Result<(Response, Option<String>), server::Refusal> {
+    let version = match parts.version {
+        Version::HTTP_10 => HttpVersion::HTTP_10,
+        Version::HTTP_11 => HttpVersion::HTTP_11,
+        _ => HttpVersion { major: 2, minor: 0 },
+    };
+    let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let headers = headers(&parts.headers);
+    let accepted = server::validate(parts.method.as_str(), version, target, headers.iter().copied(), options)?;
+    let mut response = http::Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    for (name, value) in accepted.headers() {
+        // Both come from the core: known names, and values that it has checked.
+        if let (Ok(name), Ok(value)) = (header::HeaderName::try_from(name), HeaderValue::from_str(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    Ok((response, accepted.subprotocol().map(str::to_owned)))
+}
+
+/// The headers in a form that can be walked more than once, as the core does.
+fn headers(map: &http::HeaderMap) -> Vec<(&str, &[u8])> {
+    map.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
