@@ -13,7 +13,7 @@ use crate::{
 pub(crate) const BARE_TARGETS: &[&str] = &["riscv32imc-unknown-none-elf", "thumbv7m-none-eabi"];
 
 pub(crate) fn fmt(job: &Job<'_>) -> Outcome {
-    match job.run(&mut job.cargo(&["fmt", "--all", "--check"])) {
+    match job.run(&mut job.cargo(&["fmt", "--all", "--check", "--", "--color", "never"])) {
         Err(Stop::Failed(_)) => Err(Stop::Failed("not formatted; this does it: cargo fmt --all".into())),
         ran => ran.map(|()| String::new()),
     }

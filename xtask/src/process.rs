@@ -181,9 +181,12 @@ impl Background {
     }
 }
 
-/// The last line that says something, for a table cell: trimmed, and not longer than one looks at.
-pub(crate) fn last_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+/// The line that says best why a program failed, for a table cell: the last one that calls itself an error, or else the
+/// last one that says something.
+fn last_line(text: &str) -> String {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_error = |line: &&str| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
+    let line = lines().rfind(is_error).or_else(|| lines().next_back()).unwrap_or_default();
     match line.char_indices().nth(160) {
         None => line.to_owned(),
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -246,9 +249,13 @@ fn judge(command: &Command, status: ExitStatus, last: impl FnOnce() -> String) -
         return Ok(());
     }
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let mut name = program.to_string_lossy().into_owned();
+    if let (true, Some(subcommand)) = (name == "cargo", command.get_args().next()) {
+        name += &format!(" {}", subcommand.to_string_lossy());
+    }
     let last = last();
     let separator = if last.is_empty() { "" } else { ": " };
-    Err(Stop::Failed(format!("{} failed ({status}){separator}{last}", program.to_string_lossy())))
+    Err(Stop::Failed(format!("{name} failed ({status}){separator}{last}")))
 }
 
 /// The command as one would type it, near enough.
@@ -298,6 +305,13 @@ mod tests {
             assert!(Instant::now() < limit, "process {grandchild} outlived its group");
             thread::sleep(POLL);
         }
+    }
+
+    #[test]
+    fn an_error_line_says_more_than_what_follows_it() {
+        assert_eq!(last_line("x\nerror: could not compile\nwarning: build failed\n"), "error: could not compile");
+        assert_eq!(last_line("ERROR: No matching distribution\n"), "ERROR: No matching distribution");
+        assert_eq!(last_line(""), "");
     }
 
     #[test]

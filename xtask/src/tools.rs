@@ -38,8 +38,10 @@ pub(crate) enum Tool {
     CargoDeny,
     /// A C++ compiler, for libFuzzer.
     Cxx,
-    /// What the interop suites run: the binary, the labs, Autobahn's client, and the compiled tests themselves.
+    /// What the interop and Autobahn suites run: the binary, the labs, Autobahn's client.
     Binaries,
+    /// The interop suites themselves, compiled outside of their budgets.
+    InteropTests,
     /// A Python environment with today's peers.
     Python,
     /// A Python environment in which the labs' original servers run.
@@ -90,7 +92,7 @@ impl Tool {
     /// is looked for or installed.
     fn variables(self) -> &'static [&'static str] {
         match self {
-            Tool::Rustfmt | Tool::Clippy | Tool::BareTargets | Tool::Cxx => &[],
+            Tool::Rustfmt | Tool::Clippy | Tool::BareTargets | Tool::Cxx | Tool::InteropTests => &[],
             Tool::CargoDeny => &[CARGO_DENY],
             Tool::Binaries => &[BIN, EXAMPLES, AUTOBAHN_CLIENT],
             Tool::Python => &[PYTHON],
@@ -111,6 +113,7 @@ impl Tool {
             Tool::CargoDeny => rust::cargo_deny(site),
             Tool::Cxx => native::cxx(site),
             Tool::Binaries => rust::binaries(site),
+            Tool::InteropTests => rust::interop_tests(site),
             Tool::Python => python::peers(site),
             Tool::PythonSeeds => python::seeds(site),
             Tool::Node => node::packages(site),

@@ -29,12 +29,12 @@ impl Published {
         let (kind, payload) = crate::shared::into_parts(message.into());
         let header = Header { fin: true, opcode: kind.opcode(), mask: None, len: payload.len() as u64 };
         let mut head = [0; MAX_HEADER];
-        let head = &head[..header.encode(&mut head)];
-        let mut frame = Vec::with_capacity(head.len() + payload.len());
-        frame.extend_from_slice(head);
+        let head_len = header.encode(&mut head);
+        let mut frame = Vec::with_capacity(head_len + payload.len());
+        frame.extend_from_slice(&head[..head_len]);
         frame.extend_from_slice(&payload);
         let frame = Bytes::from(frame);
-        Self { header, payload: frame.slice(head.len()..), frame, part: Part::Whole(kind) }
+        Self { header, payload: frame.slice(head_len..), frame, part: Part::Whole(kind) }
     }
 }
 

@@ -89,7 +89,8 @@ where
             }
             Poll::Pending
         });
-        let finished = if waiting.len() > 0 { timeout(ATTEMPT_DELAY, finished).await.ok() } else { Some(finished.await) };
+        let finished =
+            if waiting.len() > 0 { timeout(ATTEMPT_DELAY, finished).await.ok() } else { Some(finished.await) };
         match finished {
             Some((_, Ok(stream))) => return Ok(stream),
             Some((address, Err(error))) => failures.push((address, error)),
@@ -141,7 +142,8 @@ mod tests {
     async fn rfc8305_s5_a_slow_address_can_still_win() {
         let list = addresses(&["1.1.1.1:1", "2.2.2.2:1"]);
         let winner = race(&list, |address| async move {
-            sleep(if address.ip().to_string() == "1.1.1.1" { Duration::from_millis(400) } else { 9 * ATTEMPT_DELAY }).await;
+            sleep(if address.ip().to_string() == "1.1.1.1" { Duration::from_millis(400) } else { 9 * ATTEMPT_DELAY })
+                .await;
             Ok(address)
         });
         assert_eq!(winner.await.unwrap(), list[0]);

@@ -66,7 +66,7 @@ pub enum ConnectError {
     /// The server's answer is not one to a WebSocket request (RFC 6455 section 4.1).
     Handshake(Violation),
     /// The server answered with another status than 101.
-    Refused(Box<Refusal>),
+    Refused(Box<Refused>),
 }
 
 impl ConnectError {
@@ -149,14 +149,14 @@ impl fmt::Display for Phase {
 
 /// A server's answer other than 101.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct Refused {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) body: String,
 }
 
-impl Refusal {
+impl Refused {
     /// How much of a body is kept, in bytes.
     pub const MAX_BODY: usize = 4096;
 
@@ -199,7 +199,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// Characters of the body's first line, enough for a server's reason and not for its page.
         const EXCERPT: usize = 120;
@@ -243,8 +243,8 @@ fn fmt_failures(f: &mut fmt::Formatter<'_>, target: &str, failures: &[(SocketAdd
 mod tests {
     use super::*;
 
-    fn refusal(status: u16, body: &str) -> Refusal {
-        Refusal {
+    fn refusal(status: u16, body: &str) -> Refused {
+        Refused {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             retry_after: None,

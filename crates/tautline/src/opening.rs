@@ -11,7 +11,7 @@ use tautline_proto::handshake::client::{Error, Handshake, Progress, Request, Res
 use tautline_proto::handshake::{Limits, WriteError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::error::{ConnectError, Refusal};
+use crate::error::{ConnectError, Refused};
 use crate::stream::Stream;
 
 /// What a server answered.
@@ -23,7 +23,7 @@ pub(crate) enum Answer {
         leftover: Vec<u8>,
     },
     /// There will be no connection. The refusal has no body yet; these are its first bytes.
-    Refused(Box<Refusal>, Vec<u8>),
+    Refused(Box<Refused>, Vec<u8>),
 }
 
 /// The request as it goes over the wire.
@@ -88,9 +88,9 @@ pub(crate) async fn exchange(
 }
 
 /// Reads as much of a refusal's body as is kept. Whatever has come when the future is dropped stays in `body`.
-pub(crate) async fn read_body(stream: &mut Stream, refusal: &Refusal, body: &mut Vec<u8>) {
+pub(crate) async fn read_body(stream: &mut Stream, refusal: &Refused, body: &mut Vec<u8>) {
     /// The framing of a chunked body comes on top.
-    const MOST: usize = 2 * Refusal::MAX_BODY;
+    const MOST: usize = 2 * Refused::MAX_BODY;
     while body.len() < MOST && !is_complete(&refusal.headers, body) {
         body.reserve(1024);
         if !matches!(stream.read_buf(body).await, Ok(1..)) {
@@ -100,7 +100,7 @@ pub(crate) async fn read_body(stream: &mut Stream, refusal: &Refusal, body: &mut
 }
 
 /// The text of a body, as far as it was read.
-pub(crate) fn body_text(refusal: &Refusal, body: &[u8]) -> String {
+pub(crate) fn body_text(refusal: &Refused, body: &[u8]) -> String {
     let decoded;
     let body = if is_chunked(&refusal.headers) {
         decoded = decode_chunks(body).0;
@@ -109,10 +109,10 @@ pub(crate) fn body_text(refusal: &Refusal, body: &[u8]) -> String {
         let len = content_length(&refusal.headers).unwrap_or(usize::MAX);
         body.get(..len).unwrap_or(body)
     };
-    String::from_utf8_lossy(body.get(..Refusal::MAX_BODY).unwrap_or(body)).into_owned()
+    String::from_utf8_lossy(body.get(..Refused::MAX_BODY).unwrap_or(body)).into_owned()
 }
 
-fn refusal(response: &Response<'_>) -> Refusal {
+fn refusal(response: &Response<'_>) -> Refused {
     let mut headers = HeaderMap::new();
     for (name, value) in response.headers() {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
@@ -122,7 +122,7 @@ fn refusal(response: &Response<'_>) -> Refusal {
     let status = StatusCode::from_u16(response.status()).expect("the core takes three digits, the first of them not 0");
     let seconds = response.retry_after().map(|seconds| Duration::from_secs(seconds.into()));
     let retry_after = seconds.or_else(|| retry_date(&headers));
-    Refusal { status, headers, retry_after, body: String::new() }
+    Refused { status, headers, retry_after, body: String::new() }
 }
 
 /// Retry-After as a date (RFC 9110 section 10.2.3), counted by the server's own clock where it tells us.
@@ -139,15 +139,16 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
 
 fn is_chunked(headers: &HeaderMap) -> bool {
     let last = headers.get_all(TRANSFER_ENCODING).iter().next_back();
-    last.and_then(|value| value.to_str().ok()).is_some_and(|value| value.trim_end().to_ascii_lowercase().ends_with("chunked"))
+    last.and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim_end().to_ascii_lowercase().ends_with("chunked"))
 }
 
 fn is_complete(headers: &HeaderMap, body: &[u8]) -> bool {
     if is_chunked(headers) {
         let (decoded, last) = decode_chunks(body);
-        return last || decoded.len() >= Refusal::MAX_BODY;
+        return last || decoded.len() >= Refused::MAX_BODY;
     }
-    body.len() >= content_length(headers).unwrap_or(usize::MAX).min(Refusal::MAX_BODY)
+    body.len() >= content_length(headers).unwrap_or(usize::MAX).min(Refused::MAX_BODY)
 }
 
 /// As much as can be read of a chunked body, and whether the last chunk is there (RFC 9112 section 7.1).
@@ -200,7 +201,7 @@ mod tests {
         let headers = headers(&[("content-length", "3")]);
         assert!(!is_complete(&headers, b"ab"));
         assert!(is_complete(&headers, b"abc"));
-        let refusal = Refusal { status: StatusCode::OK, headers, retry_after: None, body: String::new() };
+        let refusal = Refused { status: StatusCode::OK, headers, retry_after: None, body: String::new() };
         assert_eq!(body_text(&refusal, b"abcdef"), "abc");
         assert_eq!(body_text(&refusal, b"a\xff"), "a\u{fffd}");
     }

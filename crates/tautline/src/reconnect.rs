@@ -42,13 +42,15 @@ use crate::websocket::{EndWatch, WebSocket};
 pub struct Reconnecting {
     connect: Arc<Connect>,
     backoff: Backoff,
-    observer: Option<Box<dyn FnMut(&Retry<'_>) + Send>>,
+    observer: Option<Observer>,
     /// Where the core's clock begins.
     origin: Instant,
     /// Attempts that have failed since the last connection.
     failures: u32,
     step: Step,
 }
+
+type Observer = Box<dyn FnMut(&Retry<'_>) + Send>;
 
 /// Lives here and not in a future of [`Reconnecting::next`], so that dropping that one loses nothing.
 enum Step {

@@ -330,7 +330,9 @@ impl State {
 
 /// The time of this process's connections. Follows tokio's clock, so that it can be paused in tests.
 pub(crate) fn now() -> Instant {
-    static START: LazyLock<tokio::time::Instant> = LazyLock::new(tokio::time::Instant::now);
+    // Not tokio's `now`: the first runtime to ask may have its clock paused and moved ahead.
+    static START: LazyLock<tokio::time::Instant> =
+        LazyLock::new(|| tokio::time::Instant::from_std(std::time::Instant::now()));
     let start = *START;
     Instant::from_micros(tokio::time::Instant::now().saturating_duration_since(start).as_micros() as u64)
 }

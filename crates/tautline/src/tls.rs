@@ -108,9 +108,7 @@ impl Options {
         let builder = match &self.trust {
             Trust::System => builder.with_root_certificates(system_roots().await?),
             Trust::Given(roots) => builder.with_root_certificates(roots.clone()),
-            Trust::Everyone => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptEveryone(provider)))
-            }
+            Trust::Everyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptEveryone(provider))),
         };
         let mut config = match &self.identity {
             Some(identity) => builder.with_client_cert_resolver(identity.clone()),
@@ -129,6 +127,9 @@ pub(crate) fn remedy(error: &io::Error) -> Option<&'static str> {
             Bad::UnknownIssuer => {
                 "the server's certificate is not issued by a trusted CA: if it is a private one, pass its certificate to `ca`"
             }
+            Bad::BadSignature => {
+                "its issuer has the name of a trusted CA, but another key: pass the issuer's own certificate to `ca`"
+            }
             Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
                 "the certificate has to be renewed, or a clock is wrong"
             }
@@ -141,7 +142,9 @@ pub(crate) fn remedy(error: &io::Error) -> Option<&'static str> {
             }
             _ => return None,
         },
-        rustls::Error::InvalidMessage(_) => "the server does not seem to speak TLS on this port: ws:// instead of wss://?",
+        rustls::Error::InvalidMessage(_) => {
+            "the server does not seem to speak TLS on this port: ws:// instead of wss://?"
+        }
         rustls::Error::AlertReceived(alert) => match alert {
             AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
@@ -179,7 +182,8 @@ async fn load_system_roots() -> io::Result<Arc<RootCertStore>> {
     let (usable, ignored) = roots.add_parsable_certificates(loaded.certs);
     tracing::debug!(usable, ignored, errors = ?loaded.errors, "trusted roots of the system loaded");
     if roots.is_empty() {
-        let problem = "the system has no trusted roots: install its CA certificates (ca-certificates), or pass some to `ca`";
+        let problem =
+            "the system has no trusted roots: install its CA certificates (ca-certificates), or pass some to `ca`";
         return Err(io::Error::new(io::ErrorKind::NotFound, problem));
     }
     Ok(Arc::new(roots))
@@ -208,8 +212,9 @@ fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 
 fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     if is_pem(bytes) {
-        return PrivateKeyDer::from_pem_slice(bytes)
-            .map_err(|error| format!("no usable private key in the PEM (an encrypted one has to be decrypted): {error}"));
+        return PrivateKeyDer::from_pem_slice(bytes).map_err(|error| {
+            format!("no usable private key in the PEM (an encrypted one has to be decrypted): {error}")
+        });
     }
     PrivateKeyDer::try_from(bytes.to_vec()).map_err(|error| format!("not a private key: {error}"))
 }

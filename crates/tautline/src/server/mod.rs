@@ -19,7 +19,7 @@ use tautline_proto::{CloseCode, Config};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::shared::Settings;
+use crate::shared::{Settings, Shared};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
@@ -408,21 +408,21 @@ impl Running {
             };
             // The transport is what `serve_http` gave to hyper.
             let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
-            let stream = parts.io.into_inner();
-            self.run(stream, &parts.read_buf, request, permit).await;
+            // Not held on to: what was read behind the head is a slice of hyper's whole read buffer.
+            let shared = connections::open(parts.io.into_inner(), self.settings.clone(), &parts.read_buf, &request);
+            drop(parts.read_buf);
+            self.run(shared, request, permit).await;
         });
         Ok(response)
     }
 
     async fn run(
         self: Arc<Self>,
-        stream: Stream,
-        leftover: &[u8],
+        shared: Arc<Shared>,
         request: Request,
         _permit: Arc<OwnedSemaphorePermit>,
     ) {
         let peer = request.peer();
-        let shared = connections::open(stream, self.settings.clone(), leftover, &request);
         let _listed = self.connections.add(&shared);
         if *self.closing.borrow() {
             shared.begin_close(self.server.shutdown_code, "");
