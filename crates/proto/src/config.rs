@@ -137,7 +137,8 @@ impl Context for &Config {
     }
 }
 
-#[cfg(feature = "alloc")]
+// Chips without atomic compare-and-swap (riscv32imc) have no `Arc`.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 impl Context for alloc::sync::Arc<Config> {
     fn config(&self) -> &Config {
         self

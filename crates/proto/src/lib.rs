@@ -109,12 +109,12 @@
 //!
 //! # Features
 //!
-//! `alloc`: the application trait, and `Arc<Config>` as a [`Context`]. `simd`: faster UTF-8 validation on hosts.
+//! `alloc`: `Arc<Config>` as a [`Context`]. `simd`: faster UTF-8 validation on hosts.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;

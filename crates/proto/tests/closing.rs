@@ -215,9 +215,8 @@ fn a_close_deadline_is_not_put_off_by_what_arrives() {
 
 #[test]
 fn a_connection_that_is_closing_is_not_pinged_nor_given_up_as_silent() {
-    let config = leak(
-        Config::new().ping_interval(Some(SECOND)).pong_timeout(SECOND).close_timeout(Duration::from_secs(30)),
-    );
+    let config =
+        leak(Config::new().ping_interval(Some(SECOND)).pong_timeout(SECOND).close_timeout(Duration::from_secs(30)));
     let mut pair = Pair::new(config);
     pair.client.running = false;
     pair.server.close(pair.now, CloseCode::NORMAL, "");
@@ -233,7 +232,11 @@ fn the_transport_may_end_or_fail_in_every_phase() {
         for fails in [false, true] {
             for (name, mut connection, mut control, ended) in phases(role) {
                 let what = format!("{role:?}, {name}, fails: {fails}");
-                if fails { connection.transport_failed() } else { connection.receive_end() }
+                if fails {
+                    connection.transport_failed()
+                } else {
+                    connection.receive_end()
+                }
                 // A peer that ended its side may still read; one that hears nothing has the deadline.
                 let reply_leaves = !fails && name.ends_with("reply owed");
                 let ended = match ended {
@@ -285,7 +288,11 @@ fn the_transport_may_end_or_fail_at_every_byte() {
                     }
                     Step::Receive(&conversation[..cut]).take(&mut connection, &mut control);
                     Step::Transmit.take(&mut connection, &mut control);
-                    if fails { connection.transport_failed() } else { connection.receive_end() }
+                    if fails {
+                        connection.transport_failed()
+                    } else {
+                        connection.receive_end()
+                    }
                     let all = cut == conversation.len();
                     let ended = match (closing, all, fails) {
                         (true, _, _) => closed_by_us(CloseCode::GOING_AWAY, all),

@@ -46,11 +46,7 @@ fn every_message_arrives_cut_at_every_byte() {
         ] {
             send_into(&mut sender, part, payload, &mut stream);
         }
-        let expected = [
-            (Kind::Text, "héllo".into()),
-            (Kind::Text, "κόσμε".into()),
-            (Kind::Binary, vec![0xff; 126]),
-        ];
+        let expected = [(Kind::Text, "héllo".into()), (Kind::Text, "κόσμε".into()), (Kind::Binary, vec![0xff; 126])];
         for cut in 0..=stream.len() {
             let mut pair = Pair::new(quiet());
             let receiver = if role == Role::Client { &mut pair.server } else { &mut pair.client };

@@ -107,10 +107,7 @@ fn frames_sent_in_other_ways_are_seen_too() {
     let part = Part::Whole(Kind::Binary);
     server.send_streamed(part, 1_000_000, b"beginning", [0; 4], &mut [0; MAX_HEADER]).unwrap();
     let streamed = Header { fin: true, opcode: OpCode::Binary, mask: None, len: 1_000_000 };
-    let expected = [
-        (Direction::Sent, header, b"hi".to_vec()),
-        (Direction::Sent, streamed, b"beginning".to_vec()),
-    ];
+    let expected = [(Direction::Sent, header, b"hi".to_vec()), (Direction::Sent, streamed, b"beginning".to_vec())];
     assert_eq!(inspector.take(), expected);
 }
 

@@ -202,12 +202,15 @@ thread_local! {
     static HELD: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes whether the handler that is being polled has more input at hand. If not, what was published meanwhile leaves.
-pub(crate) fn batch(more: bool) {
+/// Notes whether the handler that is being polled has more input at hand: as long as it has, what it publishes is held,
+/// to leave in one write for each recipient.
+pub(crate) fn set_batch(more: bool) {
     BATCH.set(more);
-    if !more {
-        release();
-    }
+}
+
+/// Whether something published is held.
+pub(crate) fn holds_any() -> bool {
+    HELD.with_borrow(|held| !held.is_empty())
 }
 
 /// Writes what was published in this batch: to each connection in one gathered write.

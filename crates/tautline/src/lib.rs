@@ -1,4 +1,58 @@
-//! WebSocket client and server for tokio.
+//! WebSocket for tokio: client and server, `ws://` and `wss://`.
+//!
+//! # A client
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ws = tautline::connect("ws://localhost:8765").await?;
+//! ws.send("Ada").await?;
+//! println!("{:?}", ws.recv().await);
+//! # Ok(()) }
+//! ```
+//!
+//! [`connect`] has a builder for everything else: headers, subprotocols, TLS, limits. [`Connect::reconnecting`] is a
+//! client that comes back by itself.
+//!
+//! # A server
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! let listener = tokio::net::TcpListener::bind("localhost:8765").await?;
+//! tautline::serve(listener, |mut ws, _request| async move {
+//!     while let Some(message) = ws.recv().await {
+//!         let _ = ws.send(message).await;
+//!     }
+//! }, std::future::pending()).await
+//! # }
+//! ```
+//!
+//! [`Server`] is its builder: who may connect, plain HTTP on the same port, limits, draining. [`Group`] sends one
+//! message to many connections.
+//!
+//! # What you can rely on
+//!
+//! - **Every method may be cancelled**, in `select!` or by a timeout. All state lives in the connection, none in a
+//!   future; each method says what cancelling it means.
+//! - **A connection is kept alive whatever its owner does.** Pings are answered and sent, the closing handshake is
+//!   completed, and queued bytes are written, while a handler sleeps or computes elsewhere.
+//! - **`send` needs no flush.** Replies to messages that arrived together leave in one write; a lone message leaves at
+//!   once. [`feed`](WebSocket::feed) queues for a later [`flush`](WebSocket::flush).
+//! - **Memory is bounded.** A full send queue makes `send` wait; a receiver that does not receive makes the peer wait;
+//!   limits on frames and messages end the connection. An idle connection owns no buffer.
+//! - **Control frames never wait behind queued messages**, at most for the end of the frame that is being written.
+//! - **The end has a reason.** After `recv` has answered `None`, [`WebSocket::ended`] tells whether the peer closed
+//!   (and with which code), fell silent, broke which rule, or whether our own queue was stuck.
+//!
+//! What it may allocate for a connection at most, with the default settings: one message of 16 MiB that is being received
+//! ([`Config::max_message`]), 64 KiB received ahead, and a send queue of 1 MiB and one message
+//! ([`Settings::send_queue`]).
+//!
+//! The protocol itself is [`tautline_proto`], a state machine without I/O that also runs on microcontrollers.
+//!
+//! # Features
+//!
+//! `tls` (default): `wss://` by rustls with the ring provider.
+
 mod broadcast;
 mod client;
 mod dial;
@@ -29,8 +83,8 @@ pub use reconnect::{Interruption, Reconnecting, Retry};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use send::SendError;
-pub use shared::{Info, Settings};
 pub use server::{Origins, Refusal, Request, Response, Server, serve};
+pub use shared::{Info, Settings};
 pub use stream::Stream;
 pub use tautline_proto::handshake::Limits;
 pub use tautline_proto::handshake::client::Violation as HandshakeViolation;

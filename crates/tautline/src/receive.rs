@@ -245,11 +245,8 @@ impl State {
     fn complete_partial(&mut self, kind: Kind) {
         let partial = std::mem::take(&mut self.partial);
         // Not more than twice its size is held for a message.
-        let bytes = if partial.capacity() / 2 > partial.len() {
-            Bytes::copy_from_slice(&partial)
-        } else {
-            partial.freeze()
-        };
+        let bytes =
+            if partial.capacity() / 2 > partial.len() { Bytes::copy_from_slice(&partial) } else { partial.freeze() };
         self.push(Item::Message(message(kind, bytes)));
     }
 

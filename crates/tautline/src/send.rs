@@ -355,8 +355,8 @@ impl State {
         let mut head = [0; MAX_HEADER];
         let len = self.core.send(part, payload, key, &mut head).map_err(|_| SendError::Closed)?;
         let head = &head[..len];
-        let busy = !self.queue.is_empty()
-            || self.core.next_transmit(self.control.as_deref().unwrap_or(NOTHING)).is_some();
+        let busy =
+            !self.queue.is_empty() || self.core.next_transmit(self.control.as_deref().unwrap_or(NOTHING)).is_some();
         if !busy && !cork {
             self.write_now(role, head, key, payload);
             return Ok(());

@@ -187,10 +187,7 @@ impl Shared {
 
 impl State {
     /// Lends the core memory for a control frame, which is kept only while something waits in it.
-    pub(crate) fn with_control<R>(
-        &mut self,
-        call: impl FnOnce(&mut Connection<Surroundings>, &mut Control) -> R,
-    ) -> R {
+    pub(crate) fn with_control<R>(&mut self, call: impl FnOnce(&mut Connection<Surroundings>, &mut Control) -> R) -> R {
         match &mut self.control {
             Some(control) => {
                 let result = call(&mut self.core, control);
@@ -306,11 +303,9 @@ impl State {
         if advice == Transport::Keep {
             return Poll::Pending;
         }
-        // What is queued (our close frame) goes first, unless the transport is known to be dead.
-        let dead = matches!(
-            self.core.ended(),
-            Some(Ended::PeerSilent | Ended::SendStuck | Ended::TransportFailed | Ended::TransportClosed)
-        );
+        // What is queued (our close frame) goes first, unless nobody will take it any more.
+        let ended = self.core.ended();
+        let dead = !ended.is_some_and(|ended| ended.is_clean() || matches!(ended, Ended::Violation(_)));
         if !self.queue.is_empty() && !dead {
             return Poll::Pending;
         }

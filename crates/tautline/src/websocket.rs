@@ -9,9 +9,9 @@ use futures_core::Stream as FuturesStream;
 use futures_sink::Sink;
 use tautline_proto::{CloseCode, Ended, Kind, Role};
 
-use crate::send::{SendError, Urgency};
 use crate::keeper::{Keeper, in_handler};
 use crate::message::{Chunk, Event, Message};
+use crate::send::{SendError, Urgency};
 use crate::shared::{Info, Item, Settings, Shared};
 use crate::stream::Stream;
 use crate::wakers::Waiter;
@@ -226,9 +226,11 @@ impl Attending<'_> {
         self.shared.wakers.register(Waiter::Receiver, cx.waker());
         let handled = in_handler(self.shared);
         let mut state = self.shared.lock();
-        if handled && !state.unparsed {
+        // Before this connection waits for more input, what its handler has published goes out. Not under our own
+        // lock: this connection may be among the recipients.
+        if handled && !state.unparsed && crate::broadcast::holds_any() {
             drop(state);
-            crate::broadcast::batch(false);
+            crate::broadcast::release();
             state = self.shared.lock();
         }
         state.by_event |= by_event;
@@ -242,8 +244,8 @@ impl Attending<'_> {
         state.watched |= watch;
         let more = state.unparsed;
         drop(state);
-        if handled && more {
-            crate::broadcast::batch(true);
+        if handled {
+            crate::broadcast::set_batch(more);
         }
         if news {
             self.shared.notify();

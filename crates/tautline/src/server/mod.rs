@@ -8,13 +8,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tautline_proto::handshake::server::{OriginPolicy, Options};
 use tautline_proto::handshake::Limits;
+use tautline_proto::handshake::server::{Options, OriginPolicy};
 use tautline_proto::{CloseCode, Config};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -416,12 +414,7 @@ impl Running {
         Ok(response)
     }
 
-    async fn run(
-        self: Arc<Self>,
-        shared: Arc<Shared>,
-        request: Request,
-        _permit: Arc<OwnedSemaphorePermit>,
-    ) {
+    async fn run(self: Arc<Self>, shared: Arc<Shared>, request: Request, _permit: Arc<OwnedSemaphorePermit>) {
         let peer = request.peer();
         let _listed = self.connections.add(&shared);
         if *self.closing.borrow() {
@@ -438,9 +431,4 @@ impl Running {
             None => tracing::info!(%peer, "connection dropped"),
         }
     }
-}
-
-/// The body of a short answer.
-pub(crate) fn body(text: impl Into<Bytes>) -> Full<Bytes> {
-    Full::new(text.into())
 }

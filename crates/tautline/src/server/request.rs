@@ -63,7 +63,10 @@ impl Request {
 
 /// Why a request is refused, as an HTTP answer.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct Refusal(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     status: StatusCode,
     reason: String,
     headers: http::HeaderMap,
@@ -76,12 +79,12 @@ impl Refusal {
             .ok()
             .filter(|status| (300..600).contains(&status.as_u16()))
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, reason: reason.into(), headers: http::HeaderMap::new() }
+        Self(Box::new(Parts { status, reason: reason.into(), headers: http::HeaderMap::new() }))
     }
 
     /// Tells the client when to come back, in seconds.
     pub fn retry_after(mut self, seconds: u32) -> Self {
-        self.headers.insert(header::RETRY_AFTER, seconds.into());
+        self.0.headers.insert(header::RETRY_AFTER, seconds.into());
         self
     }
 
@@ -92,26 +95,27 @@ impl Refusal {
     /// If the name or the value is not valid in HTTP.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         let value = HeaderValue::from_str(value).expect("a header value is visible ASCII");
-        self.headers.append(name, value);
+        self.0.headers.append(name, value);
         self
     }
 
     /// The HTTP status.
     pub fn status(&self) -> u16 {
-        self.status.as_u16()
+        self.0.status.as_u16()
     }
 
     /// Why.
     pub fn reason(&self) -> &str {
-        &self.reason
+        &self.0.reason
     }
 
     /// The answer. The connection is closed after it.
-    pub fn into_response(mut self) -> Response {
-        self.reason.push('\n');
-        let mut response = http::Response::new(super::body(self.reason));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+    pub fn into_response(self) -> Response {
+        let Parts { status, mut reason, headers } = *self.0;
+        reason.push('\n');
+        let mut response = http::Response::new(Full::from(reason));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
         let headers = response.headers_mut();
         headers.entry(header::CONNECTION).or_insert(HeaderValue::from_static("close"));
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -128,9 +132,9 @@ impl From<server::Refusal> for Refusal {
         let mut this = Self::new(refusal.status(), reason);
         for header in refusal.headers() {
             if let (Ok(name), Ok(value)) =
-                (header::HeaderName::try_from(header.name()), HeaderValue::from_str(header.value().as_ref()))
+                (header::HeaderName::try_from(header.name()), HeaderValue::from_str(header.value()))
             {
-                this.headers.append(name, value);
+                this.0.headers.append(name, value);
             }
         }
         this
