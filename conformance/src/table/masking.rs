@@ -30,6 +30,17 @@ pub(super) fn add(table: &mut Table) {
         s.text("not heard");
     });
 
+    for (name, first, violation) in [
+        ("reserved_bit", 0xc1, Violation::ReservedBit),
+        ("reserved_opcode", 0x83, Violation::ReservedOpCode),
+        ("fragmented_control_frame", PING, Violation::FragmentedControl),
+    ] {
+        table.both("5.1", format_args!("a_{name}_shows_before_a_wrong_mask_does"), move |s| {
+            s.frame_masked_wrongly(first, b"Hi");
+            s.violates_at(1, violation);
+        });
+    }
+
     for (name, key) in [("zero", [0; 4]), ("ones", [0xff; 4]), ("rising", [1, 2, 3, 4])] {
         table.only(Role::Server, "5.3", format_args!("a_masking_key_of_{name}_is_taken_off"), move |s| {
             s.set_key(key);

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,8 +29,7 @@ thread_local! {
 /// leaves when it waits for anything.
 ///
 /// Answers whether the handler panicked; the peer is told with 1011 then.
-pub(crate) async fn run(shared: Arc<Shared>, handler: impl Future<Output = ()>) -> bool {
-    let mut handler = pin!(handler);
+pub(crate) async fn run(shared: Arc<Shared>, mut handler: Pin<Box<dyn Future<Output = ()> + Send>>) -> bool {
     let mut keeper = Keeper::new(shared.clone());
     let (mut handled, mut kept, mut panicked) = (false, false, false);
     std::future::poll_fn(|cx| {

@@ -68,9 +68,12 @@ impl Sender {
     /// # Cancel safety
     ///
     /// If the future is dropped before it is ready, nothing of the message has been sent.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+    pub fn send(
+        &self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
         let (kind, payload) = crate::shared::into_parts(message.into());
-        self.handle.0.send_part(Part::Whole(kind), payload, Urgency::Now, false).await
+        self.handle.0.send_part(Part::Whole(kind), payload, Urgency::Now, false)
     }
 
     /// As [`send`](Self::send), giving up when the queue has not had room for `timeout`.
@@ -98,9 +101,12 @@ impl Sender {
     /// # Cancel safety
     ///
     /// If the future is dropped before it is ready, nothing of the message has been queued.
-    pub async fn feed(&self, message: impl Into<Message>) -> Result<(), SendError> {
+    pub fn feed(
+        &self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
         let (kind, payload) = crate::shared::into_parts(message.into());
-        self.handle.0.send_part(Part::Whole(kind), payload, Urgency::WhenFlushed, false).await
+        self.handle.0.send_part(Part::Whole(kind), payload, Urgency::WhenFlushed, false)
     }
 
     /// Waits until everything that was queued has been written to the transport.

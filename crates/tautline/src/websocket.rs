@@ -79,8 +79,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped: the next call goes on where this one was.
-    pub async fn recv(&mut self) -> Option<Message> {
-        self.receiver.recv().await
+    pub fn recv(&mut self) -> impl Future<Output = Option<Message>> + Send {
+        self.receiver.recv()
     }
 
     /// The next event: data as it arrives, pings, pongs and the close frame. See [`Receiver::recv_event`].
@@ -89,8 +89,8 @@ impl WebSocket {
     }
 
     /// Sends a message. See [`Sender::send`].
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.sender.send(message).await
+    pub fn send(&mut self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
+        self.sender.send(message)
     }
 
     /// As [`send`](Self::send), giving up after `timeout`. See [`Sender::send_within`].
@@ -99,8 +99,8 @@ impl WebSocket {
     }
 
     /// Queues a message for the next [`flush`](Self::flush). See [`Sender::feed`].
-    pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.sender.feed(message).await
+    pub fn feed(&mut self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
+        self.sender.feed(message)
     }
 
     /// Waits until everything queued has been written. See [`Sender::flush`].

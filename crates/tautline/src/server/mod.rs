@@ -4,12 +4,14 @@ mod connections;
 mod request;
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tautline_proto::handshake::Limits;
 use tautline_proto::handshake::server::{Options, OriginPolicy};
@@ -17,7 +19,7 @@ use tautline_proto::{CloseCode, Config};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::shared::{Settings, Shared};
+use crate::shared::Settings;
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
@@ -255,7 +257,7 @@ impl Server {
 
 /// Accepts, and waits longer and longer while accepting fails: the usual reason is that the process is out of files,
 /// which passes when connections end.
-async fn accept(listener: &TcpListener) -> (TcpStream, std::net::SocketAddr) {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut wait = Duration::from_millis(10);
     loop {
         match listener.accept().await {
@@ -285,7 +287,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(self: Arc<Self>, stream: TcpStream, peer: std::net::SocketAddr) {
+    fn start(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let (permit, full) = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => (permit, false),
             Err(_) => match self.overflow.clone().try_acquire_owned() {
@@ -301,7 +303,7 @@ impl Running {
         let connections = self.connections.clone();
         connections.spawn(async move {
             match self.secure(stream).await {
-                Ok(stream) => self.serve_http(stream, peer, Arc::new(permit), full).await,
+                Ok(stream) => self.serve_http(stream, peer, permit, full).await,
                 Err(error) => tracing::info!(%peer, %error, "TLS handshake failed"),
             }
         });
@@ -321,21 +323,18 @@ impl Running {
         Ok(Stream::tcp(stream))
     }
 
-    async fn serve_http(
-        self: Arc<Self>,
-        stream: Stream,
-        peer: std::net::SocketAddr,
-        permit: Arc<OwnedSemaphorePermit>,
-        full: bool,
-    ) {
-        let this = self.clone();
+    /// Speaks HTTP until the client leaves or asks for a WebSocket, whose connection then gets a task of its own: a
+    /// task is as large as the largest thing that it ever does, and HTTP is large.
+    async fn serve_http(self: Arc<Self>, stream: Stream, peer: SocketAddr, permit: OwnedSemaphorePermit, full: bool) {
+        let upgrade = Arc::new(Mutex::new(None));
+        let (this, slot) = (self.clone(), upgrade.clone());
         let service = service_fn(move |request| {
-            let (this, permit) = (this.clone(), permit.clone());
+            let (this, slot) = (this.clone(), slot.clone());
             async move {
                 Ok::<_, std::convert::Infallible>(if full {
                     Refusal::new(503, "too many connections").retry_after(5).into_response()
                 } else {
-                    this.answer(request, peer, permit).await
+                    this.answer(request, peer, &slot).await
                 })
             }
         });
@@ -357,15 +356,22 @@ impl Running {
             }
         };
         if let Err(error) = result {
-            tracing::info!(%peer, %error, "bad HTTP connection");
+            return tracing::info!(%peer, %error, "bad HTTP connection");
+        }
+        let pending = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Upgrade { transport, request }) = pending {
+            match transport.await {
+                Ok(upgraded) => self.open(upgraded, request, permit),
+                Err(error) => tracing::info!(%peer, %error, "client left during the handshake"),
+            }
         }
     }
 
     async fn answer(
-        self: Arc<Self>,
+        &self,
         request: http::Request<Incoming>,
-        peer: std::net::SocketAddr,
-        permit: Arc<OwnedSemaphorePermit>,
+        peer: SocketAddr,
+        upgrade: &Mutex<Option<Upgrade>>,
     ) -> Response {
         if !request::is_upgrade(&request) {
             return match &self.server.http {
@@ -376,8 +382,11 @@ impl Running {
                     .into_response(),
             };
         }
-        match self.upgrade(request, peer, permit) {
-            Ok(response) => response,
+        match self.accept(request, peer) {
+            Ok((response, accepted)) => {
+                *upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepted);
+                response
+            }
             Err(refusal) => {
                 tracing::info!(%peer, status = refusal.status(), reason = %refusal.reason(), "WebSocket request refused");
                 refusal.into_response()
@@ -385,50 +394,44 @@ impl Running {
         }
     }
 
-    fn upgrade(
-        self: Arc<Self>,
-        mut http: http::Request<Incoming>,
-        peer: std::net::SocketAddr,
-        permit: Arc<OwnedSemaphorePermit>,
-    ) -> Result<Response, Refusal> {
-        let upgrade = hyper::upgrade::on(&mut http);
+    fn accept(&self, mut http: http::Request<Incoming>, peer: SocketAddr) -> Result<(Response, Upgrade), Refusal> {
+        let transport = hyper::upgrade::on(&mut http);
         let (parts, _) = http.into_parts();
         let (response, subprotocol) = self.server.with_options(|options| request::accept(&parts, options))?;
         let mut request = Request::new(parts, peer, subprotocol);
         if let Some(admit) = &self.server.admit {
             admit(&mut request)?;
         }
-        let connections = self.connections.clone();
-        connections.spawn(async move {
-            let upgraded = match upgrade.await {
-                Ok(upgraded) => upgraded,
-                Err(error) => return tracing::info!(%peer, %error, "client left during the handshake"),
-            };
-            // The transport is what `serve_http` gave to hyper.
-            let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
-            // Not held on to: what was read behind the head is a slice of hyper's whole read buffer.
-            let shared = connections::open(parts.io.into_inner(), self.settings.clone(), &parts.read_buf, &request);
-            drop(parts.read_buf);
-            self.run(shared, request, permit).await;
-        });
-        Ok(response)
+        Ok((response, Upgrade { transport, request }))
     }
 
-    async fn run(self: Arc<Self>, shared: Arc<Shared>, request: Request, _permit: Arc<OwnedSemaphorePermit>) {
+    /// Starts the handler of a connection whose handshake has been answered.
+    fn open(self: Arc<Self>, upgraded: Upgraded, request: Request, permit: OwnedSemaphorePermit) {
+        // The transport is what `serve_http` gave to hyper.
+        let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
         let peer = request.peer();
-        let _listed = self.connections.add(&shared);
+        let shared = connections::open(parts.io.into_inner(), self.settings.clone(), &parts.read_buf, &request);
+        let listed = self.connections.add(&shared);
         if *self.closing.borrow() {
             shared.begin_close(self.server.shutdown_code, "");
         }
-        let ws = WebSocket::from_shared(&shared);
-        let handler = (self.handler)(ws, request);
-        let panicked = crate::keeper::run(shared.clone(), handler).await;
-        let ended = shared.lock().core.ended();
-        match ended {
-            _ if panicked => tracing::error!(%peer, "the handler panicked; the connection was closed with 1011"),
-            Some(ended) if ended.is_clean() => tracing::debug!(%peer, %ended, "connection closed"),
-            Some(ended) => tracing::info!(%peer, %ended, "connection lost"),
-            None => tracing::info!(%peer, "connection dropped"),
-        }
+        let handler = (self.handler)(WebSocket::from_shared(&shared), request);
+        self.connections.spawn(async move {
+            let _held = (permit, listed);
+            let panicked = crate::keeper::run(shared.clone(), handler).await;
+            let ended = shared.lock().core.ended();
+            match ended {
+                _ if panicked => tracing::error!(%peer, "the handler panicked; the connection was closed with 1011"),
+                Some(ended) if ended.is_clean() => tracing::debug!(%peer, %ended, "connection closed"),
+                Some(ended) => tracing::info!(%peer, %ended, "connection lost"),
+                None => tracing::info!(%peer, "connection dropped"),
+            }
+        });
     }
+}
+
+/// An accepted handshake.
+struct Upgrade {
+    transport: OnUpgrade,
+    request: Request,
 }
