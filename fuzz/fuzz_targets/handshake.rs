@@ -155,6 +155,10 @@ fn whole(input: &mut Input<'_>, seed: u16) {
     let [host, target, subprotocol, origin, name, value] = strings;
     let subprotocols = [subprotocol, "superchat"];
     let extra = [(name, value)];
+    // Other characters may be written, but no server can know what they mean in a header that decides.
+    if !origin.is_ascii() || !value.is_ascii() {
+        return;
+    }
     let mut request = client::Request::new(host, seed, target, NONCE);
     request.subprotocols = if subprotocol.is_empty() { &[] } else { &subprotocols };
     request.origin = Some(origin).filter(|origin| !origin.is_empty());

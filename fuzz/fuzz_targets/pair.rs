@@ -107,7 +107,7 @@ impl Pair {
             10 if amount == 0xff => self.pull_the_cable(),
             11 if amount == 0xff => self.end(side),
             12 if amount == 0xff => self.fail(side),
-            13 => self.sides[side].takes = amount & 1 != 0,
+            13 => self.sides[side].takes = amount & 1 != 0 && !self.sides[side].end_sent,
             // A timer that nobody asked for.
             14 => drop(self.sides[side].handle_timeout(self.now)),
             _ => {}
