@@ -37,7 +37,8 @@ async fn main() -> anyhow::Result<()> {
     if !args.reconnect {
         return session(connect(&args.uri).await?, &args).await;
     }
-    let mut link = connect(&args.uri).reconnecting().on_retry(|r| println!("ERROR {}; again in {:.1?}", r.cause, r.delay));
+    let mut link =
+        connect(&args.uri).reconnecting().on_retry(|r| println!("ERROR {}; again in {:.1?}", r.cause, r.delay));
     while let Some(ws) = link.next().await {
         session(ws, &args).await?;
     }

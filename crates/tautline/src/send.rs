@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tautline_proto::{CloseCode, Control, Ended, Kind, MAX_HEADER, Part, Role, mask};
+use tautline_proto::{CloseCode, Ended, Kind, MAX_HEADER, Part, Role, mask};
 use tokio::io::AsyncWrite;
 
 use crate::keeper::in_handler;
@@ -68,10 +68,7 @@ impl Sender {
     /// # Cancel safety
     ///
     /// If the future is dropped before it is ready, nothing of the message has been sent.
-    pub fn send(
-        &self,
-        message: impl Into<Message>,
-    ) -> impl Future<Output = Result<(), SendError>> + Send {
+    pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
         let (kind, payload) = crate::shared::into_parts(message.into());
         self.handle.0.send_part(Part::Whole(kind), payload, Urgency::Now, false)
     }
@@ -101,10 +98,7 @@ impl Sender {
     /// # Cancel safety
     ///
     /// If the future is dropped before it is ready, nothing of the message has been queued.
-    pub fn feed(
-        &self,
-        message: impl Into<Message>,
-    ) -> impl Future<Output = Result<(), SendError>> + Send {
+    pub fn feed(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
         let (kind, payload) = crate::shared::into_parts(message.into());
         self.handle.0.send_part(Part::Whole(kind), payload, Urgency::WhenFlushed, false)
     }
@@ -355,14 +349,12 @@ impl State {
 
     /// Writes a frame at once, or queues it: with `cork`, and where the transport is busy.
     pub(crate) fn send(&mut self, part: Part, payload: &Bytes, cork: bool) -> Result<(), SendError> {
-        const NOTHING: &Control = &Control::new();
         let role = self.core.role();
         let key = mask_key(role);
         let mut head = [0; MAX_HEADER];
         let len = self.core.send(part, payload, key, &mut head).map_err(|_| SendError::Closed)?;
         let head = &head[..len];
-        let busy =
-            !self.queue.is_empty() || self.core.next_transmit(self.control.as_deref().unwrap_or(NOTHING)).is_some();
+        let busy = !self.queue.is_empty() || self.next_control().is_some();
         if !busy && !cork {
             self.write_now(role, head, key, payload);
             return Ok(());

@@ -119,6 +119,8 @@ pub(crate) struct State {
 
     /// A fragmented message is being sent by a [`MessageWriter`](crate::MessageWriter).
     pub(crate) streaming: bool,
+    /// The transport did not take the last write.
+    blocked: bool,
     /// Published messages are held for the end of the publisher's batch.
     pub(crate) held: bool,
     pub(crate) half_closed: bool,
@@ -150,6 +152,7 @@ impl Shared {
                 discard: false,
                 watched: true,
                 streaming: false,
+                blocked: false,
                 held: false,
                 half_closed: false,
                 pings_waiting: 0,
@@ -234,7 +237,9 @@ impl State {
 
     fn drain_to(&mut self, stream: &mut Stream) -> Poll<io::Result<()>> {
         loop {
-            let wants_in = self.take_control_frames();
+            // While the transport is busy, control frames stay in the core: there the next pong replaces the last one,
+            // and a ping that does not get out is known not to be out.
+            let wants_in = if self.blocked { self.next_control().is_some() } else { self.take_control_frames() };
             if self.queue.is_empty() {
                 return if stream.needs_flush() {
                     Pin::new(stream).poll_flush(&mut Context::from_waker(&self.waker))
@@ -245,7 +250,9 @@ impl State {
             let mut slices = Queue::no_slices();
             let count = self.queue.slices(wants_in, &mut slices);
             let cx = &mut Context::from_waker(&self.waker);
-            let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]))?;
+            let written = Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]);
+            self.blocked = written.is_pending();
+            let written = ready!(written)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -256,16 +263,12 @@ impl State {
     /// Moves the control frames that may go next into the queue. Answers whether one waits for the current frame's
     /// end.
     fn take_control_frames(&mut self) -> bool {
-        const NOTHING: &Control = &Control::new();
         // After a violation the peer's data is of no use to us, nor ours to it: the close frame goes next.
         if matches!(self.core.ended(), Some(Ended::Violation(_))) && !self.queue.is_empty() && self.control.is_some() {
             self.queue.truncate();
         }
         let mut taken = 0;
-        while let Some(opcode) = self.core.next_transmit(self.control.as_deref().unwrap_or(NOTHING)) {
-            if opcode == OpCode::Close && !self.queue.is_empty() {
-                return false;
-            }
+        while self.next_control().is_some() {
             if !self.queue.at_boundary() {
                 return true;
             }
@@ -276,6 +279,13 @@ impl State {
             taken += 1;
         }
         false
+    }
+
+    /// The control frame that may overtake what is queued, if one is due. A close frame goes last.
+    pub(crate) fn next_control(&self) -> Option<OpCode> {
+        const NOTHING: &Control = &Control::new();
+        let next = self.core.next_transmit(self.control.as_deref().unwrap_or(NOTHING));
+        next.filter(|&opcode| opcode != OpCode::Close || self.queue.is_empty())
     }
 
     /// What others may be waiting for: if it changes, they are told.

@@ -126,7 +126,7 @@ impl Refusal {
 impl From<server::Refusal> for Refusal {
     fn from(refusal: server::Refusal) -> Self {
         let reason = match refusal.option() {
-            Some(option) => format!("{refusal} (permitted by {option})"),
+            Some(option) => format!("{refusal}; the option `{option}` would permit it"),
             None => refusal.to_string(),
         };
         let mut this = Self::new(refusal.status(), reason);

@@ -1,0 +1,25 @@
+//! The apps: what a connection is for. No I/O and no async; the driver does that.
+
+mod clock;
+mod counter;
+mod echo;
+mod hello;
+mod relay;
+#[cfg(test)]
+mod testing;
+
+pub use clock::Clock;
+pub use counter::Counter;
+pub use echo::Echo;
+pub use hello::Hello;
+pub use relay::Relay;
+
+/// How much of what a client sent is quoted in the log.
+const QUOTED: usize = 60;
+
+/// The beginning of what a client sent, fit for one line of a log.
+fn quote(text: &str) -> String {
+    let quoted: String = text.chars().take(QUOTED).collect();
+    let more = if quoted.len() < text.len() { "..." } else { "" };
+    format!("\"{}{more}\"", quoted.escape_debug())
+}

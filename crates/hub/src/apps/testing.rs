@@ -1,0 +1,101 @@
+//! An [`Io`] that writes down what it is asked for.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tautline_proto::app::{App, ConnectionId, Io, Message, Opening, Sent};
+use tautline_proto::{CloseCode, Instant};
+
+/// What an app asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Text(u64, String),
+    Binary(u64, Vec<u8>),
+    PublishText(Vec<u64>, String),
+    PublishBinary(Vec<u64>, Vec<u8>),
+    Close(u64, CloseCode),
+    Timer(u64, Instant),
+    Cancel(u64),
+}
+
+#[derive(Default)]
+pub(super) struct FakeIo {
+    pub(super) now: Instant,
+    /// What `random` answers next; then zero.
+    pub(super) random: VecDeque<u32>,
+    asked: Vec<Asked>,
+}
+
+impl FakeIo {
+    /// What was asked for since the last call.
+    pub(super) fn asked(&mut self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked)
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+    }
+}
+
+impl Io for FakeIo {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn random(&mut self) -> u32 {
+        self.random.pop_front().unwrap_or(0)
+    }
+
+    fn send(&mut self, to: ConnectionId, message: Message<'_>) -> Sent {
+        self.asked.push(match message {
+            Message::Text(text) => Asked::Text(to.0, text.to_owned()),
+            Message::Binary(bytes) => Asked::Binary(to.0, bytes.to_vec()),
+        });
+        Sent::Written
+    }
+
+    fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>) {
+        let mut to: Vec<u64> = to.map(|id| id.0).collect();
+        to.sort_unstable();
+        self.asked.push(match message {
+            Message::Text(text) => Asked::PublishText(to, text.to_owned()),
+            Message::Binary(bytes) => Asked::PublishBinary(to, bytes.to_vec()),
+        });
+    }
+
+    fn close(&mut self, id: ConnectionId, code: CloseCode, _reason: &str) {
+        self.asked.push(Asked::Close(id.0, code));
+    }
+
+    fn set_timer(&mut self, timer: u64, at: Instant) {
+        self.asked.push(Asked::Timer(timer, at));
+    }
+
+    fn cancel_timer(&mut self, timer: u64) {
+        self.asked.push(Asked::Cancel(timer));
+    }
+}
+
+/// What a client asks for when it opens `path`.
+pub(super) fn opening(path: &str) -> Opening<'_> {
+    Opening { path, query: None, subprotocol: None }
+}
+
+/// Connects a client; answers what the app asked for then.
+pub(super) fn connect(app: &mut impl App, io: &mut FakeIo, id: u64, path: &str) -> Vec<Asked> {
+    app.admit(io, ConnectionId(id), &opening(path)).expect("admitted");
+    app.open(io, ConnectionId(id));
+    io.asked()
+}
+
+/// A text message arrives; answers what the app asked for then.
+pub(super) fn text(app: &mut impl App, io: &mut FakeIo, id: u64, text: &str) -> Vec<Asked> {
+    app.message(io, ConnectionId(id), Message::Text(text));
+    io.asked()
+}
+
+/// A connection is gone; answers what the app asked for then.
+pub(super) fn disconnect(app: &mut impl App, io: &mut FakeIo, id: u64) -> Vec<Asked> {
+    app.closed(io, ConnectionId(id), Some(tautline_proto::Ended::TransportClosed));
+    io.asked()
+}
