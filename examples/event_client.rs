@@ -50,7 +50,7 @@ async fn session(mut ws: WebSocket, args: &Args) -> anyhow::Result<()> {
     let silence = Duration::from_secs(args.silence);
     let mut deadline = Instant::now() + silence;
     let seconds = args.every.first().map_or(Ok(1.0), |text| text.parse())?;
-    let mut ticks = interval(Duration::try_from_secs_f64(seconds)?);
+    let mut ticks = interval(Duration::try_from_secs_f64(seconds)?.max(Duration::from_millis(1)));
     loop {
         tokio::select! {
             event = ws.recv_event() => match event {

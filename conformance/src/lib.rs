@@ -11,6 +11,8 @@
 
 pub mod harness;
 mod outcome;
+#[cfg(feature = "peers")]
+pub mod peers;
 pub mod sans_io;
 mod script;
 pub mod table;

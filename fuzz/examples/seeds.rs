@@ -3,10 +3,10 @@
 
 use std::{fs, io, path::Path};
 
+use tautline_proto::Instant;
 use tautline_proto::handshake::client::Request;
 use tautline_proto::handshake::server;
 use tautline_proto::handshake::{Limits, server::Options};
-use tautline_proto::Instant;
 
 fn main() -> io::Result<()> {
     for (name, bytes) in handshakes() {
@@ -130,6 +130,7 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
         ("64_bits", [CLIENT, &[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0, 7, 7]].concat()),
         ("reserved_bit", [SERVER, &masked(0xc1, b"deflated?")].concat()),
         ("reserved_opcode", [SERVER, &masked(0x83, b"")].concat()),
+        ("unmasked_and_reserved", [&[0; 6][..], &plain(0x8c, b"both wrong")].concat()),
         ("unmasked", [SERVER, &plain(0x81, b"no mask")].concat()),
     ]
 }
@@ -153,7 +154,7 @@ fn pairs() -> Vec<(&'static str, Vec<u8>)> {
         ("closes_that_cross", script(&[client(5, 0), server(5, 1), all_to_client, all_to_server])),
         ("pings_answered", script(&[client(9, 10), all_to_client, all_to_server, all_to_client, client(9, 10)])),
         ("silence", script(&[client(9, 60)])),
-        ("stall", script(&[client(8, 100), client(14, 0), client(9, 40), server(14, 0), server(9, 40)])),
+        ("stall", script(&[client(9, 10), client(15, 60), client(14, 0), server(14, 0), client(9, 40)])),
         ("stuck", script(&[server(13, 0), server(0, 9), client(9, 30), server(13, 1)])),
         ("cable", script(&[client(0, 3), client(10, 255), client(9, 40)])),
         ("end_of_the_transport", script(&[server(1, 3), server(11, 255), all_to_client, client(0, 3)])),

@@ -61,7 +61,8 @@ fn ask(bytes: &[u8], limits: &Limits, cuts: &[usize]) -> String {
 fn decide(request: &server::Request<'_>, arrived: usize, limits: &Limits) -> String {
     assert!(request.head_len() <= arrived.min(limits.max_head()));
     let (path, query, extensions) = (request.path(), request.query(), request.extensions().count());
-    let mut text = format!("{} {} {path} {query:?} {extensions} {:?}", request.method(), request.target(), request.version());
+    let mut text =
+        format!("{} {} {path} {query:?} {extensions} {:?}", request.method(), request.target(), request.version());
     for (name, value) in request.headers() {
         text += &format!("\n{name}: {value:?}");
     }

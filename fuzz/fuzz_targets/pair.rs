@@ -88,7 +88,7 @@ impl Pair {
         }
     }
 
-    /// `what`: the side in its lowest bit, the operation above it.
+    /// `what`: the side in its lowest bit, the operation in the next four, and in the highest whether it is large.
     fn operate(&mut self, what: u8, amount: u8) {
         let side = usize::from(what & 1);
         let kind = if amount & 1 == 0 { Kind::Text } else { Kind::Binary };
@@ -101,7 +101,7 @@ impl Pair {
             10
         };
         let len = usize::from(amount) * times;
-        match (what >> 1) % 15 {
+        match (what >> 1) % 16 {
             0 => self.send(side, Part::Whole(kind), len),
             1 => self.send(side, Part::First(kind), len),
             2 => self.send(side, Part::Next, len),
@@ -118,6 +118,8 @@ impl Pair {
             13 => self.sides[side].takes = amount & 1 != 0 && !self.sides[side].end_sent,
             // A timer that nobody asked for.
             14 => drop(self.sides[side].handle_timeout(self.now)),
+            // Both programs stand still: nobody sees to the timers.
+            15 => self.now = self.now + Duration::from_secs(amount.into()),
             _ => {}
         }
         self.drain();
@@ -149,7 +151,8 @@ impl Pair {
     fn pass(&mut self, duration: Duration) {
         let end = self.now + duration;
         for _ in 0..1_000 {
-            let timers = self.sides.iter().filter(|side| !side.closed).filter_map(|side| side.connection.poll_timeout());
+            let timers =
+                self.sides.iter().filter(|side| !side.closed).filter_map(|side| side.connection.poll_timeout());
             let Some(at) = timers.min().filter(|&at| at <= end) else { break };
             self.now = self.now.max(at);
             let now = self.now;

@@ -20,8 +20,11 @@ fn the_peer_closes(table: &mut Table) {
     table.both("5.5.1", "a_close_frame_is_answered_with_its_code", |s| s.close(1000, ""));
     table.both("5.5.1", "a_reason_is_handed_up", |s| s.close(1001, "going, κόσμε"));
     table.both("5.5.1", "the_longest_reason_is_handed_up", |s| {
-        s.close(1000, "************************************************************************************************\
-            ***************************");
+        s.close(
+            1000,
+            "************************************************************************************************\
+            ***************************",
+        );
     });
     table.both("5.5.1", "messages_before_a_close_frame_are_delivered", |s| {
         s.text("one");

@@ -53,7 +53,8 @@ pub(super) fn add(table: &mut Table) {
 fn large(table: &mut Table) {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
-    for (name, kind, payload) in [("text", Kind::Text, "Ω≈ç√∫˜µ≤≥÷ plain "), ("binary", Kind::Binary, "\0binary")] {
+    for (name, kind, payload) in [("text", Kind::Text, "Ω≈ç√∫˜µ≤≥÷ plain "), ("binary", Kind::Binary, "\0binary")]
+    {
         let of_len = move |len: usize| -> Vec<u8> {
             let mut bytes = payload.repeat(len / payload.len()).into_bytes();
             bytes.resize(len, b'.');

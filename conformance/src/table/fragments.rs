@@ -88,7 +88,8 @@ impl Between {
 fn interleaved(table: &mut Table, name: &'static str, kind: Kind) {
     for (first_name, first_gap) in GAPS {
         for (second_name, second_gap) in GAPS {
-            let behaviour = format!("{name}_with_{first_name}_then_{second_name}_between_its_fragments_is_put_together");
+            let behaviour =
+                format!("{name}_with_{first_name}_then_{second_name}_between_its_fragments_is_put_together");
             table.both("5.4", behaviour, move |s| {
                 s.first(kind, b"Hel");
                 first_gap.iter().for_each(|frame| frame.write(s));
@@ -99,13 +100,21 @@ fn interleaved(table: &mut Table, name: &'static str, kind: Kind) {
             });
         }
     }
-    table.both("5.4", format_args!("a_ping_between_fragments_of_{name}_is_answered_before_the_message_ends"), move |s| {
-        s.first(kind, b"begun");
-        s.ping(b"now");
-    });
+    table.both(
+        "5.4",
+        format_args!("a_ping_between_fragments_of_{name}_is_answered_before_the_message_ends"),
+        move |s| {
+            s.first(kind, b"begun");
+            s.ping(b"now");
+        },
+    );
     table.both("5.4", format_args!("a_ping_inside_a_cut_character_or_byte_of_{name}_disturbs_nothing"), move |s| {
         for byte in "κόσμε".bytes().take(9) {
-            if s.is_empty() { s.first(kind, &[byte]) } else { s.next(&[byte]) }
+            if s.is_empty() {
+                s.first(kind, &[byte])
+            } else {
+                s.next(&[byte])
+            }
             s.ping(&[byte]);
         }
         s.last(&"κόσμε".as_bytes()[9..]);
@@ -128,11 +137,15 @@ fn refused(table: &mut Table) {
                 header_then_payload(s, fin | CONTINUATION, payload, Violation::UnexpectedContinuation);
                 s.text("not heard");
             });
-            table.both("5.4", format_args!("an_{amount}{name}_continuation_after_a_whole_message_is_refused"), move |s| {
-                s.text("whole");
-                header_then_payload(s, fin | CONTINUATION, payload, Violation::UnexpectedContinuation);
-                s.text("not heard");
-            });
+            table.both(
+                "5.4",
+                format_args!("an_{amount}{name}_continuation_after_a_whole_message_is_refused"),
+                move |s| {
+                    s.text("whole");
+                    header_then_payload(s, fin | CONTINUATION, payload, Violation::UnexpectedContinuation);
+                    s.text("not heard");
+                },
+            );
             table.both("5.4", format_args!("an_{amount}{name}_continuation_after_the_last_one_is_refused"), move |s| {
                 s.first(Kind::Text, b"frag");
                 s.last(b"mented");
@@ -142,12 +155,9 @@ fn refused(table: &mut Table) {
         }
     }
     for (begun, kind) in [("text", Kind::Text), ("binary", Kind::Binary)] {
-        for (new, first) in [
-            ("text", FIN | TEXT),
-            ("binary", FIN | BINARY),
-            ("fragmented_text", TEXT),
-            ("fragmented_binary", BINARY),
-        ] {
+        for (new, first) in
+            [("text", FIN | TEXT), ("binary", FIN | BINARY), ("fragmented_text", TEXT), ("fragmented_binary", BINARY)]
+        {
             table.both("5.4", format_args!("{new}_inside_a_message_of_{begun}_is_refused"), move |s| {
                 s.first(kind, b"begun");
                 s.ping(b"answered");

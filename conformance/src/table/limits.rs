@@ -14,14 +14,18 @@ pub(super) fn add(table: &mut Table) {
 
 fn frames(table: &mut Table) {
     for limit in [0, 1, 125, 126, 1000, 65535, 65536] {
-        table.both("10.4", format_args!("a_frame_of_the_limit_of_{limit}_is_taken_and_one_more_is_refused"), move |s| {
-            s.set_limits(Limits { frame: limit, ..Limits::default() });
-            s.binary(&vec![7; limit as usize]);
-            header(s, FIN | BINARY, limit + 1);
-            s.violates(Violation::FrameTooBig);
-            s.bytes(&vec![7; limit as usize + 1]);
-            s.text("not heard");
-        });
+        table.both(
+            "10.4",
+            format_args!("a_frame_of_the_limit_of_{limit}_is_taken_and_one_more_is_refused"),
+            move |s| {
+                s.set_limits(Limits { frame: limit, ..Limits::default() });
+                s.binary(&vec![7; limit as usize]);
+                header(s, FIN | BINARY, limit + 1);
+                s.violates(Violation::FrameTooBig);
+                s.bytes(&vec![7; limit as usize + 1]);
+                s.text("not heard");
+            },
+        );
     }
     table.both("10.4", "a_frame_of_2_to_the_63_minus_1_is_refused_at_its_header", |s| {
         s.header(FIN | BINARY, Form::SixtyFour, i64::MAX as u64);
@@ -42,14 +46,18 @@ fn frames(table: &mut Table) {
 
 fn messages(table: &mut Table) {
     for limit in [0, 1, 126, 65536] {
-        table.both("10.4", format_args!("a_message_of_the_limit_of_{limit}_is_taken_and_one_more_is_refused"), move |s| {
-            s.set_limits(Limits { message: limit, ..Limits::default() });
-            s.binary(&vec![7; limit as usize]);
-            s.fragmented(Kind::Binary, &vec![7; limit as usize], (limit as usize).div_ceil(3).max(1));
-            header(s, FIN | BINARY, limit + 1);
-            s.violates(Violation::MessageTooBig);
-            s.text("not heard");
-        });
+        table.both(
+            "10.4",
+            format_args!("a_message_of_the_limit_of_{limit}_is_taken_and_one_more_is_refused"),
+            move |s| {
+                s.set_limits(Limits { message: limit, ..Limits::default() });
+                s.binary(&vec![7; limit as usize]);
+                s.fragmented(Kind::Binary, &vec![7; limit as usize], (limit as usize).div_ceil(3).max(1));
+                header(s, FIN | BINARY, limit + 1);
+                s.violates(Violation::MessageTooBig);
+                s.text("not heard");
+            },
+        );
     }
     table.both("10.4", "fragments_that_add_up_to_more_than_the_limit_are_refused_at_the_header_that_shows_it", |s| {
         s.set_limits(Limits { message: 10, ..Limits::default() });

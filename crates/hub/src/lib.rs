@@ -1,1 +1,25 @@
-//! The hub.
+//! The hub: apps, relay, HTTP and pages on one port.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//! let ctrl_c = async { tokio::signal::ctrl_c().await.unwrap() };
+//! tautline_hub::Hub::new().run(listener, ctrl_c).await
+//! # }
+//! ```
+//!
+//! What a connection is for is decided by an [`App`](tautline_proto::app::App), without I/O; the ones there are stand in
+//! [`apps`]. [`Driver`] carries an app over tokio, [`Hub`] puts the apps at their paths and answers HTTP. [`labs`] has
+//! the servers that need no WebSocket.
+
+pub mod apps;
+mod driver;
+mod http_service;
+mod hub;
+pub mod labs;
+mod name;
+mod page;
+
+pub use driver::{Driver, carry};
+pub use hub::Hub;
+pub use name::{AppName, UnknownApp};

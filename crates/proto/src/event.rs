@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::close::CloseCode;
+use crate::connection::Part;
 use crate::frame::OpCode;
 use crate::violation::Violation;
 
@@ -109,6 +110,16 @@ impl<'b> Data<'b> {
         self.fin && self.offset + self.bytes.len() as u64 == self.payload_len
     }
 
+    /// The part that this piece is of a message that is sent on, or back, piece by piece.
+    pub fn part(&self) -> Part {
+        match (self.is_first(), self.is_last()) {
+            (true, true) => Part::Whole(self.kind),
+            (true, false) => Part::First(self.kind),
+            (false, false) => Part::Next,
+            (false, true) => Part::Last,
+        }
+    }
+
     /// Whether this is a message in one piece.
     pub fn is_whole(&self) -> bool {
         self.is_first() && self.is_last()
@@ -147,8 +158,8 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// The code as the peer of an API sees it (RFC 6455 §7.1.5): the one in the close frame,
-    /// [`CloseCode::ABNORMAL`] where none was received.
+    /// The close code that decides what comes next: the peer's where it began to close, ours where we did and it
+    /// replied or where it broke a rule, [`CloseCode::ABNORMAL`] where the closing handshake was not completed.
     pub const fn close_code(self) -> CloseCode {
         match self {
             Self::ClosedByPeer { code, .. } => code,

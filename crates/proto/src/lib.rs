@@ -61,13 +61,8 @@
 //!         let mut input = &mut buffer[..len];
 //!         while let Some(event) = ws.receive(now(), &mut input, &mut control) {
 //!             if let Event::Data(data) = event { // echo each piece as a fragment
-//!                 let part = match (data.is_first(), data.is_last()) {
-//!                     (true, true) => Part::Whole(data.kind()),
-//!                     (true, false) => Part::First(data.kind()),
-//!                     (false, last) => if last { Part::Last } else { Part::Next },
-//!                 };
 //!                 let mut head = [0; MAX_HEADER];
-//!                 if let Ok(n) = ws.send(part, data.bytes(), [0; 4], &mut head) {
+//!                 if let Ok(n) = ws.send(data.part(), data.bytes(), [0; 4], &mut head) {
 //!                     tcp.write_all(&head[..n])?;
 //!                     tcp.write_all(data.bytes())?;
 //!                 }

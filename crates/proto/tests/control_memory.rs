@@ -86,7 +86,8 @@ fn a_close_frame_takes_the_place_of_a_pong() {
 /// The pong to nobody must neither wait for ever nor go to the next connection that uses the memory.
 #[test]
 fn a_pong_that_is_owed_when_the_connection_ends_leaves_the_memory_empty() {
-    let ends: [(&str, fn(&mut Connection<&'static Config>)); 3] = [
+    type End = fn(&mut Connection<&'static Config>);
+    let ends: [(&str, End); 3] = [
         ("the transport ended", |connection| connection.receive_end()),
         ("the transport failed", |connection| connection.transport_failed()),
         ("the peer was silent", |connection| {

@@ -111,16 +111,8 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::InvalidUri(source) => Some(source),
-            Self::Resolve { source, .. } | Self::Tls { source, .. } | Self::Io(source) => Some(source),
-            Self::Handshake(source) => Some(source),
-            _ => None,
-        }
-    }
-}
+// No `source`: the message contains the cause, and reporters that print the chain would print it twice.
+impl std::error::Error for ConnectError {}
 
 /// A step of opening a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -113,7 +113,10 @@ impl Keeper {
         if state.watched && self.look.is_none() {
             self.look = Some(Instant::now() + LOOK_AGAIN);
         }
-        if !state.attended && (self.look.is_none() || state.discard || state.pings_waiting > 0) {
+        let wanted = state.discard || state.pings_waiting > 0 || !state.core.is_open();
+        // A pong that is here counts before a timer does, also if the task that receives has not had its turn.
+        let due = state.core.poll_timeout().is_some_and(|at| at <= now());
+        if due || !state.attended && (self.look.is_none() || wanted) {
             state.read_ahead();
             let _ = state.drain();
         }

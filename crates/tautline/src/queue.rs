@@ -34,6 +34,8 @@ pub(crate) struct Queue {
     written: usize,
     /// Whether the segment written last ended in the middle of a frame.
     mid_frame: bool,
+    /// How many of the first segments are control frames that overtook the others.
+    controls: usize,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,11 @@ impl Queue {
     /// Whether the transport stands between two frames.
     pub(crate) fn at_boundary(&self) -> bool {
         self.written == 0 && !self.mid_frame
+    }
+
+    /// Whether control frames wait.
+    pub(crate) fn has_controls(&self) -> bool {
+        self.controls > 0
     }
 
     /// Queues a frame, copied.
@@ -120,13 +127,20 @@ impl Queue {
         self.mid_frame = started;
     }
 
-    /// Puts a control frame in front of everything, behind `earlier` control frames. Only
+    /// Puts a control frame in front of all messages, behind earlier control frames. Only
     /// [at a boundary](Self::at_boundary).
-    pub(crate) fn insert_control(&mut self, earlier: usize, frame: &[u8]) {
+    pub(crate) fn insert_control(&mut self, frame: &[u8]) {
         debug_assert!(self.at_boundary());
         self.len += frame.len();
+        if let Some(Segment { data: Data::Gathered(buffer), .. }) =
+            self.controls.checked_sub(1).and_then(|last| self.segments.get_mut(last))
+            && buffer.len() < GATHER
+        {
+            return buffer.extend_from_slice(frame);
+        }
         let segment = Segment { data: Data::Gathered(frame.to_vec()), ends_frame: true, published: false };
-        self.segments.insert(earlier, segment);
+        self.segments.insert(self.controls, segment);
+        self.controls += 1;
     }
 
     /// The buffers to write next; if `to_boundary`, no further than the end of the current frame, where a control
@@ -160,6 +174,7 @@ impl Queue {
             }
             self.written -= len;
             self.mid_frame = !first.ends_frame;
+            self.controls = self.controls.saturating_sub(1);
             if let Some(Segment { data: Data::Gathered(buffer), .. }) = self.segments.pop_front() {
                 give_back(buffer);
             }
@@ -197,6 +212,7 @@ impl Queue {
             self.segments.iter().position(|segment| segment.ends_frame).map_or(0, |end| end + 1)
         };
         self.segments.truncate(keep);
+        self.controls = self.controls.min(keep);
         self.len = self.segments.iter().map(|segment| segment.bytes().len()).sum::<usize>() - self.written;
     }
 
@@ -266,8 +282,8 @@ mod tests {
         assert!(!queue.at_boundary(), "the header is out, its payload is not");
         assert_eq!(written(&mut queue, true, 99), b"payload");
         assert!(queue.at_boundary());
-        queue.insert_control(0, b"C1");
-        queue.insert_control(1, b"C2");
+        queue.insert_control(b"C1");
+        queue.insert_control(b"C2");
         assert_eq!(written(&mut queue, false, 99), b"C1C2h2two");
     }
 

@@ -90,6 +90,10 @@ impl State {
 
     /// One read and what it contains; with `one`, up to the first item. `Ready` if anything happened.
     fn poll_read(&mut self, one: bool) -> Poll<()> {
+        // What is still to be written goes on by the transport's waker; there is nothing more to read.
+        if self.read_ended {
+            return Poll::Pending;
+        }
         let Some(mut stream) = self.stream.take() else { return Poll::Ready(()) };
         let outstanding = self.core.payload_outstanding();
         let direct = outstanding >= DIRECT && self.raw.is_empty() && !self.by_event && !self.discard;
@@ -97,9 +101,15 @@ impl State {
         self.stream = Some(stream);
         match result {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(0)) => self.core.receive_end(),
+            Poll::Ready(Ok(0)) => {
+                self.read_ended = true;
+                self.core.receive_end();
+            }
             Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(_)) => self.core.transport_failed(),
+            Poll::Ready(Err(_)) => {
+                self.read_ended = true;
+                self.core.transport_failed();
+            }
         }
         Poll::Ready(())
     }
@@ -198,6 +208,10 @@ impl State {
                 if self.by_event {
                     self.push(Item::Event(Event::Ping(Bytes::copy_from_slice(payload))));
                 }
+                // The core owes a pong to the latest ping only; while the transport keeps up, each gets its own.
+                if !self.blocked {
+                    self.take_control_frames();
+                }
             }
             CoreEvent::Pong { payload, latency } => {
                 if let (Some(latency), Some(&number)) = (latency, payload.first_chunk()) {
@@ -257,7 +271,7 @@ impl State {
 
     /// Pongs and close frames go out at once, unless the transport is busy: then they are next.
     fn send_control(&mut self) {
-        if self.control.is_some() {
+        if self.control.is_some() || self.queue.has_controls() && !self.unparsed {
             let _ = self.drain();
         }
     }

@@ -27,6 +27,8 @@ pub enum SendError {
     Closed,
     /// The peer did not make room in time.
     TimedOut,
+    /// The send queue is full, or a message in fragments is being sent.
+    Busy,
 }
 
 impl fmt::Display for SendError {
@@ -34,6 +36,7 @@ impl fmt::Display for SendError {
         f.write_str(match self {
             Self::Closed => "the connection is closed",
             Self::TimedOut => "the peer did not take the message in time",
+            Self::Busy => "the send queue is full",
         })
     }
 }
@@ -71,6 +74,19 @@ impl Sender {
     pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
         let (kind, payload) = crate::shared::into_parts(message.into());
         self.handle.0.send_part(Part::Whole(kind), payload, Urgency::Now, false)
+    }
+
+    /// As [`send`](Self::send), without waiting: for code that holds a lock, say.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed, or there is no room now; nothing of the message was sent.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let (kind, payload) = crate::shared::into_parts(message.into());
+        match self.handle.0.try_send_part(Part::Whole(kind), &payload, Urgency::Now, false) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(SendError::Busy),
+        }
     }
 
     /// As [`send`](Self::send), giving up when the queue has not had room for `timeout`.
@@ -344,7 +360,7 @@ impl Shared {
 impl State {
     /// Whether what was queued can no longer be written.
     fn has_failed(&self) -> bool {
-        self.stream.is_none() && !self.core.ended().is_some_and(Ended::is_clean)
+        self.core.ended().map_or(self.stream.is_none(), |ended| !ended.is_clean())
     }
 
     /// Writes a frame at once, or queues it: with `cork`, and where the transport is busy.

@@ -117,10 +117,12 @@ pub(crate) struct State {
     /// The keeper knows that a message was received and will look whether the next one is.
     pub(crate) watched: bool,
 
+    /// The transport will not give any more.
+    pub(super) read_ended: bool,
     /// A fragmented message is being sent by a [`MessageWriter`](crate::MessageWriter).
     pub(crate) streaming: bool,
     /// The transport did not take the last write.
-    blocked: bool,
+    pub(super) blocked: bool,
     /// Published messages are held for the end of the publisher's batch.
     pub(crate) held: bool,
     pub(crate) half_closed: bool,
@@ -151,6 +153,7 @@ impl Shared {
                 attended: false,
                 discard: false,
                 watched: true,
+                read_ended: false,
                 streaming: false,
                 blocked: false,
                 held: false,
@@ -237,6 +240,11 @@ impl State {
 
     fn drain_to(&mut self, stream: &mut Stream) -> Poll<io::Result<()>> {
         loop {
+            // After a violation the peer's data is of no use to us, nor ours to it: the close frame goes next.
+            if matches!(self.core.ended(), Some(Ended::Violation(_))) && self.control.is_some() {
+                self.queue.truncate();
+                self.blocked &= !self.queue.is_empty();
+            }
             // While the transport is busy, control frames stay in the core: there the next pong replaces the last one,
             // and a ping that does not get out is known not to be out.
             let wants_in = if self.blocked { self.next_control().is_some() } else { self.take_control_frames() };
@@ -257,17 +265,15 @@ impl State {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.queue.advance(written);
+            if wants_in {
+                self.core.transport_took_bytes(now());
+            }
         }
     }
 
     /// Moves the control frames that may go next into the queue. Answers whether one waits for the current frame's
     /// end.
-    fn take_control_frames(&mut self) -> bool {
-        // After a violation the peer's data is of no use to us, nor ours to it: the close frame goes next.
-        if matches!(self.core.ended(), Some(Ended::Violation(_))) && !self.queue.is_empty() && self.control.is_some() {
-            self.queue.truncate();
-        }
-        let mut taken = 0;
+    pub(crate) fn take_control_frames(&mut self) -> bool {
         while self.next_control().is_some() {
             if !self.queue.at_boundary() {
                 return true;
@@ -275,8 +281,7 @@ impl State {
             let mut frame = [0; MAX_CONTROL_FRAME];
             let key = mask_key(self.core.role());
             let len = self.with_control(|core, control| core.poll_transmit(now(), key, control, &mut frame));
-            self.queue.insert_control(taken, &frame[..len]);
-            taken += 1;
+            self.queue.insert_control(&frame[..len]);
         }
         false
     }
@@ -293,9 +298,11 @@ impl State {
         (self.queue.len(), self.has_ended(), self.stream.is_some(), self.last_pong, self.ready.len())
     }
 
-    /// Whether no more messages will come out of [`next_item`](Self::poll_item).
+    /// Whether it is over for the connection's owner: no more messages will come, and the close frame that we owed has
+    /// left, or cannot any more.
     pub(crate) fn has_ended(&self) -> bool {
-        self.core.ended().is_some() || self.stream.is_none()
+        let told = self.control.is_none() || self.core.transport() == Transport::Close;
+        self.stream.is_none() || (self.core.ended().is_some() && told)
     }
 
     /// Gives the transport up, now.

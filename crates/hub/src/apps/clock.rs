@@ -27,7 +27,7 @@ impl Clock {
         if io.send(id, Message::Text(&iso(now))) == Sent::Closed {
             return;
         }
-        let pause = LONGEST_PAUSE.as_micros() as u64 * u64::from(io.random()) >> 32;
+        let pause = (LONGEST_PAUSE.as_micros() as u64 * u64::from(io.random())) >> 32;
         io.set_timer(id.0, io.now() + Duration::from_micros(pause));
     }
 }

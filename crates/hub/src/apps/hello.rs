@@ -20,7 +20,7 @@ impl App for Hello {
             },
         };
         io.send(id, Message::Text(&greeting));
-        // No further message of this client is given to us.
+        // After this nothing of the client comes any more, whatever it sends.
         io.close(id, CloseCode::NORMAL, "");
     }
 }

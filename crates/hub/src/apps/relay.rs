@@ -77,8 +77,8 @@ impl App for Relay {
     fn closed(&mut self, _: &mut dyn Io, connection: ConnectionId, ended: Option<Ended>) {
         let Some(client) = self.clients.remove(&connection) else { return };
         self.ids.remove(&client.id);
-        if let Some(ended) = ended {
-            tracing::info!("Client left: {} ({ended})", client.id);
+        if ended.is_some() {
+            tracing::info!("Client left: {}", client.id);
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Connection<C> {
     // Receiving: the data frame whose payload is coming in, and the message it is part of.
     frame_len: u64,
     frame_left: u64,
+    /// How much input the last call left: bytes that come again.
+    unread: u32,
     message_len: u64,
     fragments: u32,
     mask: [u8; 4],
@@ -100,6 +102,7 @@ impl<C: Context> Connection<C> {
             context,
             frame_len: 0,
             frame_left: 0,
+            unread: 0,
             message_len: 0,
             fragments: 0,
             mask: [0; 4],

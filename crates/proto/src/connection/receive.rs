@@ -23,17 +23,22 @@ impl<C: Context> Connection<C> {
     /// Input that breaks the protocol ends the connection: the answer is `None` then, and [`ended`](Self::ended)
     /// tells why. After the end, input is consumed and discarded.
     pub fn receive<'b>(&mut self, now: Instant, input: &mut &'b mut [u8], control: &mut Control) -> Option<Event<'b>> {
-        if !input.is_empty() {
+        // What an earlier call left comes again and is no new sign of life.
+        if input.len() > self.unread as usize {
             self.heard = now;
         }
-        while self.ended.is_none() {
+        let event = loop {
+            if self.ended.is_some() {
+                *input = &mut [];
+                break None;
+            }
             match self.next_event(now, input, control) {
-                Ok(event) => return event,
+                Ok(event) => break event,
                 Err(violation) => self.fail(now, violation, control),
             }
-        }
-        *input = &mut [];
-        None
+        };
+        self.unread = u32::try_from(input.len()).unwrap_or(u32::MAX);
+        event
     }
 
     /// How many bytes of the current data frame's payload are outstanding. Up to so many bytes may be read straight
@@ -52,6 +57,8 @@ impl<C: Context> Connection<C> {
         if self.in_frame {
             return self.payload(input);
         }
+        // The first byte is judged first, so that what is wrong does not depend on how the input is cut.
+        Header::decode(&input[..input.len().min(1)])?;
         // §5.1: which side masks. Bit 7 of the second byte shows it before the rest of the header is there.
         if let Some(second) = input.get(1) {
             match (self.role, second & 0x80 != 0) {
@@ -97,7 +104,7 @@ impl<C: Context> Connection<C> {
                 self.fragments = 0;
             }
         }
-        self.fragments += 1;
+        self.fragments = self.fragments.saturating_add(1);
         if self.fragments > config.max_fragments {
             return Err(Violation::TooManyFragments);
         }

@@ -52,6 +52,9 @@ impl<C: Context> Connection<C> {
                         *since = now;
                     }
                 }
+                if now >= self.next_ping {
+                    self.beat(now);
+                }
                 return Timeout::Stalled { late };
             }
             return self.end(if stuck <= silent { Ended::SendStuck } else { Ended::PeerSilent });
@@ -59,13 +62,18 @@ impl<C: Context> Connection<C> {
         if now < self.next_ping {
             return Timeout::Idle;
         }
+        self.beat(now);
+        Timeout::Ping
+    }
+
+    /// The ping interval has passed.
+    fn beat(&mut self, now: Instant) {
         if let Some(interval) = self.context.config().ping_interval {
             // Keeps its rhythm, unless so late that the next beat has passed as well.
             let beat = self.next_ping + interval;
             self.next_ping = if beat > now { beat } else { now + interval };
         }
         self.owe_ping(now);
-        Timeout::Ping
     }
 
     fn end(&mut self, ended: Ended) -> Timeout {
@@ -88,6 +96,14 @@ impl<C: Context> Connection<C> {
 
     fn deadline(&self, pending: Instant, since: Instant) -> Instant {
         if pending == Instant::NEVER { Instant::NEVER } else { since + self.context.config().pong_timeout }
+    }
+
+    /// The transport took bytes while a ping was waiting to be transmitted. A large frame on a slow link may keep a ping
+    /// waiting for longer than the pong timeout; as long as it moves, nothing is stuck.
+    pub fn transport_took_bytes(&mut self, now: Instant) {
+        if self.ping_owed != Instant::NEVER {
+            self.ping_owed = now;
+        }
     }
 
     pub(super) fn owe_ping(&mut self, now: Instant) {

@@ -34,19 +34,18 @@ const OVERFLOW: usize = 64;
 /// ```no_run
 /// # async fn example() -> std::io::Result<()> {
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8765").await?;
-/// let ctrl_c = async { tokio::signal::ctrl_c().await.unwrap() };
 /// tautline::serve(listener, |mut ws, _request| async move {
 ///     while let Some(message) = ws.recv().await {
 ///         let _ = ws.send(message).await;
 ///     }
-/// }, ctrl_c).await
+/// }, tokio::signal::ctrl_c()).await
 /// # }
 /// ```
 ///
 /// # Errors
 ///
 /// As [`Server::serve`].
-pub async fn serve<H, F>(listener: TcpListener, handler: H, shutdown: impl Future<Output = ()>) -> io::Result<()>
+pub async fn serve<H, F>(listener: TcpListener, handler: H, shutdown: impl Future) -> io::Result<()>
 where
     H: Fn(WebSocket, Request) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -207,12 +206,7 @@ impl Server {
     /// # Cancel safety
     ///
     /// Dropping the future ends listening; the connections that are open go on.
-    pub async fn serve<H, F>(
-        self,
-        listener: TcpListener,
-        handler: H,
-        shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()>
+    pub async fn serve<H, F>(self, listener: TcpListener, handler: H, shutdown: impl Future) -> io::Result<()>
     where
         H: Fn(WebSocket, Request) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -230,7 +224,7 @@ impl Server {
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
-                () = &mut shutdown => break,
+                _ = &mut shutdown => break,
                 (stream, peer) = accept(&listener) => running.clone().start(stream, peer),
             }
         }

@@ -1,0 +1,70 @@
+//! Our own binary.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::{Process, tool};
+
+/// `tautline ARGS`.
+///
+/// # Panics
+///
+/// If `TAUTLINE_BIN` does not say where it is.
+pub fn bin(args: &[&str]) -> Command {
+    let mut command = Command::new(tool("TAUTLINE_BIN"));
+    command.args(args);
+    command
+}
+
+/// A running `tautline serve`.
+#[derive(Debug)]
+pub struct Hub {
+    /// The process.
+    pub process: Process,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Hub {
+    /// Everything on one port, as `tautline serve` does by default.
+    pub async fn start() -> Self {
+        Self::start_on(0, &[]).await
+    }
+
+    /// One app on every path: `tautline serve --app NAME`.
+    pub async fn app(name: &str) -> Self {
+        Self::start_on(0, &["--app", name]).await
+    }
+
+    /// `tautline serve` with further arguments on this port, 0 for a free one.
+    ///
+    /// # Panics
+    ///
+    /// If it does not say in time that it listens.
+    pub async fn start_on(port: u16, args: &[&str]) -> Self {
+        let mut command = bin(&["serve", "--host", "127.0.0.1", "--port", &port.to_string()]);
+        command.args(args);
+        let mut process = Process::spawn(command);
+        let port = process.find(|line| line.split_once("http://127.0.0.1:")?.1.split('/').next()?.parse().ok()).await;
+        Self { process, port }
+    }
+
+    /// `ws://127.0.0.1:PORT` and this path.
+    pub fn uri(&self, path: &str) -> String {
+        format!("ws://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Asks it to end by SIGTERM, and waits until it has.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end in time and well.
+    pub async fn stop(mut self) {
+        self.process.signal(Signal::TERM);
+        let status = self.process.exit().await;
+        if !status.success() {
+            self.process.fail(&format!("after SIGTERM: {status}"));
+        }
+    }
+}

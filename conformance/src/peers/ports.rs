@@ -1,0 +1,81 @@
+//! Fixed ports. The labs' programs have theirs built in and do not say when they are ready; some take only one
+//! connection, so that trying to connect would use it up. The kernel knows who listens.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use tokio::net::UdpSocket;
+
+use super::{DEADLINE, Process};
+
+/// A port that a program of a test will listen on.
+#[derive(Clone, Copy, Debug)]
+pub enum Port {
+    /// TCP, listening.
+    Tcp(u16),
+    /// UDP, bound.
+    Udp(u16),
+}
+
+impl Port {
+    /// Makes sure that nobody listens there, so that the test does not talk to a stranger.
+    ///
+    /// # Panics
+    ///
+    /// If somebody does.
+    pub fn assert_free(self) {
+        assert!(
+            !self.is_taken(),
+            "{self:?} is taken by a program that is not of this test: end it (`ss -lntup` shows it). The labs' programs \
+             have fixed ports, so this suite needs them"
+        );
+    }
+
+    /// Waits until the program has the port.
+    ///
+    /// # Panics
+    ///
+    /// If it does not take it within [`DEADLINE`].
+    pub async fn taken_by(self, process: &Process) {
+        self.becomes(true, process).await;
+    }
+
+    async fn becomes(self, taken: bool, process: &Process) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.is_taken() != taken {
+            if Instant::now() > deadline {
+                process.fail(&format!("{self:?} is not taken within {DEADLINE:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await; // nothing tells
+        }
+    }
+
+    fn is_taken(self) -> bool {
+        let (tables, port, state) = match self {
+            Self::Tcp(port) => (["/proc/net/tcp", "/proc/net/tcp6"], port, "0A"),
+            Self::Udp(port) => (["/proc/net/udp", "/proc/net/udp6"], port, "07"),
+        };
+        let read = |table: &str| match fs::read_to_string(table) {
+            Ok(text) => text,
+            Err(_) if table.ends_with('6') => String::new(), // a machine without IPv6
+            Err(error) => panic!("{table}: {error}; this suite asks Linux who listens where"),
+        };
+        let suffix = format!(":{port:04X}");
+        tables.into_iter().any(|table| {
+            read(table).lines().skip(1).any(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                let local = fields.next().is_some_and(|address| address.ends_with(&suffix));
+                local && fields.nth(1) == Some(state)
+            })
+        })
+    }
+}
+
+/// A UDP socket of this machine.
+///
+/// # Panics
+///
+/// If there is none to be had.
+pub async fn udp() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.expect("a UDP socket")
+}

@@ -1,0 +1,478 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tautline::{CloseCode, Config, ConnectError, Ended, Event, Message, Server, Violation, WebSocket, connect};
+use tokio::time::Instant;
+
+use super::messages::assert_same;
+use super::{Certificates, Client, End, Hub, LENGTHS, Language, Ours, Received, binary, messages, text, within, within_time};
+
+/// Codes that a close frame may carry (RFC 6455 §7.4), with a reason for each.
+const CODES: [u16; 10] = [1000, 1001, 1002, 1008, 1011, 1012, 1013, 3000, 4001, 4999];
+
+/// The reason that goes with a code; for one of them it is as long as it can be.
+fn reason(code: u16) -> String {
+    if code == 4999 { text(123) } else { format!("reason {code} ñ€😀") }
+}
+
+fn code(code: u16) -> CloseCode {
+    CloseCode::new(code).expect("a code that may be sent")
+}
+
+// ---- Their client, our server.
+
+/// Our server echoes their client's messages of every length.
+pub async fn echoes_every_length(language: Language) {
+    let hub = Hub::app("echo").await;
+    let mut client = Client::connected(language, &hub.uri("/any/path?with=query")).await;
+    for message in messages() {
+        client.send(message.clone()).await;
+        client.expect(message).await;
+    }
+    client.finish().await;
+}
+
+/// Our server echoes many messages in order that their client sends before it reads any.
+pub async fn echoes_in_order(language: Language) {
+    let hub = Hub::app("echo").await;
+    let mut client = Client::connected(language, &hub.uri("/")).await;
+    let sent = || (0..300).map(|n| if n % 2 == 0 { Message::from(text(n)) } else { Message::from(binary(n * 97)) });
+    for message in sent() {
+        client.send(message).await;
+    }
+    for message in sent() {
+        client.expect(message).await;
+    }
+}
+
+/// Our server puts their client's fragments together.
+pub async fn takes_fragments(language: Language) {
+    let hub = Hub::app("echo").await;
+    let mut client = Client::connected(language, &hub.uri("/")).await;
+    client.send_fragments(&["Hello ".into(), "wörld ".into(), "".into(), "€😀".into()]).await;
+    client.expect("Hello wörld €😀").await;
+    let parts: Vec<Vec<u8>> = LENGTHS.iter().map(|&length| binary(length)).collect();
+    client.send_fragments(&parts.iter().cloned().map(Message::from).collect::<Vec<_>>()).await;
+    client.expect(parts.concat()).await;
+    let parts: Vec<String> = LENGTHS.iter().map(|&length| text(length)).collect();
+    client.send_fragments(&parts.iter().cloned().map(Message::from).collect::<Vec<_>>()).await;
+    client.expect(parts.concat()).await;
+}
+
+/// Our server answers their client's pings, of every size, also while it echoes.
+pub async fn answers_pings(language: Language) {
+    let hub = Hub::app("echo").await;
+    let mut client = Client::connected(language, &hub.uri("/")).await;
+    for length in [0, 1, 4, 124, 125] {
+        client.send("before").await;
+        assert!(client.ping(&binary(length)).await < 5.0);
+    }
+    for _ in 0..5 {
+        client.expect("before").await;
+    }
+}
+
+/// Their client answers our server's pings, and outlives the pong timeout by that.
+pub async fn is_kept_alive(language: Language) {
+    let often = Duration::from_millis(50);
+    let config = Config::new().ping_interval(Some(often)).pong_timeout(Duration::from_secs(5));
+    let mut ours = Ours::start(Server::new().config(config), |mut ws, _| async move {
+        let mut latencies = 0;
+        while latencies < 5 {
+            match ws.recv_event().await {
+                Some(Event::Pong { latency: Some(_), .. }) => latencies += 1,
+                Some(_) => {}
+                None => return ws,
+            }
+        }
+        let _ = ws.ping().await.map(|_| latencies += 1);
+        let _ = ws.send(format!("{latencies} pongs")).await;
+        let _ = ws.recv().await;
+        ws
+    })
+    .await;
+    let mut client = Client::connected(language, &ours.uri("/")).await;
+    client.expect("6 pongs").await;
+    client.close(1000, "").await;
+    assert_eq!(ours.end().await, End::by_peer(1000, ""));
+}
+
+/// What their client closes with reaches our server's handler, and is echoed.
+pub async fn is_closed_by_the_client(language: Language) {
+    let mut ours = Ours::echo(Server::new()).await;
+    let mut client = language.client();
+    for code in CODES {
+        // ws does not let its user send the codes that endpoints use themselves; it is its peer's right.
+        client.open(json!(ours.uri("/"))).await;
+        client.send("last").await;
+        client.expect("last").await;
+        assert_eq!(client.close(code, &reason(code)).await.0, code);
+        assert_eq!(ours.end().await, End::by_peer(code, &reason(code)));
+    }
+    // Without a word: Python says 1000, Node sends an empty frame.
+    let silent = if language == Language::Python { 1000 } else { 1005 };
+    client.open(json!(ours.uri("/"))).await;
+    assert_eq!(client.just_close().await, (silent, String::new()));
+    assert_eq!(ours.end().await, End::by_peer(silent, ""));
+
+    // And the binary's server echoes as the library's does.
+    let hub = Hub::app("echo").await;
+    client.open(json!(hub.uri("/"))).await;
+    assert_eq!(client.close(4321, "bye").await.0, 4321);
+}
+
+/// What our server closes with reaches their client, after what was sent before.
+pub async fn is_closed_by_the_server(language: Language) {
+    let mut ours = Ours::start(Server::new(), |mut ws, request| async move {
+        let number = request.query().and_then(|query| query.parse().ok()).expect("a code as the query");
+        let _ = ws.send(text(70_000)).await;
+        ws.close(code(number), &reason(number)).await;
+        ws
+    })
+    .await;
+    let mut client = language.client();
+    for number in CODES {
+        client.open(json!(ours.uri(&format!("/?{number}")))).await;
+        client.expect(text(70_000)).await;
+        assert_eq!(client.receive().await, Received::Closed(number, reason(number)));
+        let end = ours.end().await;
+        assert_eq!(end.ended, Ended::ClosedByUs { code: code(number), clean: true });
+    }
+}
+
+/// SIGTERM ends the hub's connections with 1001 or 1012.
+pub async fn is_told_of_the_end_of_the_hub(language: Language) {
+    let hub = Hub::start().await;
+    let mut client = Client::connected(language, &hub.uri("/echo")).await;
+    let mut idle = Client::connected(language, &hub.uri("/7")).await;
+    client.send("before").await;
+    client.expect("before").await;
+    hub.stop().await;
+    for client in [&mut client, &mut idle] {
+        let (code, _) = client.wait_closed().await;
+        assert!(code == 1001 || code == 1012, "{code}");
+    }
+}
+
+/// The first subprotocol that is offered and supported is selected; none where there is none.
+pub async fn subprotocols(language: Language) {
+    let supporting = Ours::echo(Server::new().subprotocols(["v2", "v1"])).await;
+    let mut client = language.client();
+    for (offered, selected) in
+        [(json!(["v1"]), "v1"), (json!(["v3", "v1", "v2"]), "v1"), (json!(["mqtt", "v2", "v1"]), "v2")]
+    {
+        let answer = client.open(json!({"uri": supporting.uri("/"), "subprotocols": offered})).await;
+        assert_eq!(answer["subprotocol"], selected);
+        client.send("x").await;
+        client.expect("x").await;
+    }
+    let answer = client.open(json!(supporting.uri("/"))).await;
+    assert_eq!(answer["subprotocol"], Value::Null);
+
+    // None that both know: our server goes on without. Python's client takes that, Node's insists on one.
+    let hub = Hub::app("echo").await;
+    for uri in [supporting.uri("/"), hub.uri("/")] {
+        let offer = json!({"uri": uri, "subprotocols": ["unknown", "V1"]});
+        match language {
+            Language::Python => {
+                assert_eq!(client.open(offer).await["subprotocol"], Value::Null);
+                client.send("x").await;
+                client.expect("x").await;
+            }
+            Language::Node => {
+                let answer = client.connect(offer).await;
+                assert_eq!(answer["error"], "Server sent no subprotocol", "{answer}");
+            }
+        }
+    }
+}
+
+/// Compression is offered and not agreed on. The names of the answer's headers are in title case (`Sec-Websocket-Accept`
+/// for hyper), once each.
+pub async fn compression_is_not_agreed(language: Language) {
+    let hub = Hub::app("echo").await;
+    let mut client = language.client();
+    for compression in [true, false] {
+        let answer = client.open(json!({"uri": hub.uri("/"), "compression": compression})).await;
+        assert_eq!(answer["extensions"], "", "{answer}");
+        let headers = answer["headers"].as_array().expect("headers").clone();
+        for name in ["Upgrade", "Connection", "Sec-WebSocket-Accept"] {
+            let found: Vec<&str> = headers.iter().filter_map(|header| header[0].as_str()).collect();
+            let found: Vec<&str> = found.into_iter().filter(|found| found.eq_ignore_ascii_case(name)).collect();
+            let titled = |name: &str| name.split('-').all(|word| word.starts_with(char::is_uppercase));
+            assert!(found.len() == 1 && titled(found[0]), "{name}: {found:?} in {headers:?}");
+        }
+        client.send(text(1000)).await;
+        client.expect(text(1000)).await;
+    }
+}
+
+/// Pages from files, from this machine and from the same host may connect, others not.
+pub async fn origins(language: Language) {
+    let hub = Hub::app("echo").await;
+    let mut client = language.client();
+    let same = format!("http://127.0.0.1:{}", hub.port);
+    for origin in ["null", "http://localhost", "https://localhost:3000", "http://[::1]:80", "https://127.0.0.1", &same] {
+        client.open(json!({"uri": hub.uri("/"), "origin": origin})).await;
+        client.send(origin).await;
+        client.expect(origin).await;
+    }
+    for origin in ["http://example.com", "http://127.0.0.1.example.com", "https://localhost.example.com:80"] {
+        let answer = client.connect(json!({"uri": hub.uri("/"), "origin": origin})).await;
+        assert_eq!(answer["status"], 403, "{answer}");
+    }
+    client.open(json!(hub.uri("/"))).await;
+}
+
+/// A client that disappears is noticed, and harms nobody.
+pub async fn aborts(language: Language) {
+    let mut ours = Ours::echo(Server::new()).await;
+    let mut client = Client::connected(language, &ours.uri("/")).await;
+    client.send("x").await;
+    client.expect("x").await;
+    client.abort().await;
+    let end = ours.end().await;
+    assert!(matches!(end.ended, Ended::TransportClosed | Ended::TransportFailed), "{end:?}");
+    client.open(json!(ours.uri("/"))).await;
+    client.send("y").await;
+    client.expect("y").await;
+}
+
+/// A message over the limit is answered with 1009, which arrives although the client is still sending.
+pub async fn too_big(language: Language) {
+    let hub = Hub::app("echo").await;
+    let mut client = Client::connected(language, &hub.uri("/")).await;
+    // In time: hexadecimal, and twice.
+    let huge = binary(16 * 1024 * 1024 + 1);
+    let sending = within_time(Duration::from_secs(60), "a huge message", client.send_anyway(huge)).await;
+    assert!(sending.get("ok").is_some() || sending["closed"][0] == 1009, "{sending}");
+    assert_eq!(client.wait_closed().await.0, 1009);
+    // The hub lives.
+    client.open(json!(hub.uri("/"))).await;
+    client.send("x").await;
+    client.expect("x").await;
+}
+
+/// Their client over TLS, with a private authority.
+pub async fn over_tls(language: Language) {
+    let certificates = Certificates::new();
+    let ours = Ours::echo(Server::new().tls(certificates.server_config())).await;
+    let mut client = language.client();
+    for host in ["127.0.0.1", "localhost"] {
+        let uri = format!("wss://{host}:{}/", ours.port);
+        client.open(json!({"uri": uri, "ca": certificates.ca})).await;
+        for length in LENGTHS {
+            client.send(binary(length)).await;
+            client.expect(binary(length)).await;
+        }
+        client.open(json!({"uri": uri, "insecure": true})).await;
+        client.send("x").await;
+        client.expect("x").await;
+        let answer = client.connect(json!(uri)).await;
+        assert!(answer["error"].is_string() && answer.get("status").is_none(), "{answer}");
+    }
+}
+
+// ---- Our client, their server.
+
+/// A connection of ours to an echo server on this port.
+pub async fn ours_to(port: u16) -> WebSocket {
+    let opened = within("our client's connection", connect(format!("ws://127.0.0.1:{port}/path?query")).into_future());
+    opened.await.unwrap_or_else(|error| panic!("our client: {error}"))
+}
+
+/// Sends messages of every length one by one and checks what comes back.
+pub async fn exchange(ws: &mut WebSocket) {
+    for message in messages() {
+        ws.send(message.clone()).await.expect("an open connection");
+        let answer = within("an echo", ws.recv()).await;
+        let answer = answer.unwrap_or_else(|| panic!("the connection ended: {:?}", ws.ended()));
+        assert_same(&answer, &message);
+    }
+}
+
+/// Closes from our side, cleanly.
+pub async fn close(mut ws: WebSocket) {
+    let ended = within("a closing handshake", ws.close(CloseCode::NORMAL, "")).await;
+    assert_eq!(ended, Ended::ClosedByUs { code: CloseCode::NORMAL, clean: true });
+}
+
+/// Their server echoes our client's messages, whether it would compress or not.
+pub async fn server_echoes(language: Language) {
+    for args in [&[][..], &["--no-compression"]] {
+        let (_process, port) = language.echo_server(args).await;
+        let mut ws = ours_to(port).await;
+        exchange(&mut ws).await;
+        close(ws).await;
+    }
+}
+
+/// Their server echoes the largest messages that we take.
+pub async fn server_echoes_large_messages(language: Language) {
+    let (_process, port) = language.echo_server(&[]).await;
+    let mut ws = ours_to(port).await;
+    let large = 16 * 1024 * 1024;
+    for message in [Message::from(binary(large)), Message::from(text(large))] {
+        within("a large message to leave", ws.send(message.clone())).await.expect("an open connection");
+        let answer = within_time(Duration::from_secs(30), "a large echo", ws.recv()).await.expect("a message");
+        assert_same(&answer, &message);
+    }
+    // One more is too much for us. It is sent in a second connection's name, whose limit is lower.
+    let limited = connect(format!("ws://127.0.0.1:{port}")).config(Config::new().max_message(1000));
+    let mut limited = within("a connection", limited.into_future()).await.expect("a connection");
+    limited.send(binary(1000)).await.expect("an open connection");
+    assert_eq!(within("an echo", limited.recv()).await, Some(Message::from(binary(1000))));
+    limited.send(binary(1001)).await.expect("an open connection");
+    assert_eq!(within("the end", limited.recv()).await, None);
+    let ended = limited.ended().expect("an end");
+    assert!(matches!(ended, Ended::Violation(violation) if violation.close_code() == CloseCode::TOO_BIG), "{ended}");
+    let _: fn(Violation) -> CloseCode = Violation::close_code;
+}
+
+/// Their server takes our client's fragments; characters may be cut between them.
+pub async fn server_takes_fragments(language: Language) {
+    let (_process, port) = language.echo_server(&[]).await;
+    let mut ws = ours_to(port).await;
+    for message in [Message::from(text(100_000)), Message::from(binary(100_000))] {
+        for size in [1, 3, 125, 126, 65_535, 65_536] {
+            // Not a hundred thousand frames of one byte.
+            let message = if size < 100 { cut(&message, 60) } else { message.clone() };
+            let mut writer = within("a writer", ws.begin(message.kind())).await.expect("an open connection");
+            for piece in message.as_bytes().chunks(size) {
+                within("a piece", writer.write(piece.to_vec())).await.expect("an open connection");
+            }
+            within("the last piece", writer.finish(Vec::new())).await.expect("an open connection");
+            assert_same(&within("an echo", ws.recv()).await.expect("a message"), &message);
+        }
+    }
+    close(ws).await;
+}
+
+fn cut(message: &Message, length: usize) -> Message {
+    match message {
+        Message::Text(_) => text(length).into(),
+        Message::Binary(_) => binary(length).into(),
+    }
+}
+
+/// Their server answers our client's pings, also those that it sends by itself.
+pub async fn server_answers_pings(language: Language) {
+    let (_process, port) = language.echo_server(&[]).await;
+    let mut ws = ours_to(port).await;
+    for _ in 0..10 {
+        let latency = within("a pong", ws.ping()).await.expect("an open connection");
+        assert!(latency < Duration::from_secs(5), "{latency:?}");
+    }
+    close(ws).await;
+
+    let pings = Config::new().ping_interval(Some(Duration::from_millis(50))).pong_timeout(Duration::from_secs(5));
+    let ws = connect(format!("ws://127.0.0.1:{port}")).config(pings);
+    let mut ws = within("a connection", ws.into_future()).await.expect("a connection");
+    let mut answered = 0;
+    while answered < 5 {
+        match within("a pong", ws.recv_event()).await {
+            Some(Event::Pong { latency: Some(_), .. }) => answered += 1,
+            other => panic!("{other:?}, {:?}", ws.ended()),
+        }
+    }
+    close(ws).await;
+}
+
+/// Their server echoes our client's close codes.
+pub async fn server_is_closed_by_our_client(language: Language) {
+    let (_process, port) = language.echo_server(&[]).await;
+    for number in CODES {
+        let mut ws = ours_to(port).await;
+        ws.send("last").await.expect("an open connection");
+        let ended = within("a closing handshake", ws.close(code(number), &reason(number))).await;
+        assert_eq!(ended, Ended::ClosedByUs { code: code(number), clean: true });
+    }
+    // Forgotten, it is closed all the same.
+    drop(ours_to(port).await);
+}
+
+/// A server that is killed leaves an end without a close frame.
+pub async fn server_is_killed(language: Language) {
+    let (process, port) = language.echo_server(&[]).await;
+    let mut ws = ours_to(port).await;
+    ws.send("x").await.expect("an open connection");
+    assert_eq!(within("an echo", ws.recv()).await, Some("x".into()));
+    drop(process);
+    assert_eq!(within("the end", ws.recv()).await, None);
+    let ended = ws.ended().expect("an end");
+    assert!(matches!(ended, Ended::TransportClosed | Ended::TransportFailed), "{ended}");
+    assert_eq!(ended.close_code(), CloseCode::ABNORMAL);
+}
+
+/// Many messages under way at once, back-pressure both ways.
+pub async fn server_echoes_in_order(language: Language) {
+    let (_process, port) = language.echo_server(&[]).await;
+    let (sender, mut receiver) = ours_to(port).await.split();
+    let sent = || (0..400_usize).map(|n| Message::from(binary((n * n) % 100_000)));
+    let sending = tokio::spawn(async move {
+        for message in sent() {
+            sender.send(message).await.expect("an open connection");
+        }
+        sender
+    });
+    for message in sent() {
+        let answer = within("an echo", receiver.recv()).await.expect("a message");
+        assert_same(&answer, &message);
+    }
+    let sender = within("the sender", sending).await.expect("no panic");
+    let ended = within("a closing handshake", sender.close(CloseCode::NORMAL, "")).await;
+    assert!(ended.is_clean(), "{ended}");
+}
+
+/// What their server selects of our offer.
+pub async fn server_selects_a_subprotocol(language: Language) {
+    let (_process, port) = language.echo_server(&["--subprotocol", "v2", "--subprotocol", "v1"]).await;
+    for (offered, selected) in [(&["v1"][..], Some("v1")), (&["v9", "v2"], Some("v2")), (&[], None)] {
+        let mut opening = connect(format!("ws://127.0.0.1:{port}"));
+        for name in offered {
+            opening = opening.subprotocol(*name);
+        }
+        // Python's server takes nobody who does not speak one of its own.
+        if offered.is_empty() && language == Language::Python {
+            continue;
+        }
+        let mut ws = within("a connection", opening.into_future()).await.expect("a connection");
+        assert_eq!(ws.info().subprotocol.as_deref(), selected);
+        ws.send("x").await.expect("an open connection");
+        assert_eq!(within("an echo", ws.recv()).await, Some("x".into()));
+    }
+}
+
+/// Our client over TLS, with a private authority.
+pub async fn server_over_tls(language: Language) {
+    let certificates = Certificates::new();
+    let (cert, key) = (certificates.cert.display().to_string(), certificates.key.display().to_string());
+    let (_process, port) = language.echo_server(&["--ssl-cert", &cert, "--ssl-key", &key]).await;
+    let ca = std::fs::read(&certificates.ca).expect("the authority's certificate");
+    for host in ["127.0.0.1", "localhost"] {
+        let uri = format!("wss://{host}:{port}/");
+        let mut ws = within("a connection", connect(&uri).ca(&ca).into_future()).await.expect("a connection");
+        exchange(&mut ws).await;
+        close(ws).await;
+        let ws = within("a connection", connect(&uri).dangerous_no_verify().into_future()).await.expect("a connection");
+        close(ws).await;
+        let strangers = within("an error", connect(&uri).into_future()).await;
+        assert!(matches!(strangers, Err(ConnectError::Tls { .. })), "{:?}", strangers.err());
+    }
+    let started = Instant::now();
+    let plain = within("an error", connect(format!("ws://127.0.0.1:{port}")).into_future()).await;
+    assert!(plain.is_err() && started.elapsed() < Duration::from_secs(9), "{:?}", plain.err());
+}
+
+/// Makes a test of each scenario, for one language.
+#[macro_export]
+macro_rules! scenarios {
+    ($language:expr; $($name:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::peers::scenarios::$name($language).await;
+            }
+        )*
+    };
+}

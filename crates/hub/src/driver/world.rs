@@ -1,0 +1,198 @@
+//! What an app can see and do.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tautline::{CloseCode, Message, Published, SendError, Sender, Slow};
+use tautline_proto::Instant;
+use tautline_proto::app::{self, ConnectionId, Io, Sent};
+use tokio::sync::Notify;
+
+use super::timers::Timers;
+
+/// Everything of an app but the app.
+pub(super) struct World {
+    connections: HashMap<ConnectionId, Connection>,
+    pub(super) timers: Timers,
+    random: fastrand::Rng,
+    /// The origin of the app's clock.
+    start: tokio::time::Instant,
+}
+
+struct Connection {
+    sender: Sender,
+    /// Told when something had to be queued, so that the connection's task waits until it is written.
+    queued: Arc<Notify>,
+    /// Whether the app was told `Queued` and not yet that everything is written.
+    busy: bool,
+    /// Whether the app has closed it.
+    closing: bool,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            connections: HashMap::new(),
+            timers: Timers::default(),
+            random: fastrand::Rng::new(),
+            start: tokio::time::Instant::now(),
+        }
+    }
+
+    /// Adds an open connection. The answer tells its task when something was queued.
+    pub(super) fn add(&mut self, id: ConnectionId, sender: Sender) -> Arc<Notify> {
+        let queued = Arc::new(Notify::new());
+        let connection = Connection { sender, queued: queued.clone(), busy: false, closing: false };
+        self.connections.insert(id, connection);
+        queued
+    }
+
+    /// Removes a connection; `None` if it never opened.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Sender> {
+        self.connections.remove(&id).map(|connection| connection.sender)
+    }
+
+    pub(super) fn is_closing(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.closing)
+    }
+
+    /// Whether the app is to be told that everything is written, now that it was a moment ago.
+    pub(super) fn take_drained(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        if connection.sender.queued() > 0 {
+            connection.queued.notify_one();
+            return false;
+        }
+        std::mem::take(&mut connection.busy) && !connection.closing
+    }
+
+    pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.close(code, reason);
+        }
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        Instant::from_micros(self.start.elapsed().as_micros() as u64)
+    }
+
+    pub(super) fn to_tokio(&self, at: Instant) -> tokio::time::Instant {
+        // Beyond what tokio's clock can show is never: look again in a year.
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        let after = Duration::from_micros(at.as_micros());
+        self.start.checked_add(after).unwrap_or_else(|| tokio::time::Instant::now() + YEAR)
+    }
+}
+
+impl Connection {
+    fn close(&mut self, code: CloseCode, reason: &str) {
+        self.closing = true;
+        self.sender.start_close(code, reason);
+    }
+
+    fn send(&mut self, message: Message) -> Sent {
+        if self.closing {
+            return Sent::Closed;
+        }
+        match self.sender.try_send(message) {
+            Ok(()) if self.sender.queued() == 0 => Sent::Written,
+            Ok(()) => {
+                self.busy = true;
+                self.queued.notify_one();
+                Sent::Queued
+            }
+            Err(SendError::Closed) => Sent::Closed,
+            Err(_) => {
+                self.too_slow();
+                Sent::Closed
+            }
+        }
+    }
+
+    fn publish(&mut self, message: &Published) {
+        if !self.closing && self.sender.publish(message, Slow::Disconnect).disconnected > 0 {
+            self.too_slow();
+        }
+    }
+
+    fn too_slow(&mut self) {
+        let peer = self.sender.info().peer.map(tracing::field::display);
+        tracing::info!(peer, queued = self.sender.queued(), "client too slow: closed with 1013");
+        self.close(CloseCode::TRY_AGAIN_LATER, "too slow");
+    }
+}
+
+/// The world during one call of the app.
+pub(super) struct Call<'a> {
+    pub(super) world: &'a mut World,
+    pub(super) current: Option<Current<'a>>,
+}
+
+/// The message that a call is about.
+pub(super) struct Current<'a> {
+    pub(super) message: &'a Message,
+    pub(super) from: ConnectionId,
+    /// Whether something was sent to whom it is from.
+    pub(super) answered: &'a mut bool,
+}
+
+impl Call<'_> {
+    /// A message that outlives the call. What just came in is shared and not copied.
+    fn own(&self, message: app::Message<'_>) -> Message {
+        if let Some(current) = &self.current
+            && current.message.kind() == message.kind()
+            && std::ptr::eq(current.message.as_bytes(), message.as_bytes())
+        {
+            return current.message.clone();
+        }
+        match message {
+            app::Message::Text(text) => text.into(),
+            app::Message::Binary(bytes) => bytes.into(),
+        }
+    }
+}
+
+impl Io for Call<'_> {
+    fn now(&self) -> Instant {
+        self.world.now()
+    }
+
+    fn random(&mut self) -> u32 {
+        self.world.random.u32(..)
+    }
+
+    fn send(&mut self, to: ConnectionId, message: app::Message<'_>) -> Sent {
+        let message = self.own(message);
+        let Some(connection) = self.world.connections.get_mut(&to) else { return Sent::Closed };
+        if let Some(current) = &mut self.current {
+            *current.answered |= current.from == to;
+        }
+        connection.send(message)
+    }
+
+    fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: app::Message<'_>) {
+        let Some(first) = to.next() else { return };
+        let message = Published::new(self.own(message));
+        for id in std::iter::once(first).chain(to) {
+            if let Some(current) = &mut self.current {
+                *current.answered |= current.from == id;
+            }
+            if let Some(connection) = self.world.connections.get_mut(&id) {
+                connection.publish(&message);
+            }
+        }
+    }
+
+    fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        self.world.close(id, code, reason);
+    }
+
+    fn set_timer(&mut self, timer: u64, at: Instant) {
+        self.world.timers.set(timer, at);
+    }
+
+    fn cancel_timer(&mut self, timer: u64) {
+        self.world.timers.cancel(timer);
+    }
+}

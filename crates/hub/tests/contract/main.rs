@@ -1,0 +1,94 @@
+//! What every driver of apps has to do, whatever it runs on.
+//!
+//! The suite is generic over the driver: a further one implements [`Harness`] and lists itself at the end of this file.
+
+mod recorder;
+mod suite;
+mod wire;
+
+use std::net::SocketAddr;
+
+use tautline_proto::app::App;
+
+/// A driver under test: a server with one app on every path.
+trait Harness: Sized {
+    /// Serves `app` on a free port of 127.0.0.1.
+    async fn start(app: impl App + 'static) -> Self;
+
+    fn address(&self) -> SocketAddr;
+
+    /// Shuts the server down and waits until everything has ended.
+    async fn stop(self);
+}
+
+/// One test for each rule, for one driver.
+macro_rules! contract {
+    ($module:ident, $harness:ty: $($rule:ident),+ $(,)?) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $rule() {
+                    let test = crate::suite::$rule::<$harness>();
+                    let limit = std::time::Duration::from_secs(30);
+                    tokio::time::timeout(limit, test).await.expect("the test took too long");
+                }
+            )+
+        }
+    };
+}
+
+macro_rules! contracts {
+    ($($module:ident: $harness:ty),+ $(,)?) => {
+        $(contract! { $module, $harness:
+            a_connection_is_admitted_opened_served_and_closed,
+            a_refused_client_gets_the_answer_and_is_not_heard_of_again,
+            a_client_that_leaves_during_the_handshake_is_closed_once,
+            a_client_that_is_cut_off_is_closed_once,
+            a_shutdown_closes_every_connection_once,
+            messages_arrive_whole_with_their_type,
+            what_is_published_arrives_everywhere_in_one_order,
+            timers_fire_in_the_order_of_their_times,
+            after_a_close_no_more_messages_come,
+            a_busy_connection_is_reported_once_it_has_drained,
+            a_client_that_takes_nothing_is_closed_with_1013,
+            a_client_that_sends_faster_than_it_reads_loses_nothing,
+            a_panic_ends_one_connection_and_nothing_else,
+        })+
+    };
+}
+
+/// The driver on tokio.
+struct Tokio {
+    address: SocketAddr,
+    shutdown: tokio::sync::oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Harness for Tokio {
+    async fn start(app: impl App + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let driver = tautline_hub::Driver::new(app);
+        let admit = move |request: &mut tautline::Request| {
+            let refused = driver.admit(request).err();
+            let refused = refused.map(tautline_proto::handshake::server::Refusal::from);
+            refused.map_or(Ok(()), |refused| Err(refused.into()))
+        };
+        let (shutdown, down) = tokio::sync::oneshot::channel();
+        let server = tautline::Server::new().admit(admit).serve(listener, tautline_hub::carry, async {
+            let _ = down.await;
+        });
+        Self { address, shutdown, server: tokio::spawn(server) }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    async fn stop(self) {
+        let _ = self.shutdown.send(());
+        self.server.await.unwrap().unwrap();
+    }
+}
+
+contracts!(on_tokio: crate::Tokio);
