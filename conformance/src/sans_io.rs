@@ -73,6 +73,8 @@ fn converse(script: &Script, input: &[u8], cuts: &[usize], answers: Answers) -> 
     let mut cuts: Vec<usize> = cuts.iter().copied().chain(close_at).chain([0, input.len()]).collect();
     cuts.sort_unstable();
     cuts.dedup();
+    // From 0 to the length, both included.
+    let byte_by_byte = cuts.len() == input.len() + 1;
     for cut in cuts {
         endpoint.receive(&input[at..cut])?;
         at = cut;
@@ -86,7 +88,6 @@ fn converse(script: &Script, input: &[u8], cuts: &[usize], answers: Answers) -> 
     }
     // Cut at every byte, this is exact; cut elsewhere, it is not early.
     if let (Some(actual), Some(expected)) = (ended_at, script.ended_at()) {
-        let byte_by_byte = input.len() > 1 && endpoint.calls >= input.len();
         if actual < expected || (byte_by_byte && actual != expected) {
             return Err(format!("it ended after {actual} bytes, not {expected}"));
         }
@@ -119,7 +120,6 @@ struct Endpoint<'c> {
     frame_at: u64,
     seen: Vec<Seen>,
     sent: Vec<Sent>,
-    calls: usize,
     keys: u32,
 }
 
@@ -134,13 +134,11 @@ impl<'c> Endpoint<'c> {
             frame_at: 0,
             seen: Vec::new(),
             sent: Vec::new(),
-            calls: 0,
             keys: 0,
         }
     }
 
     fn receive(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.calls += 1;
         let mut buffer = mem::take(&mut self.leftover);
         buffer.extend_from_slice(bytes);
         let mut input = &mut buffer[..];

@@ -19,7 +19,7 @@ scenarios! { PYTHON;
     is_closed_by_the_server, is_told_of_the_end_of_the_hub, subprotocols, compression_is_not_agreed, origins, aborts,
     too_big, over_tls,
     // Our client, their server.
-    server_echoes, server_echoes_large_messages, server_takes_fragments, server_answers_pings,
+    server_echoes, server_echoes_large_messages, server_sends_too_much, server_takes_fragments, server_answers_pings,
     server_is_closed_by_our_client, server_is_killed, server_echoes_in_order, server_selects_a_subprotocol,
     server_over_tls,
 }
@@ -215,7 +215,8 @@ fn seconds(text: &str) -> f64 {
         // Days since 1970, counted from March.
         let (year, month) = if month? > 2 { (year?, month? - 3) } else { (year? - 1, month? + 9) };
         let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day? - 719_469;
-        let clock = hour.parse::<f64>().ok()? * 3600.0 + minute.parse::<f64>().ok()? * 60.0 + second.parse::<f64>().ok()?;
+        let clock =
+            hour.parse::<f64>().ok()? * 3600.0 + minute.parse::<f64>().ok()? * 60.0 + second.parse::<f64>().ok()?;
         Some(days as f64 * 86_400.0 + clock)
     };
     parse().unwrap_or_else(|| panic!("not a time: {text:?}"))
@@ -287,16 +288,6 @@ async fn pings_of_the_server_are_answered_while_nobody_receives() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_common_subprotocol_refuses() {
-    let (_process, port) = PYTHON.echo_server(&["--subprotocol", "v1"]).await;
-    let opening = connect(format!("ws://127.0.0.1:{port}")).subprotocol("v2");
-    let refused = within("an answer", opening.into_future()).await;
-    let Err(ConnectError::Refused(refused)) = refused else { panic!("{refused:?}") };
-    assert_eq!(refused.status().as_u16(), 400);
-    assert!(refused.body().contains("subprotocol"), "{:?}", refused.body());
-}
-
-#[tokio::test]
 async fn client_certificates_are_shown() {
     let certificates = Certificates::new();
     let [cert, key, ca] =
@@ -304,8 +295,7 @@ async fn client_certificates_are_shown() {
     let (_process, port) = PYTHON.echo_server(&["--ssl-cert", &cert, "--ssl-key", &key, "--ssl-ca", &ca]).await;
     let read = |path| std::fs::read(path).expect("a file of the certificates");
     let anonymous = connect(format!("wss://localhost:{port}")).ca(read(&certificates.ca));
-    let known =
-        anonymous.clone().client_certificate(read(&certificates.client_cert), read(&certificates.client_key));
+    let known = anonymous.clone().client_certificate(read(&certificates.client_cert), read(&certificates.client_key));
     let mut ws = within("a connection", known.into_future()).await.expect("a connection");
     scenarios::exchange(&mut ws).await;
     scenarios::close(ws).await;

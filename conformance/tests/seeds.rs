@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
-use serde_json::json;
 use tautline::{CloseCode, ConnectError, Ended, Message, WebSocket, connect};
 use tautline_conformance::peers::{Client, Language, Port, Process, Received, bin, peer, tool, udp, within};
 use tokio::sync::{Mutex, MutexGuard};
@@ -125,7 +124,11 @@ async fn our_hello_servers_greet_the_original_client() {
             let script = peer("seeds/hello_client.py").display().to_string();
             let mut client = Process::spawn(python(variable, &[&script]));
             client.write_line("Ada Lovelace").await;
-            assert_eq!(client.success().await, ["What's your name? > Ada Lovelace", "< Hello Ada Lovelace!"], "{server}");
+            assert_eq!(
+                client.success().await,
+                ["What's your name? > Ada Lovelace", "< Hello Ada Lovelace!"],
+                "{server}"
+            );
         }
         // And it is closed as the original closes.
         let mut client = Client::connected(Language::Python, "ws://localhost:8765").await;

@@ -34,7 +34,8 @@ pub fn binary(length: usize) -> Vec<u8> {
 
 /// Text and binary of every length, and text that is easily spoiled.
 pub fn messages() -> Vec<Message> {
-    let special = ["\0", "\u{feff}bom", "\u{2028}\r\n", "ñ € 😀", "\u{10ffff}\u{d7ff}\u{e000}", "{\"json\": [\"\\u00e9\"]}"];
+    let special =
+        ["\0", "\u{feff}bom", "\u{2028}\r\n", "ñ € 😀", "\u{10ffff}\u{d7ff}\u{e000}", "{\"json\": [\"\\u00e9\"]}"];
     let sized = LENGTHS.iter().flat_map(|&length| [Message::from(text(length)), Message::from(binary(length))]);
     special.into_iter().map(Message::from).chain(sized).collect()
 }

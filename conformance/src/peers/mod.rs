@@ -46,8 +46,9 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// If it is not set.
 #[track_caller]
 pub fn tool(variable: &str) -> OsString {
-    env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} is not set; `cargo xtask test --only SUITE` installs what is needed and sets it"))
+    env::var_os(variable).unwrap_or_else(|| {
+        panic!("{variable} is not set; `cargo xtask test --only SUITE` installs what is needed and sets it")
+    })
 }
 
 /// A file below `tests/peers`.

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tautline::{CloseCode, Config, ConnectError, Ended, Event, Message, Server, Violation, WebSocket, connect};
+use tautline::{CloseCode, Config, ConnectError, Ended, Event, Message, Server, WebSocket, connect};
 use tokio::time::Instant;
 
 use super::messages::assert_same;
-use super::{Certificates, Client, End, Hub, LENGTHS, Language, Ours, Received, binary, messages, text, within, within_time};
+use super::{
+    Certificates, Client, End, Hub, LENGTHS, Language, Ours, Received, binary, messages, text, within, within_time,
+};
 
 /// Codes that a close frame may carry (RFC 6455 §7.4), with a reason for each.
 const CODES: [u16; 10] = [1000, 1001, 1002, 1008, 1011, 1012, 1013, 3000, 4001, 4999];
@@ -102,7 +104,6 @@ pub async fn is_closed_by_the_client(language: Language) {
     let mut ours = Ours::echo(Server::new()).await;
     let mut client = language.client();
     for code in CODES {
-        // ws does not let its user send the codes that endpoints use themselves; it is its peer's right.
         client.open(json!(ours.uri("/"))).await;
         client.send("last").await;
         client.expect("last").await;
@@ -212,7 +213,8 @@ pub async fn origins(language: Language) {
     let hub = Hub::app("echo").await;
     let mut client = language.client();
     let same = format!("http://127.0.0.1:{}", hub.port);
-    for origin in ["null", "http://localhost", "https://localhost:3000", "http://[::1]:80", "https://127.0.0.1", &same] {
+    for origin in ["null", "http://localhost", "https://localhost:3000", "http://[::1]:80", "https://127.0.0.1", &same]
+    {
         client.open(json!({"uri": hub.uri("/"), "origin": origin})).await;
         client.send(origin).await;
         client.expect(origin).await;
@@ -240,17 +242,17 @@ pub async fn aborts(language: Language) {
 
 /// A message over the limit is answered with 1009, which arrives although the client is still sending.
 pub async fn too_big(language: Language) {
-    let hub = Hub::app("echo").await;
-    let mut client = Client::connected(language, &hub.uri("/")).await;
-    // In time: hexadecimal, and twice.
-    let huge = binary(16 * 1024 * 1024 + 1);
-    let sending = within_time(Duration::from_secs(60), "a huge message", client.send_anyway(huge)).await;
-    assert!(sending.get("ok").is_some() || sending["closed"][0] == 1009, "{sending}");
-    assert_eq!(client.wait_closed().await.0, 1009);
-    // The hub lives.
-    client.open(json!(hub.uri("/"))).await;
-    client.send("x").await;
-    client.expect("x").await;
+    const LIMIT: usize = 1 << 20;
+    let hub = Hub::start_on(0, &["--app", "echo", "--max-message", &LIMIT.to_string()]).await;
+    let mut client = language.client();
+    for length in [LIMIT + 1, 8 * LIMIT] {
+        client.open(json!(hub.uri("/"))).await;
+        client.send(binary(LIMIT)).await;
+        client.expect(binary(LIMIT)).await;
+        let answer = client.send_anyway(binary(length)).await;
+        assert!(answer.get("ok").is_some() || answer["closed"][0] == 1009, "{answer}");
+        assert_eq!(client.wait_closed().await.0, 1009);
+    }
 }
 
 /// Their client over TLS, with a private authority.
@@ -317,16 +319,20 @@ pub async fn server_echoes_large_messages(language: Language) {
         let answer = within_time(Duration::from_secs(30), "a large echo", ws.recv()).await.expect("a message");
         assert_same(&answer, &message);
     }
-    // One more is too much for us. It is sent in a second connection's name, whose limit is lower.
+    close(ws).await;
+}
+
+/// A message that is larger than what our client takes ends its connection with 1009.
+pub async fn server_sends_too_much(language: Language) {
+    let (_process, port) = language.echo_server(&[]).await;
     let limited = connect(format!("ws://127.0.0.1:{port}")).config(Config::new().max_message(1000));
-    let mut limited = within("a connection", limited.into_future()).await.expect("a connection");
-    limited.send(binary(1000)).await.expect("an open connection");
-    assert_eq!(within("an echo", limited.recv()).await, Some(Message::from(binary(1000))));
-    limited.send(binary(1001)).await.expect("an open connection");
-    assert_eq!(within("the end", limited.recv()).await, None);
-    let ended = limited.ended().expect("an end");
-    assert!(matches!(ended, Ended::Violation(violation) if violation.close_code() == CloseCode::TOO_BIG), "{ended}");
-    let _: fn(Violation) -> CloseCode = Violation::close_code;
+    let mut ws = within("a connection", limited.into_future()).await.expect("a connection");
+    ws.send(binary(1000)).await.expect("an open connection");
+    assert_eq!(within("an echo", ws.recv()).await, Some(binary(1000).into()));
+    ws.send(binary(1001)).await.expect("an open connection");
+    assert_eq!(within("the end", ws.recv()).await, None);
+    let ended = ws.ended().expect("an end");
+    assert!(matches!(ended, Ended::Violation(_)) && ended.close_code() == CloseCode::TOO_BIG, "{ended}");
 }
 
 /// Their server takes our client's fragments; characters may be cut between them.
@@ -427,19 +433,23 @@ pub async fn server_echoes_in_order(language: Language) {
 /// What their server selects of our offer.
 pub async fn server_selects_a_subprotocol(language: Language) {
     let (_process, port) = language.echo_server(&["--subprotocol", "v2", "--subprotocol", "v1"]).await;
-    for (offered, selected) in [(&["v1"][..], Some("v1")), (&["v9", "v2"], Some("v2")), (&[], None)] {
-        let mut opening = connect(format!("ws://127.0.0.1:{port}"));
-        for name in offered {
-            opening = opening.subprotocol(*name);
-        }
-        // Python's server takes nobody who does not speak one of its own.
-        if offered.is_empty() && language == Language::Python {
-            continue;
-        }
-        let mut ws = within("a connection", opening.into_future()).await.expect("a connection");
-        assert_eq!(ws.info().subprotocol.as_deref(), selected);
+    let offer = |names: &[&str]| {
+        let offer = connect(format!("ws://127.0.0.1:{port}"));
+        names.iter().fold(offer, |offer, name| offer.subprotocol(*name)).into_future()
+    };
+    for (offered, selected) in [(&["v1"][..], "v1"), (&["v9", "v2"], "v2")] {
+        let mut ws = within("a connection", offer(offered)).await.expect("a connection");
+        assert_eq!(ws.info().subprotocol.as_deref(), Some(selected));
         ws.send("x").await.expect("an open connection");
         assert_eq!(within("an echo", ws.recv()).await, Some("x".into()));
+    }
+    // Python's server wants one of its own, Node's goes on without.
+    for offered in [&[][..], &["v9"]] {
+        match (language, within("an answer", offer(offered)).await) {
+            (Language::Python, Err(ConnectError::Refused(refused))) => assert_eq!(refused.status(), 400),
+            (Language::Node, Ok(ws)) => assert_eq!(ws.info().subprotocol, None),
+            (_, other) => panic!("{other:?}"),
+        }
     }
 }
 

@@ -150,7 +150,8 @@ impl Future for Keeper {
             let mut state = shared.lock();
             let before = state.landmarks();
             let flow = this.turn(&mut state);
-            let news = state.landmarks() != before;
+            let moved = std::mem::take(&mut state.moved);
+            let news = moved || state.landmarks() != before;
             drop(state);
             if news {
                 shared.notify();

@@ -204,15 +204,14 @@ impl Queue {
         (messages, bytes)
     }
 
-    /// Drops every frame that the transport has not begun with.
+    /// Drops every message that the transport has not begun with.
     pub(crate) fn truncate(&mut self) {
-        let keep = if self.at_boundary() {
+        let current = if self.at_boundary() {
             0
         } else {
             self.segments.iter().position(|segment| segment.ends_frame).map_or(0, |end| end + 1)
         };
-        self.segments.truncate(keep);
-        self.controls = self.controls.min(keep);
+        self.segments.truncate(current.max(self.controls));
         self.len = self.segments.iter().map(|segment| segment.bytes().len()).sum::<usize>() - self.written;
     }
 

@@ -429,8 +429,7 @@ impl State {
         let needs_flush = stream.needs_flush();
         self.stream = Some(stream);
         if matches!(result, Poll::Ready(Err(_))) {
-            self.core.transport_failed();
-            self.queue.truncate();
+            self.write_failed();
         } else if !self.queue.is_empty() || needs_flush {
             // Registers the transport's waker for the rest.
             let _ = self.drain();

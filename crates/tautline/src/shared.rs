@@ -123,6 +123,10 @@ pub(crate) struct State {
     pub(crate) streaming: bool,
     /// The transport did not take the last write.
     pub(super) blocked: bool,
+    /// The last drain left something behind, in the queue or inside the transport.
+    waiting: bool,
+    /// Something of that has moved since the keeper last told those who wait for it.
+    pub(crate) moved: bool,
     /// Published messages are held for the end of the publisher's batch.
     pub(crate) held: bool,
     pub(crate) half_closed: bool,
@@ -156,6 +160,8 @@ impl Shared {
                 read_ended: false,
                 streaming: false,
                 blocked: false,
+                waiting: false,
+                moved: false,
                 held: false,
                 half_closed: false,
                 pings_waiting: 0,
@@ -222,13 +228,22 @@ impl State {
     /// takes no more. A failure of the transport is noted in the core, and nothing is left then.
     pub(crate) fn drain(&mut self) -> Poll<()> {
         self.held = false;
+        let before = (self.waiting, self.queue.len());
         let result = self.try_drain();
         if let Poll::Ready(Err(_)) = result {
-            self.core.transport_failed();
-            self.queue.truncate();
+            self.write_failed();
             return Poll::Ready(());
         }
+        self.waiting = result.is_pending();
+        self.moved |= before.0 && before != (self.waiting, self.queue.len());
         result.map(|_| ())
+    }
+
+    /// The transport failed while we wrote, which its waker need not tell.
+    pub(crate) fn write_failed(&mut self) {
+        self.core.transport_failed();
+        self.queue.truncate();
+        self.waker.wake_by_ref();
     }
 
     fn try_drain(&mut self) -> Poll<io::Result<()>> {

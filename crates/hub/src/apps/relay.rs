@@ -54,7 +54,8 @@ impl App for Relay {
             id => id,
         };
         if self.ids.contains_key(&id) {
-            tracing::info!("refused: {} is already connected", super::quote(&id));
+            // Who was refused is logged with the answer; which id it was may be of interest too.
+            tracing::debug!("{} is connected already", super::quote(&id));
             return Err(Rejection::CONFLICT.with_retry_after(RETRY_AFTER));
         }
         self.ids.insert(id.clone(), connection);
