@@ -37,7 +37,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Those of [`tautline_proto::Config`].
     fn default() -> Self {
-        Self { frame: 16 << 20, message: 16 << 20, fragments: 65_536 }
+        Self { frame: 16 << 20, message: 16 << 20, fragments: 262_144 }
     }
 }
 

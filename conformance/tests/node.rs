@@ -7,7 +7,7 @@ const NODE: Language = Language::Node;
 
 scenarios! { NODE;
     // Their client, our server.
-    echoes_every_length, echoes_in_order, takes_fragments, answers_pings, is_kept_alive, is_closed_by_the_client,
+    echoes_every_length, echoes_in_order, takes_fragments, takes_very_many_fragments, answers_pings, is_kept_alive, is_closed_by_the_client,
     is_closed_by_the_server, is_told_of_the_end_of_the_hub, subprotocols, compression_is_not_agreed, origins, aborts,
     too_big, over_tls,
     // Our client, their server.

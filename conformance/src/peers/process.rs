@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::BufRead;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ pub struct Process {
     stdin: Option<ChildStdin>,
     lines: mpsc::UnboundedReceiver<String>,
     output: Arc<Mutex<VecDeque<String>>>,
+    reported: AtomicBool,
     gentle: bool,
     guard: Option<Guard>,
 }
@@ -53,7 +55,16 @@ impl Process {
         read_lines(child.stdout.take().expect("stdout is a pipe"), Arc::clone(&output), "", Some(sender));
         read_lines(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&output), "! ", None);
         let guard = child.id().map(Guard::over);
-        Self { name, stdin: child.stdin.take(), child, lines, output, gentle: false, guard }
+        Self {
+            name,
+            stdin: child.stdin.take(),
+            child,
+            lines,
+            output,
+            reported: AtomicBool::new(false),
+            gentle: false,
+            guard,
+        }
     }
 
     /// Has the program ended by SIGTERM first when this is dropped, because it has something to tidy up.
@@ -187,6 +198,7 @@ impl Process {
 
     /// Panics because of this program, with the end of its output.
     pub fn fail(&self, problem: &str) -> ! {
+        self.reported.store(true, Ordering::Relaxed);
         panic!("{}: {problem}\n{}", self.name, self.report())
     }
 
@@ -222,7 +234,7 @@ impl Drop for Process {
             // Left to be reaped by the runtime, which would otherwise wait for a process that is no child of ours.
             let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
         }
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.reported.load(Ordering::Relaxed) {
             eprintln!("--- {}\n{}\n---", self.name, self.report());
         }
     }
@@ -236,7 +248,7 @@ struct Guard(std::process::Child);
 impl Guard {
     fn over(pid: u32) -> Self {
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", "echo; read _; kill -9 -- -\"$0\""]).arg(pid.to_string());
+        shell.args(["-c", "echo; read _; kill -9 -\"$0\""]).arg(pid.to_string());
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         let mut shell = shell.spawn().expect("a shell starts");
         let mut ready = String::new();

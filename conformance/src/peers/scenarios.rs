@@ -61,6 +61,17 @@ pub async fn takes_fragments(language: Language) {
     client.expect(parts.concat()).await;
 }
 
+/// Our server takes as many fragments as Autobahn's case 9.3.1 sends: 4 MiB, 64 bytes at a time.
+pub async fn takes_very_many_fragments(language: Language) {
+    let hub = Hub::app("echo").await;
+    let mut client = Client::connected(language, &hub.uri("/")).await;
+    let message = binary(4 << 20);
+    let parts: Vec<Message> = message.chunks(64).map(Message::from).collect();
+    // Python ends a message with an empty frame, as Autobahn does.
+    client.send_fragments(&parts).await;
+    client.expect(message).await;
+}
+
 /// Our server answers their client's pings, of every size, also while it echoes.
 pub async fn answers_pings(language: Language) {
     let hub = Hub::app("echo").await;

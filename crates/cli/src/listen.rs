@@ -137,8 +137,7 @@ pub(crate) fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     if !address.ip().is_unspecified() {
         return vec![address];
     }
-    let loopback: IpAddr =
-        if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let loopback: IpAddr = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
     let mut all = vec![loopback];
     all.extend(own_address(address.is_ipv4()));
     all.into_iter().map(|ip| SocketAddr::new(ip, address.port())).collect()

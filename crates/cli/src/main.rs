@@ -53,10 +53,13 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Serve(cli.serve));
-    logging::init(&cli.logging, match command {
-        Command::Connect(_) => "warn",
-        _ => "info",
-    });
+    logging::init(
+        &cli.logging,
+        match command {
+            Command::Connect(_) => "warn",
+            _ => "info",
+        },
+    );
     match run(command) {
         Ok(code) => code,
         Err(failure) => {

@@ -62,9 +62,10 @@ impl Hub {
     pub async fn run_all(self, listeners: Vec<TcpListener>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let only = self.only;
         let apps = Arc::new(Apps::start(only));
-        let server = self.server.admit(move |request| apps.admit(request)).http(move |request| {
-            http_service::answer(only, request)
-        });
+        let server = self
+            .server
+            .admit(move |request| apps.admit(request))
+            .http(move |request| http_service::answer(only, request));
         let closing = watch::Sender::new(false);
         let mut running = JoinSet::new();
         for listener in listeners {

@@ -9,16 +9,8 @@ pub(crate) struct File {
 }
 
 const FILES: [File; 3] = [
-    File {
-        path: "/",
-        content_type: "text/html; charset=utf-8",
-        content: include_str!("../../../web/index.html"),
-    },
-    File {
-        path: "/hub.css",
-        content_type: "text/css; charset=utf-8",
-        content: include_str!("../../../web/hub.css"),
-    },
+    File { path: "/", content_type: "text/html; charset=utf-8", content: include_str!("../../../web/index.html") },
+    File { path: "/hub.css", content_type: "text/css; charset=utf-8", content: include_str!("../../../web/hub.css") },
     File {
         path: "/hub.js",
         content_type: "text/javascript; charset=utf-8",
@@ -27,8 +19,7 @@ const FILES: [File; 3] = [
 ];
 
 /// What the page may load and connect to: this server only. (`'self'` does not cover WebSockets in every browser.)
-pub(crate) const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
 /// The file at a path.

@@ -34,7 +34,7 @@ impl Config {
         Self {
             max_frame: 16 * 1024 * 1024,
             max_message: 16 * 1024 * 1024,
-            max_fragments: 65_536,
+            max_fragments: 262_144,
             ping_interval: Some(Duration::from_secs(20)),
             pong_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(10),
@@ -58,7 +58,7 @@ impl Config {
         self
     }
 
-    /// The largest number of frames of one message. Default 65,536; at least 1. One more ends the connection with
+    /// The largest number of frames of one message. Default 262,144; at least 1. One more ends the connection with
     /// 1009. It bounds the time that a peer can take with empty fragments.
     pub const fn max_fragments(mut self, frames: u32) -> Self {
         assert!(frames >= 1, "a message has at least one frame");

@@ -204,17 +204,6 @@ impl Queue {
         (messages, bytes)
     }
 
-    /// Drops every message that the transport has not begun with.
-    pub(crate) fn truncate(&mut self) {
-        let current = if self.at_boundary() {
-            0
-        } else {
-            self.segments.iter().position(|segment| segment.ends_frame).map_or(0, |end| end + 1)
-        };
-        self.segments.truncate(current.max(self.controls));
-        self.len = self.segments.iter().map(|segment| segment.bytes().len()).sum::<usize>() - self.written;
-    }
-
     /// A segment at the end to which `more` bytes may be added.
     fn gathering(&mut self, more: usize) -> &mut Segment {
         let fits = self.segments.back().is_some_and(|last| match &last.data {

@@ -96,7 +96,8 @@ impl State {
         }
         let Some(mut stream) = self.stream.take() else { return Poll::Ready(()) };
         let outstanding = self.core.payload_outstanding();
-        let direct = outstanding >= DIRECT && self.raw.is_empty() && !self.by_event && !self.discard;
+        let by_event = self.by_event && self.partial.is_empty();
+        let direct = outstanding >= DIRECT && self.raw.is_empty() && !by_event && !self.discard;
         let result = if direct { self.read_direct(&mut stream, outstanding) } else { self.read(&mut stream, one) };
         self.stream = Some(stream);
         match result {
@@ -149,6 +150,7 @@ impl State {
         let result = read.poll(&mut Context::from_waker(&self.waker));
         if let Poll::Ready(Ok(1..)) = result {
             let now = now();
+            self.in_pieces = false;
             let mut partial = std::mem::take(&mut self.partial);
             let mut input = &mut partial[have..];
             let mut last = None;
@@ -235,7 +237,10 @@ impl State {
         if self.discard {
             return;
         }
-        if self.by_event {
+        if data.is_first() {
+            self.in_pieces = self.by_event;
+        }
+        if self.in_pieces {
             let chunk = Chunk {
                 data: Bytes::copy_from_slice(data.bytes()),
                 kind: data.kind(),

@@ -110,6 +110,8 @@ pub(crate) struct State {
     pub(super) ready_len: usize,
     /// Somebody asked for events: frames are reported one by one, not as whole messages.
     pub(crate) by_event: bool,
+    /// The message that is coming in is one of those: what had begun before is still put together.
+    pub(super) in_pieces: bool,
     /// A task waits in `recv` and will read.
     pub(crate) attended: bool,
     /// Nobody will receive any more: data is discarded.
@@ -154,6 +156,7 @@ impl Shared {
                 ready: VecDeque::new(),
                 ready_len: 0,
                 by_event: false,
+                in_pieces: false,
                 attended: false,
                 discard: false,
                 watched: true,
@@ -242,7 +245,7 @@ impl State {
     /// The transport failed while we wrote, which its waker need not tell.
     pub(crate) fn write_failed(&mut self) {
         self.core.transport_failed();
-        self.queue.truncate();
+        self.queue = Queue::default();
         self.waker.wake_by_ref();
     }
 
@@ -255,11 +258,6 @@ impl State {
 
     fn drain_to(&mut self, stream: &mut Stream) -> Poll<io::Result<()>> {
         loop {
-            // After a violation the peer's data is of no use to us, nor ours to it: the close frame goes next.
-            if matches!(self.core.ended(), Some(Ended::Violation(_))) && self.control.is_some() {
-                self.queue.truncate();
-                self.blocked &= !self.queue.is_empty();
-            }
             // While the transport is busy, control frames stay in the core: there the next pong replaces the last one,
             // and a ping that does not get out is known not to be out.
             let wants_in = if self.blocked { self.next_control().is_some() } else { self.take_control_frames() };

@@ -43,8 +43,9 @@ pub struct WebSocket {
 #[derive(Debug)]
 pub struct Receiver {
     handle: Handle,
-    /// What [`recv`](Self::recv) has put together from chunks, after [`recv_event`](Self::recv_event) was used.
-    assembled: Vec<u8>,
+    /// The message that [`recv`](Self::recv) is putting together from chunks, after
+    /// [`recv_event`](Self::recv_event) was used.
+    assembled: Option<Vec<u8>>,
 }
 
 /// The sending half of a connection; it can be cloned and used from several tasks.
@@ -69,7 +70,7 @@ impl WebSocket {
 
     pub(crate) fn from_shared(shared: &Arc<Shared>) -> Self {
         Self {
-            receiver: Receiver { handle: Handle::new(shared), assembled: Vec::new() },
+            receiver: Receiver { handle: Handle::new(shared), assembled: None },
             sender: Sender { handle: Handle::new(shared) },
         }
     }
@@ -178,21 +179,27 @@ impl Receiver {
     /// frame. `None` when the connection has ended.
     ///
     /// From the first call on, frames are reported one by one, so that a message larger than memory can be handled;
-    /// what had arrived before is reported as whole messages. [`recv`](Self::recv) goes on working.
+    /// what had begun to arrive before is reported as whole messages. [`recv`](Self::recv) goes on working, beginning
+    /// with the next message of which nothing has been reported; a message that it has begun with is reported whole.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped.
     pub async fn recv_event(&mut self) -> Option<Event> {
-        Some(match self.item(true).await? {
-            Item::Event(event) => event,
-            Item::Message(message) => {
-                let kind = message.kind();
-                let data = message.into_bytes();
-                let payload_len = data.len() as u64;
-                Event::Data(Chunk { data, kind, opcode: kind.opcode(), fin: true, payload_len, offset: 0 })
-            }
-        })
+        loop {
+            let message = match self.item(true).await? {
+                Item::Message(message) => message,
+                Item::Event(Event::Data(chunk)) if self.assembled.is_some() => match self.assemble(chunk) {
+                    Some(message) => message,
+                    None => continue,
+                },
+                Item::Event(event) => return Some(event),
+            };
+            let kind = message.kind();
+            let data = message.into_bytes();
+            let payload_len = data.len() as u64;
+            return Some(Event::Data(Chunk { data, kind, opcode: kind.opcode(), fin: true, payload_len, offset: 0 }));
+        }
     }
 
     /// Why the connection ended; `None` while it is open.
@@ -206,12 +213,16 @@ impl Receiver {
     }
 
     fn assemble(&mut self, chunk: Chunk) -> Option<Message> {
-        self.assembled.extend_from_slice(&chunk.data);
+        if chunk.offset == 0 && chunk.opcode == chunk.kind.opcode() {
+            self.assembled = Some(Vec::new());
+        }
+        // Of any other message the beginning was reported as events: the rest alone is not a message.
+        let assembled = self.assembled.as_mut()?;
+        assembled.extend_from_slice(&chunk.data);
         if !chunk.is_last() {
             return None;
         }
-        let bytes = bytes::Bytes::from(std::mem::take(&mut self.assembled));
-        Some(crate::receive::message(chunk.kind, bytes))
+        Some(crate::receive::message(chunk.kind, self.assembled.take()?.into()))
     }
 }
 

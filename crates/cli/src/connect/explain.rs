@@ -29,7 +29,9 @@ pub(super) fn ended(ended: Ended, reason: &str) -> String {
     let mut text = match ended {
         Ended::ClosedByPeer { code, .. } => format!("the server closed with {code}: {}", meaning(code)),
         Ended::ClosedByUs { code, clean: true } => return format!("closed with {code}"),
-        Ended::ClosedByUs { code, clean: false } => format!("closed with {code}, but the server did not answer in time"),
+        Ended::ClosedByUs { code, clean: false } => {
+            format!("closed with {code}, but the server did not answer in time")
+        }
         Ended::PeerSilent => "the server did not answer a ping: it or the network is gone".to_owned(),
         Ended::SendStuck => "nothing could be sent any more: the server or the network is stuck".to_owned(),
         Ended::Violation(violation) => {
@@ -104,7 +106,10 @@ mod tests {
         assert!(ended(by_peer(CloseCode::NORMAL), "").ends_with("A client stops here."));
         assert!(ended(by_peer(CloseCode::TOO_BIG), "").contains("larger than it takes"));
         assert!(ended(Ended::TransportClosed, "").contains("connects again"));
-        assert_eq!(ended(Ended::ClosedByUs { code: CloseCode::NORMAL, clean: true }, ""), "closed with 1000 (normal closure)");
+        assert_eq!(
+            ended(Ended::ClosedByUs { code: CloseCode::NORMAL, clean: true }, ""),
+            "closed with 1000 (normal closure)"
+        );
     }
 
     #[test]

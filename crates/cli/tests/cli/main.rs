@@ -82,9 +82,9 @@ impl Tautline {
 async fn run(arguments: &[&str], input: &[u8]) -> Output {
     use tokio::io::AsyncWriteExt;
     let mut child = command(arguments).spawn().expect("the program starts");
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input).await.unwrap();
-    drop(stdin);
+    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
+    // At the same time as its output is read: it does not take everything at once. Perhaps it does not want it at all.
+    tokio::spawn(async move { stdin.write_all(&input).await });
     timeout(LIMIT, child.wait_with_output()).await.expect("it ends").unwrap()
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -34,7 +33,7 @@ impl Terminal {
             .stderr(inner())
             .spawn()
             .unwrap();
-        let keyboard = File::from(OwnedFd::from(outer));
+        let keyboard = File::from(outer);
         let mut screen = keyboard.try_clone().unwrap();
         let (sender, shown) = channel();
         std::thread::spawn(move || {

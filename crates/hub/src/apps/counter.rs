@@ -24,6 +24,8 @@ const LONGEST_ACTION: usize = 4096;
 pub struct Counter {
     value: i64,
     users: HashSet<ConnectionId>,
+    /// Those whose bad input has been logged: once is enough to find them, and nobody can fill the log.
+    logged: HashSet<ConnectionId>,
 }
 
 impl Counter {
@@ -54,8 +56,10 @@ impl App for Counter {
             Ok(Action::Plus) => self.value = self.value.saturating_add(1),
             Ok(Action::Minus) => self.value = self.value.saturating_sub(1),
             Err(problem) => {
-                let sent = String::from_utf8_lossy(message.as_bytes());
-                tracing::info!("counter: {problem}: {}", super::quote(&sent));
+                if self.logged.insert(id) {
+                    let sent = String::from_utf8_lossy(message.as_bytes());
+                    tracing::info!("counter: {problem}: {}", super::quote(&sent));
+                }
                 let error = format!(r#"{{"type": "error", "message": "{problem}"}}"#);
                 io.send(id, Message::Text(&error));
                 return;
@@ -65,6 +69,7 @@ impl App for Counter {
     }
 
     fn closed(&mut self, io: &mut dyn Io, id: ConnectionId, _: Option<Ended>) {
+        self.logged.remove(&id);
         if self.users.remove(&id) {
             self.publish_users(io);
         }

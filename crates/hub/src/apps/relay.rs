@@ -121,7 +121,8 @@ mod tests {
     fn an_id_is_taken_from_the_handshake_to_the_end() {
         let (mut app, mut io) = (Relay::new(), FakeIo::default());
         let conflict = Err(Rejection::CONFLICT.with_retry_after(RETRY_AFTER));
-        let mut admit = |app: &mut Relay, connection, path| app.admit(&mut io, ConnectionId(connection), &opening(path));
+        let mut admit =
+            |app: &mut Relay, connection, path| app.admit(&mut io, ConnectionId(connection), &opening(path));
         assert_eq!(admit(&mut app, 1, "/esp"), Ok(()));
         assert_eq!(admit(&mut app, 2, "/esp"), conflict, "taken before it is open");
         app.open(&mut FakeIo::default(), ConnectionId(1));

@@ -35,8 +35,10 @@ impl Happened {
 /// Records every call, and then does what `act` does. Refuses the path `/refused`.
 pub(crate) struct Recorder {
     record: mpsc::UnboundedSender<Happened>,
-    act: Box<dyn FnMut(&mut dyn Io, &Happened) + Send>,
+    act: Box<Act>,
 }
+
+type Act = dyn FnMut(&mut dyn Io, &Happened) + Send;
 
 pub(crate) type Record = mpsc::UnboundedReceiver<Happened>;
 
@@ -66,10 +68,13 @@ impl App for Recorder {
     }
 
     fn message(&mut self, io: &mut dyn Io, id: ConnectionId, message: Message<'_>) {
-        self.happened(io, match message {
-            Message::Text(text) => Happened::Text(id, text.to_owned()),
-            Message::Binary(bytes) => Happened::Binary(id, bytes.to_vec()),
-        });
+        self.happened(
+            io,
+            match message {
+                Message::Text(text) => Happened::Text(id, text.to_owned()),
+                Message::Binary(bytes) => Happened::Binary(id, bytes.to_vec()),
+            },
+        );
     }
 
     fn drained(&mut self, io: &mut dyn Io, id: ConnectionId) {
