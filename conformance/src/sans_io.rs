@@ -87,10 +87,10 @@ fn converse(script: &Script, input: &[u8], cuts: &[usize], answers: Answers) -> 
         }
     }
     // Cut at every byte, this is exact; cut elsewhere, it is not early.
-    if let (Some(actual), Some(expected)) = (ended_at, script.ended_at()) {
-        if actual < expected || (byte_by_byte && actual != expected) {
-            return Err(format!("it ended after {actual} bytes, not {expected}"));
-        }
+    if let (Some(actual), Some(expected)) = (ended_at, script.ended_at())
+        && (actual < expected || (byte_by_byte && actual != expected))
+    {
+        return Err(format!("it ended after {actual} bytes, not {expected}"));
     }
     if script.peer_ends() {
         endpoint.connection.receive_end();

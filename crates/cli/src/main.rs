@@ -10,6 +10,7 @@ mod output;
 mod serve;
 mod shutdown;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -28,15 +29,12 @@ Examples:
 
 /// A real-time link between devices, servers and browsers: WebSocket hub, labs and client.
 ///
-/// Without a command it starts the hub, as `tautline serve` does.
+/// Without a command it starts the hub: `tautline --port 9000` is `tautline serve --port 9000`.
 #[derive(Debug, Parser)]
-#[command(name = "tautline", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "tautline", version, after_help = EXAMPLES, override_usage = "tautline [OPTIONS] [COMMAND]")]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
-
-    #[command(flatten)]
-    serve: serve::Args,
+    command: Command,
 
     #[command(flatten)]
     logging: logging::Args,
@@ -51,15 +49,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let command = cli.command.unwrap_or(Command::Serve(cli.serve));
-    logging::init(
-        &cli.logging,
-        match command {
-            Command::Connect(_) => "warn",
-            _ => "info",
-        },
-    );
+    let Cli { command, logging } = Cli::parse_from(with_default_command(std::env::args_os()));
+    let default_level = if matches!(command, Command::Connect(_)) { "warn" } else { "info" };
+    logging::init(&logging, default_level);
     match run(command) {
         Ok(code) => code,
         Err(failure) => {
@@ -67,6 +59,30 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Puts `serve` where the command would stand, if there is none.
+fn with_default_command(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let mut at = 1;
+    // The options that every command has may stand before it.
+    while let Some(argument) = arguments.get(at) {
+        at += match argument.to_str() {
+            Some("--log-level") => 2,
+            Some(argument) if argument.starts_with("--log-level=") => 1,
+            _ => break,
+        };
+    }
+    let no_command = match arguments.get(at).and_then(|argument| argument.to_str()) {
+        // With one argument too few, what follows `--log-level` is missing.
+        None => at == arguments.len(),
+        Some("-h" | "--help" | "-V" | "--version") => false,
+        Some(argument) => argument.starts_with('-'),
+    };
+    if no_command {
+        arguments.insert(at, "serve".into());
+    }
+    arguments
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
@@ -91,8 +107,29 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
 mod tests {
     use clap::CommandFactory;
 
+    use super::*;
+
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_command_if_there_is_none() {
+        for (given, meant) in [
+            ("", "serve"),
+            ("--port 1", "serve --port 1"),
+            ("--log-level debug", "--log-level debug serve"),
+            ("--log-level=debug --port 1", "--log-level=debug serve --port 1"),
+            ("--log-level debug labs", "--log-level debug labs"),
+            ("labs --host x", "labs --host x"),
+            ("--log-level", "--log-level"),
+            ("--help", "--help"),
+            ("-V", "-V"),
+        ] {
+            let words = |text: &str| text.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+            let arguments = std::iter::once("tautline".into()).chain(words(given));
+            assert_eq!(with_default_command(arguments)[1..], words(meant), "{given}");
+        }
     }
 }

@@ -146,3 +146,34 @@ fn response(status: StatusCode, content_type: &'static str, content: impl Into<B
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// A body that does not come.
+    struct Never;
+
+    impl Body for Never {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_refused_in_time() {
+        let started = tokio::time::Instant::now();
+        let response = answer(None, Request::post("/").body(Never).unwrap()).await;
+        assert_eq!((response.status(), started.elapsed()), (StatusCode::REQUEST_TIMEOUT, BODY_TIMEOUT));
+        assert_eq!(response.headers()[header::CONNECTION], "close");
+    }
+}

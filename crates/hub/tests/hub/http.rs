@@ -88,14 +88,6 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_refused_in_time() {
-    let hub = Running::all().await;
-    let answer = exchange(&hub, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab").await;
-    assert_eq!((answer.status, answer.header("Connection")), (408, Some("close")));
-    hub.stop().await;
-}
-
-#[tokio::test]
 async fn the_page_and_its_parts_are_served() {
     let hub = Running::all().await;
     for (path, kind, part) in [

@@ -6,6 +6,7 @@ mod request;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -296,11 +297,20 @@ impl Running {
         let _ = stream.set_nodelay(true);
         let connections = self.connections.clone();
         connections.spawn(async move {
-            match self.secure(stream).await {
+            let secured = tokio::select! {
+                secured = self.secure(stream) => secured,
+                () = self.closed() => return,
+            };
+            match secured {
                 Ok(stream) => self.serve_http(stream, peer, permit, full).await,
                 Err(error) => tracing::info!(%peer, %error, "TLS handshake failed"),
             }
         });
+    }
+
+    /// Waits for the shutdown to begin.
+    async fn closed(&self) {
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     #[cfg(feature = "tls")]
@@ -321,8 +331,10 @@ impl Running {
     /// task is as large as the largest thing that it ever does, and HTTP is large.
     async fn serve_http(self: Arc<Self>, stream: Stream, peer: SocketAddr, permit: OwnedSemaphorePermit, full: bool) {
         let upgrade = Arc::new(Mutex::new(None));
-        let (this, slot) = (self.clone(), upgrade.clone());
+        let asked = Arc::new(AtomicBool::new(false));
+        let (this, slot, noted) = (self.clone(), upgrade.clone(), asked.clone());
         let service = service_fn(move |request| {
+            noted.store(true, Ordering::Relaxed);
             let (this, slot) = (this.clone(), slot.clone());
             async move {
                 Ok::<_, std::convert::Infallible>(if full {
@@ -341,12 +353,15 @@ impl Running {
             // hyper's least is 8 KiB; smaller limits are enforced by the validation.
             .max_buf_size(limits.max_head().max(8192));
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
-        let mut closing = self.closing.subscribe();
         let result = tokio::select! {
             result = &mut connection => result,
-            () = async { drop(closing.wait_for(|closing| *closing).await) } => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+            // hyper would wait for the first request, to the end of its deadline.
+            () = self.closed() => match asked.load(Ordering::Relaxed) {
+                false => return,
+                true => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
         };
         if let Err(error) = result {

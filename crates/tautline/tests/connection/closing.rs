@@ -349,17 +349,20 @@ async fn a_violation_is_found_while_the_owner_does_something_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_violation_queued_messages_give_way_to_the_close_frame() {
+async fn after_a_violation_what_was_queued_goes_before_the_close_frame() {
     let (mut ws, peer) = open(Role::Server);
     peer.take_only(100);
     ws.send(noise(5_000)).await.unwrap();
     ws.send("waits").await.unwrap();
     peer.send(&[Frame::more("wrong")]);
-    assert_eq!(soon(ws.recv()).await, None);
+    let receiving = tokio::spawn(async move { (ws.recv().await, ws.ended()) });
+    settle().await;
     peer.take_all();
-    let frames = peer.wait_frames(2).await;
-    assert_eq!(frames[0], Frame::binary(noise(5_000)), "what had begun is finished");
-    assert_eq!(frames[1].code(), Some(1002));
+    let frames = peer.wait_frames(3).await;
+    assert_eq!(frames[..2], [Frame::binary(noise(5_000)), Frame::text("waits")]);
+    assert_eq!(frames[2].code(), Some(1002));
+    let violation = Ended::Violation(Violation::UnexpectedContinuation);
+    assert_eq!(soon(receiving).await.unwrap(), (None, Some(violation)));
 }
 
 #[tokio::test(start_paused = true)]
