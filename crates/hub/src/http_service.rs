@@ -1,5 +1,6 @@
 //! What is answered to requests that are not for a WebSocket.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,16 +57,17 @@ where
 {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
+    let peer = parts.extensions.get::<SocketAddr>().map(tracing::field::display);
     match tokio::time::timeout(BODY_TIMEOUT, length(body)).await {
         Ok(Ok(length)) if length <= LARGEST_BODY => {
-            tracing::info!(path, bytes = length, "POST");
+            tracing::info!(peer, path, bytes = length, "POST");
             let mut response = response(StatusCode::OK, "application/json", POST_ANSWER);
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             response
         }
-        Ok(Ok(_)) => refuse(path, 413, format!("the body has more than {LARGEST_BODY} bytes")),
-        Ok(Err(error)) => refuse(path, 400, format!("the body cannot be read: {error}")),
-        Err(_) => refuse(path, 408, format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs())),
+        Ok(Ok(_)) => refuse(peer, path, 413, format!("the body has more than {LARGEST_BODY} bytes")),
+        Ok(Err(error)) => refuse(peer, path, 400, format!("the body cannot be read: {error}")),
+        Err(_) => refuse(peer, path, 408, format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs())),
     }
 }
 
@@ -86,8 +88,8 @@ where
     Ok(length)
 }
 
-fn refuse(path: &str, status: u16, reason: String) -> Response {
-    tracing::info!(path, status, reason, "POST refused");
+fn refuse(peer: Option<impl tracing::Value>, path: &str, status: u16, reason: String) -> Response {
+    tracing::info!(peer, path, status, reason, "POST refused");
     Refusal::new(status, reason).into_response()
 }
 

@@ -29,12 +29,14 @@ pub trait App: Send {
         let _ = (io, id);
     }
 
-    /// A message arrived.
+    /// A message arrived. While what the application has sent to this connection does not fit its queue, the driver reads
+    /// no further from it.
     fn message(&mut self, io: &mut dyn Io, id: ConnectionId, message: Message<'_>) {
         let _ = (io, id, message);
     }
 
-    /// A connection that [`Io::send`] found busy has written everything.
+    /// A connection that [`Io::send`] found busy has written everything. After [`Io::close`] only
+    /// [`closed`](Self::closed) follows.
     fn drained(&mut self, io: &mut dyn Io, id: ConnectionId) {
         let _ = (io, id);
     }
@@ -64,7 +66,8 @@ pub trait Io {
     /// Sends a message to many connections, encoding it once.
     fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>);
 
-    /// Begins to close a connection.
+    /// Begins to close a connection: what was sent to it still leaves, and of what it sends nothing more is heard but its
+    /// end.
     fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str);
 
     /// Has [`App::timer`] called with `timer` at `at`. A timer that is set again moves.

@@ -180,7 +180,8 @@ impl Server {
         self
     }
 
-    /// Answers the requests that are not for a WebSocket. By default they get 426.
+    /// Answers the requests that are not for a WebSocket. By default they get 426. The client's [`SocketAddr`] is in
+    /// the request's extensions.
     pub fn http<F>(mut self, service: impl Fn(http::Request<Incoming>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Response> + Send + 'static,
@@ -333,7 +334,8 @@ impl Running {
         let upgrade = Arc::new(Mutex::new(None));
         let asked = Arc::new(AtomicBool::new(false));
         let (this, slot, noted) = (self.clone(), upgrade.clone(), asked.clone());
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             noted.store(true, Ordering::Relaxed);
             let (this, slot) = (this.clone(), slot.clone());
             async move {
