@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use tautline::{Refusal, Response};
 
@@ -141,7 +141,7 @@ fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
 }
 
 fn response(status: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Response {
-    let mut response = http::Response::new(Full::new(content.into()));
+    let mut response = http::Response::new(content.into().into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -4,6 +4,10 @@
 ///
 /// `phase` matters modulo 4 only, so a payload may be masked in pieces of any size.
 pub fn apply(key: [u8; 4], phase: usize, data: &mut [u8]) {
+    // What a server sends is not masked, which is to be masked with zero.
+    if key == [0; 4] {
+        return;
+    }
     let key = rotated(u32::from_le_bytes(key), phase);
     if data.len() < ALIGN_FROM {
         return xor(key, data);

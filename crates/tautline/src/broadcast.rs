@@ -3,14 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::{Add, AddAssign};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tautline_proto::{CloseCode, Header, MAX_HEADER, Part, Role};
+use tautline_proto::{CloseCode, Header, MAX_HEADER, Part, Role, mask};
 
 use crate::keeper::in_any_handler;
 use crate::message::Message;
-use crate::shared::{Shared, State};
+use crate::shared::{Shared, State, mask_key};
 use crate::websocket::Sender;
 
 /// A message encoded once, for any number of recipients.
@@ -40,6 +42,7 @@ impl Published {
 
 /// What happens to a receiver whose send queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Slow {
     /// It is disconnected with 1013 (try again later).
     #[default]
@@ -152,7 +155,7 @@ impl Group {
         self.members().total
     }
 
-    /// Publishes to all members. Every member gets the messages in the order in which they were published.
+    /// Publishes to all members, writing to each what its socket takes before the next call can publish. Every member gets the messages in the order in which they were published.
     pub fn publish(&self, message: impl Into<Message>) -> Delivery {
         self.publish_to(message.into(), None)
     }
@@ -218,10 +221,24 @@ pub(crate) fn release() {
     BATCH.set(false);
     // Writing wakes tasks but runs none, so nothing is published meanwhile.
     while let Some(shared) = HELD.with_borrow_mut(Vec::pop) {
-        let blocked = shared.lock().drain().is_pending();
+        let blocked = without_budget(|| shared.lock().drain()).is_pending();
         if !blocked {
             shared.notify();
         }
+    }
+}
+
+/// Writes whatever the sockets take. Within a task, tokio lets a socket seem busy after 128 operations so that other
+/// tasks get their turn; to a publisher every further recipient would then seem slow.
+fn without_budget<R>(write: impl FnOnce() -> R) -> R {
+    let mut write = Some(write);
+    let once = tokio::task::coop::unconstrained(std::future::poll_fn(|_| match write.take() {
+        Some(write) => Poll::Ready(write()),
+        None => Poll::Pending,
+    }));
+    match pin!(once).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => unreachable!("polled once, it is ready"),
     }
 }
 
@@ -238,7 +255,7 @@ impl Shared {
             return delivery;
         }
         if state.is_full() {
-            let _ = state.drain();
+            let _ = without_budget(|| state.drain());
         }
         if state.is_full() {
             let room = match slow {
@@ -248,13 +265,14 @@ impl Shared {
                     self.begin_close(CloseCode::TRY_AGAIN_LATER, "too slow");
                     return delivery;
                 }
-                Slow::DropOldest => message.frame.len(),
+                Slow::DropOldest => state.excess(),
                 Slow::KeepLatest => usize::MAX,
             };
             let (messages, _) = state.queue.drop_published(room);
             delivery.dropped = messages;
-            // What is left was sent by the connection's owner: that is not ours to drop.
-            if state.is_full() {
+            // What is left was sent by the connection's owner, which is not ours to drop. The new message takes the place
+            // of those that went, so that a receiver behind its owner's bytes still gets the latest.
+            if state.is_full() && messages == 0 {
                 delivery.dropped += 1;
                 return delivery;
             }
@@ -278,16 +296,27 @@ impl Shared {
 impl State {
     /// Queues a published message, and writes it unless it is held for more.
     fn publish(&mut self, message: &Published, hold: bool) -> bool {
-        if self.core.role() == Role::Client {
-            return self.send(message.part, &message.payload, hold).is_ok();
-        }
-        if self.core.send_encoded(&message.header, &message.payload).is_err() {
-            return false;
-        }
-        self.queue.push_published(message.frame.clone());
+        let frame = match self.core.role() {
+            Role::Server => self.core.send_encoded(&message.header, &message.payload).map(|()| message.frame.clone()),
+            Role::Client => self.masked(message),
+        };
+        let Ok(frame) = frame else { return false };
+        self.queue.push_published(frame);
         if !hold {
-            let _ = self.drain();
+            let _ = without_budget(|| self.drain());
         }
         true
+    }
+
+    /// A client's frame is its own: each has another masking key.
+    fn masked(&mut self, message: &Published) -> Result<Bytes, tautline_proto::SendError> {
+        let key = mask_key(Role::Client);
+        let mut head = [0; MAX_HEADER];
+        let head_len = self.core.send(message.part, &message.payload, key, &mut head)?;
+        let mut frame = Vec::with_capacity(head_len + message.payload.len());
+        frame.extend_from_slice(&head[..head_len]);
+        frame.extend_from_slice(&message.payload);
+        mask::apply(key, 0, &mut frame[head_len..]);
+        Ok(frame.into())
     }
 }

@@ -74,13 +74,15 @@ pub(crate) struct Keeper {
     sleep: Pin<Box<Sleep>>,
     /// When to look whether whoever received the last message waits for the next one.
     look: Option<Instant>,
+    /// How often `recv` had been polled at the last turn.
+    receives: u32,
     /// Until when the transport is kept for our last bytes.
     linger: Option<Instant>,
 }
 
 impl Keeper {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, sleep: Box::pin(sleep_until(Instant::now())), look: None, linger: None }
+        Self { shared, sleep: Box::pin(sleep_until(Instant::now())), look: None, receives: 0, linger: None }
     }
 
     /// One turn. `Break`: the transport is gone; otherwise when the next turn is due by itself.
@@ -106,17 +108,22 @@ impl Keeper {
     /// Receives ahead where nobody receives. Whoever has just received a message is given a moment to come back for
     /// the next one, so that in a busy connection the messages go straight to it.
     fn look_after(&mut self, state: &mut State) {
+        // A `recv` that is held but not polled, in a `select!` whose other branch is busy, receives nothing either.
+        let mut idle = false;
         if self.look.is_some_and(|at| at <= Instant::now()) {
             self.look = None;
             state.watched = false;
+            idle = state.receives == self.receives;
         }
-        if state.watched && self.look.is_none() {
+        let unsure = state.watched || (state.attended && state.receives == self.receives);
+        if unsure && self.look.is_none() && !idle {
             self.look = Some(Instant::now() + LOOK_AGAIN);
         }
+        self.receives = state.receives;
         let wanted = state.discard || state.pings_waiting > 0 || !state.core.is_open();
         // A pong that is here counts before a timer does, also if the task that receives has not had its turn.
         let due = state.core.poll_timeout().is_some_and(|at| at <= now());
-        if due || !state.attended && (self.look.is_none() || wanted) {
+        if due || idle || !state.attended && (self.look.is_none() || wanted) {
             state.read_ahead();
             let _ = state.drain();
         }
@@ -126,6 +133,10 @@ impl Keeper {
         let at = now();
         if state.core.poll_timeout().is_none_or(|due| due > at) {
             return;
+        }
+        // Its pong may lie behind what we have not read.
+        if state.is_reading_paused() {
+            state.core.not_reading(at);
         }
         match state.core.handle_timeout(at) {
             Timeout::Ping => {

@@ -39,11 +39,12 @@
 //!   once. [`feed`](WebSocket::feed) queues for a later [`flush`](WebSocket::flush).
 //! - **Memory is bounded.** A full send queue makes `send` wait; a receiver that does not receive makes the peer wait;
 //!   limits on frames and messages end the connection. An idle connection owns no buffer.
-//! - **Control frames never wait behind queued messages**, at most for the end of the frame that is being written.
+//! - **Control frames never wait behind queued messages**, at most for the end of what is being written: one frame, or
+//!   16 KiB of small ones.
 //! - **The end has a reason.** After `recv` has answered `None`, [`WebSocket::ended`] tells whether the peer closed
 //!   (and with which code), fell silent, broke which rule, or whether our own queue was stuck.
 //!
-//! What it may allocate for a connection at most, with the default settings: one message of 16 MiB that is being received
+//! What it may allocate for a connection at most, with the default settings: twice a message of 16 MiB that is being received
 //! ([`Config::max_message`]), 64 KiB received ahead, and a send queue of 1 MiB and one message
 //! ([`Settings::send_queue`]).
 //!
@@ -76,14 +77,16 @@ mod websocket;
 mod writer;
 
 pub use broadcast::{Delivery, Group, Membership, Published, Slow};
+pub use bytes;
 pub use client::{Connect, connect};
 pub use error::{ConnectError, Phase, Refused};
+pub use http;
 pub use message::{Chunk, Event, Message};
 pub use reconnect::{Interruption, Reconnecting, Retry};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use send::SendError;
-pub use server::{Origins, Refusal, Request, Response, Server, serve};
+pub use server::{Body, Origins, Refusal, Request, Response, Server, serve};
 pub use shared::{Info, Settings};
 pub use stream::Stream;
 pub use tautline_proto::handshake::Limits;

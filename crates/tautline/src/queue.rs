@@ -95,6 +95,10 @@ impl Queue {
     /// Queues a frame whose payload is shared.
     pub(crate) fn push_shared(&mut self, head: &[u8], payload: Bytes) {
         self.len += payload.len();
+        // Not into the buffer that is being written: a control frame may still overtake this message.
+        if self.segments.len() == 1 && !self.at_boundary() {
+            self.start_segment();
+        }
         self.push(head, &[]);
         if let Some(last) = self.segments.back_mut() {
             last.ends_frame = false;
@@ -206,17 +210,22 @@ impl Queue {
 
     /// A segment at the end to which `more` bytes may be added.
     fn gathering(&mut self, more: usize) -> &mut Segment {
-        let fits = self.segments.back().is_some_and(|last| match &last.data {
-            Data::Gathered(buffer) => last.ends_frame && buffer.len() + more <= GATHER,
-            Data::Shared(_) => false,
-        });
+        // Never behind the control frames: the next one is put where they end.
+        let fits = self.segments.len() > self.controls
+            && self.segments.back().is_some_and(|last| match &last.data {
+                Data::Gathered(buffer) => last.ends_frame && buffer.len() + more <= GATHER,
+                Data::Shared(_) => false,
+            });
         if !fits {
-            let mut buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
-            buffer.reserve(more);
-            self.segments.push_back(Segment { data: Data::Gathered(buffer), ends_frame: true, published: false });
+            self.start_segment();
         }
         let last = self.segments.len() - 1;
         &mut self.segments[last]
+    }
+
+    fn start_segment(&mut self) {
+        let buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+        self.segments.push_back(Segment { data: Data::Gathered(buffer), ends_frame: true, published: false });
     }
 }
 

@@ -67,12 +67,12 @@ impl State {
     /// Always ends with the transport's waker registered, unless so much has been received that the peer has to wait.
     pub(crate) fn read_ahead(&mut self) {
         loop {
-            // While closing, the peer's close frame is worth more than data that nobody has asked for.
-            let full = self.ready_len >= READ_AHEAD;
-            if full && self.core.is_open() && !self.discard {
+            if self.is_reading_paused() {
                 return;
             }
-            if full {
+            // While we close, the peer's close frame is worth more than data that nobody has asked for. Once it is here,
+            // nothing more comes, and what has come is kept.
+            if self.ready_len >= READ_AHEAD && (self.discard || self.core.ended().is_none()) {
                 self.ready.clear();
                 self.ready_len = 0;
             }
@@ -86,6 +86,18 @@ impl State {
             }
             self.send_control();
         }
+    }
+
+    /// Whether so much has been received ahead that the peer has to wait.
+    pub(crate) fn is_reading_paused(&self) -> bool {
+        self.ready_len >= READ_AHEAD && self.core.is_open() && !self.discard
+    }
+
+    /// Gives up what has been received for a receiver that is gone.
+    pub(crate) fn forget_received(&mut self) {
+        self.ready = Default::default();
+        self.ready_len = 0;
+        self.partial = Default::default();
     }
 
     /// One read and what it contains; with `one`, up to the first item. `Ready` if anything happened.

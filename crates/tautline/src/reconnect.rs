@@ -14,6 +14,9 @@ use crate::client::Connect;
 use crate::error::ConnectError;
 use crate::websocket::{EndWatch, WebSocket};
 
+/// A server that names a longer time is asked again after this one: nobody means to park a client for ever.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// Connections to one server, one after the other, without end: each time the last one has ended, the next one.
 ///
 /// Made by [`Connect::reconnecting`](crate::Connect::reconnecting).
@@ -36,7 +39,7 @@ use crate::websocket::{EndWatch, WebSocket};
 ///
 /// Between attempts it waits as [`Backoff`] says: a random time up to a bound that doubles each time (1 s at first, 60 s
 /// at most, unless set by [`backoff`](Self::backoff)) and that a connection resets which held for 30 s; on top of the
-/// server's Retry-After where there is one.
+/// server's Retry-After where there is one, of which at most a day counts.
 ///
 /// It is also a [`Stream`](futures_core::Stream) of the same connections.
 pub struct Reconnecting {
@@ -183,7 +186,8 @@ impl Reconnecting {
             return;
         }
         let retry_after = if next == Next::RetryAfter { cause.retry_after() } else { None };
-        let delay = self.backoff.wait(self.now(), rand::random(), retry_after);
+        let delay =
+            self.backoff.wait(self.now(), rand::random(), retry_after.map(|wait| wait.min(LONGEST_RETRY_AFTER)));
         self.failures = self.failures.saturating_add(1);
         tracing::info!(connect = ?self.connect, attempt = self.failures, ?delay, %cause, "reconnecting");
         if let Some(observer) = &mut self.observer {

@@ -22,6 +22,7 @@ use crate::writer::MessageWriter;
 
 /// Why a message was not sent. None of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The connection is closing or has ended.
     Closed,
@@ -119,7 +120,8 @@ impl Sender {
         self.handle.0.send_part(Part::Whole(kind), payload, Urgency::WhenFlushed, false)
     }
 
-    /// Waits until everything that was queued has been written to the transport.
+    /// Waits until nothing is queued any more: everything, also what others queue meanwhile, has been written to the
+    /// transport.
     ///
     /// # Errors
     ///
@@ -339,6 +341,9 @@ impl Shared {
         let mut state = self.lock();
         if !state.core.is_open() {
             return Err(SendError::Closed);
+        }
+        if state.streaming {
+            return Err(SendError::Busy);
         }
         state.send(Part::Whole(kind), &payload, urgency == Urgency::WhenFlushed)
     }

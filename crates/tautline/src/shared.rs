@@ -67,6 +67,7 @@ impl tautline_proto::Context for Surroundings {
 
 /// What was agreed when the connection was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Info {
     /// The selected subprotocol.
     pub subprotocol: Option<String>,
@@ -114,6 +115,8 @@ pub(crate) struct State {
     pub(super) in_pieces: bool,
     /// A task waits in `recv` and will read.
     pub(crate) attended: bool,
+    /// How often `recv` has been polled.
+    pub(crate) receives: u32,
     /// Nobody will receive any more: data is discarded.
     pub(crate) discard: bool,
     /// The keeper knows that a message was received and will look whether the next one is.
@@ -158,6 +161,7 @@ impl Shared {
                 by_event: false,
                 in_pieces: false,
                 attended: false,
+                receives: 0,
                 discard: false,
                 watched: true,
                 read_ended: false,
@@ -225,6 +229,11 @@ impl State {
     /// Whether senders have to wait.
     pub(crate) fn is_full(&self) -> bool {
         !self.queue.is_empty() && self.queue.len() >= self.core.context().0.send_queue
+    }
+
+    /// How many bytes have to leave until there is room.
+    pub(crate) fn excess(&self) -> usize {
+        (self.queue.len() + 1).saturating_sub(self.core.context().0.send_queue)
     }
 
     /// Writes what waits, control frames first where a frame ends, until nothing is left (`Ready`) or the transport

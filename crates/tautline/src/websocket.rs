@@ -245,8 +245,10 @@ impl Attending<'_> {
             state = self.shared.lock();
         }
         state.by_event |= by_event;
-        let before = state.landmarks();
+        let (before, due) = (state.landmarks(), state.core.poll_timeout());
         let polled = state.poll_item();
+        let sooner = state.core.poll_timeout().is_some_and(|at| due.is_none_or(|due| at < due));
+        state.receives = state.receives.wrapping_add(1);
         state.attended = polled.is_pending();
         self.pending = state.attended;
         let news = state.landmarks() != before;
@@ -261,7 +263,7 @@ impl Attending<'_> {
         if news {
             self.shared.notify();
         }
-        if watch || (news && matches!(polled, Poll::Ready(None))) {
+        if watch || (sooner && !handled) || (news && matches!(polled, Poll::Ready(None))) {
             self.shared.wakers.wake_one(Waiter::Keeper);
         }
         polled
@@ -332,7 +334,10 @@ impl Drop for Handle {
 impl Drop for Receiver {
     fn drop(&mut self) {
         // Whatever still comes is for nobody; reading it lets control frames through.
-        self.handle.0.lock().discard = true;
+        let mut state = self.handle.0.lock();
+        state.discard = true;
+        state.forget_received();
+        drop(state);
         self.handle.0.wakers.wake_one(Waiter::Keeper);
     }
 }

@@ -48,7 +48,8 @@ impl MessageWriter {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, the message is unfinished: the connection is closed with 1011.
+    /// If the future is dropped before it is ready, the message is unfinished: if a piece has been sent, the connection is
+    /// closed with 1011.
     pub async fn finish(mut self, piece: impl Into<Bytes>) -> Result<(), SendError> {
         let part = if self.begun { Part::Last } else { Part::Whole(self.kind) };
         self.sender.handle.0.send_part(part, piece.into(), Urgency::Now, true).await?;

@@ -106,6 +106,14 @@ impl<C: Context> Connection<C> {
         }
     }
 
+    /// The driver does not read at the moment, because what it has read is not consumed. The peer's answers may lie in
+    /// the transport, so its silence proves nothing: its time begins anew.
+    pub fn not_reading(&mut self, now: Instant) {
+        if self.unanswered != Instant::NEVER {
+            self.unanswered = now;
+        }
+    }
+
     pub(super) fn owe_ping(&mut self, now: Instant) {
         self.ping_number = self.ping_number.wrapping_add(1);
         self.ping_owed = self.ping_owed.min(now);

@@ -25,7 +25,7 @@ use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
 use connections::Connections;
-pub use request::{Refusal, Request, Response};
+pub use request::{Body, Refusal, Request, Response};
 
 /// How often a connection over the limit is told so before further ones are just closed.
 const OVERFLOW: usize = 64;
@@ -76,6 +76,7 @@ type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Which pages may open connections: see [`Server::origins`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origins {
     /// No Origin (not a browser), `null` (a page opened from a file), loopback, and pages of the same host, ignoring
     /// the scheme and a missing port.
@@ -367,7 +368,11 @@ impl Running {
             }
         };
         if let Err(error) = result {
-            return tracing::info!(%peer, %error, "bad HTTP connection");
+            // A client that keeps its connection for a next request may let it lie.
+            return match error.is_timeout() && asked.load(Ordering::Relaxed) {
+                true => tracing::debug!(%peer, "HTTP connection idle"),
+                false => tracing::info!(%peer, %error, "bad HTTP connection"),
+            };
         }
         let pending = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Upgrade { transport, request }) = pending {
@@ -389,7 +394,7 @@ impl Running {
                 Some(http) => http(request).await,
                 None => Refusal::new(426, "this is a WebSocket server")
                     .header("Upgrade", "websocket")
-                    .header("Connection", "Upgrade")
+                    .header("Connection", "close, Upgrade")
                     .into_response(),
             };
         }

@@ -1,16 +1,45 @@
 //! Requests, and what is answered to those that are refused.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, Version, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use tautline_proto::handshake::HttpVersion;
 use tautline_proto::handshake::server::{self, Options};
 
 /// An HTTP answer.
-pub type Response = http::Response<Full<Bytes>>;
+pub type Response = http::Response<Body>;
+
+/// The body of an HTTP answer: bytes or text that are at hand.
+#[derive(Debug, Default)]
+pub struct Body(Full<Bytes>);
+
+impl<T: Into<Bytes>> From<T> for Body {
+    fn from(bytes: T) -> Self {
+        Self(Full::new(bytes.into()))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
 
 /// The request that opened, or is to open, a connection.
 #[derive(Debug)]
@@ -113,7 +142,7 @@ impl Refusal {
     pub fn into_response(self) -> Response {
         let Parts { status, mut reason, headers } = *self.0;
         reason.push('\n');
-        let mut response = http::Response::new(Full::from(reason));
+        let mut response = http::Response::new(Body::from(reason));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         let headers = response.headers_mut();
@@ -126,7 +155,7 @@ impl Refusal {
 impl From<server::Refusal> for Refusal {
     fn from(refusal: server::Refusal) -> Self {
         let reason = match refusal.option() {
-            Some(option) => format!("{refusal}; the option `{option}` would permit it"),
+            Some(option) => format!("{refusal}; the option `{}` would permit it", option_name(option)),
             None => refusal.to_string(),
         };
         let mut this = Self::new(refusal.status(), reason);
@@ -141,9 +170,21 @@ impl From<server::Refusal> for Refusal {
     }
 }
 
-/// Whether the request asks for a WebSocket, rightly or not.
+/// What the core's option is called here.
+fn option_name(option: &str) -> &str {
+    match option {
+        "origin" => "origins",
+        "limits.max_head" => "head_limits.with_max_head",
+        "limits.max_target" => "head_limits.with_max_target",
+        "limits.max_headers" => "head_limits.with_max_headers",
+        other => other,
+    }
+}
+
+/// Whether the request asks for a WebSocket, rightly or not: a proxy that drops `Connection: Upgrade` leaves the key.
 pub(super) fn is_upgrade(request: &http::Request<Incoming>) -> bool {
-    server::is_upgrade(headers(request.headers()).into_iter())
+    request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
+        || server::is_upgrade(headers(request.headers()).into_iter())
 }
 
 /// The 101 answer and the selected subprotocol, as the protocol core decides.
@@ -159,7 +200,7 @@ pub(super) fn accept(
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let headers = headers(&parts.headers);
     let accepted = server::validate(parts.method.as_str(), version, target, headers.iter().copied(), options)?;
-    let mut response = http::Response::new(Full::default());
+    let mut response = http::Response::new(Body::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     for (name, value) in accepted.headers() {
         // Both come from the core: known names, and values that it has checked.

@@ -74,7 +74,7 @@ async fn pings_are_answered_when_recv_was_begun_and_is_not_polled() {
     peer.send(&[Frame::ping("there?")]);
     let start = Instant::now();
     peer.until(|state| state.written.windows(6).any(|bytes| bytes == b"there?")).await;
-    assert!(start.elapsed() <= 20 * SECOND, "at the next turn of the keep-alive: {:?}", start.elapsed());
+    assert!(start.elapsed() <= SECOND, "soon, though nobody polls: {:?}", start.elapsed());
     peer.send(&[Frame::text("and a message")]);
     sleep(HOUR).await;
     assert_eq!(soon(receiving).await, text("and a message"), "neither lost nor silent");
@@ -165,7 +165,6 @@ async fn a_pong_that_has_arrived_counts_even_if_the_receiving_task_has_not_seen_
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "BUG: with the read-ahead full the pongs lie behind unread data, and the peer is taken for silent"]
 async fn a_peer_is_not_silent_because_nobody_receives() {
     let (mut ws, peer) = pinging(Role::Server);
     peer.answer_pings(MS);

@@ -10,6 +10,7 @@ mod events;
 mod keepalive;
 mod pressure;
 mod receive;
+mod regressions;
 mod split;
 #[path = "../support/mod.rs"]
 mod support;
