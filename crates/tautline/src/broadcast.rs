@@ -109,7 +109,7 @@ impl Sender {
 ///             everybody.publish_except(&membership, message);
 ///         }
 ///     }
-/// }, std::future::pending()).await
+/// }, std::future::pending::<()>()).await
 /// # }
 /// ```
 #[derive(Debug)]

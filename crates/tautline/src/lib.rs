@@ -22,7 +22,7 @@
 //!     while let Some(message) = ws.recv().await {
 //!         let _ = ws.send(message).await;
 //!     }
-//! }, std::future::pending()).await
+//! }, std::future::pending::<()>()).await
 //! # }
 //! ```
 //!
