@@ -3,11 +3,8 @@
 /// XORs `data` with `key`, as if `data` began `phase` bytes into the payload. Applying it twice restores the data.
 ///
 /// `phase` matters modulo 4 only, so a payload may be masked in pieces of any size.
+#[inline]
 pub fn apply(key: [u8; 4], phase: usize, data: &mut [u8]) {
-    // What a server sends is not masked, which is to be masked with zero.
-    if key == [0; 4] {
-        return;
-    }
     let key = rotated(u32::from_le_bytes(key), phase);
     if data.len() < ALIGN_FROM {
         return xor(key, data);

@@ -74,14 +74,14 @@ impl<C: Context> Connection<C> {
                 return Ok(None);
             }
             let payload = &mut take(input, frame_len)[header_len..];
-            mask::apply(header.mask.unwrap_or_default(), 0, payload);
+            self.unmask(header.mask.unwrap_or_default(), 0, payload);
             self.context.trace(Direction::Received, &header, payload);
             self.control_frame(now, header.opcode, payload, control)
         } else {
             self.begin_data_frame(&header)?;
             take(input, header_len);
             let at_hand = input.len().min(usize::try_from(header.len).unwrap_or(usize::MAX));
-            mask::apply(self.mask, 0, &mut input[..at_hand]);
+            self.unmask(self.mask, 0, &mut input[..at_hand]);
             self.context.trace(Direction::Received, &header, &input[..at_hand]);
             // The bytes at hand are unmasked once, here, so that the hook sees them; `payload` begins behind them.
             self.data(take(input, at_hand))
@@ -125,8 +125,15 @@ impl<C: Context> Connection<C> {
     fn payload<'b>(&mut self, input: &mut &'b mut [u8]) -> Result<Option<Event<'b>>, Violation> {
         let at_hand = input.len().min(usize::try_from(self.frame_left).unwrap_or(usize::MAX));
         let bytes = take(input, at_hand);
-        mask::apply(self.mask, (self.frame_len - self.frame_left) as usize % 4, bytes);
+        self.unmask(self.mask, (self.frame_len - self.frame_left) as usize % 4, bytes);
         self.data(bytes)
+    }
+
+    /// What a server sends is not masked (§5.1).
+    fn unmask(&self, key: [u8; 4], phase: usize, payload: &mut [u8]) {
+        if self.role == Role::Server {
+            mask::apply(key, phase, payload);
+        }
     }
 
     /// Hands up unmasked payload. permessage-deflate's transform would stand here, before the check of UTF-8.
