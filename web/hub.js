@@ -2,7 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 
-// What the hub says with its close codes, and whether coming back is of use: the table of the protocol's documentation.
+// What the hub says with its close codes, and whether coming back is of use: docs/reference/close-codes.md.
 const CLOSED = {
   1000: { text: "closed", stop: true },
   1001: { text: "the server shuts down" },
@@ -21,7 +21,7 @@ const socketUrl = (path) => `${location.protocol === "https:" ? "wss" : "ws"}://
 /** A connection that is opened again whenever it ends, unless its close code says that this is of no use. */
 class Line {
   static FIRST_WAIT = 1000;
-  static LONGEST_WAIT = 30_000;
+  static LONGEST_WAIT = 60_000;
   // A connection that held so long was a good one: the waiting begins anew.
   static STABLE = 30_000;
 
@@ -148,6 +148,10 @@ function startCounter() {
 
 const LONGEST_LOG = 500;
 const LONGEST_SHOWN = 4096;
+// In bytes of UTF-8.
+const LONGEST_ID = 128;
+// What is at these paths is not the relay.
+const NO_IDS = ["counter", "clock", "hello", "echo", "healthz", "hub.css", "hub.js"];
 
 function startRelay() {
   const [id, text, kind, log, problem] = ["relay-id", "relay-text", "relay-kind", "relay-log", "relay-problem"].map($);
@@ -210,11 +214,8 @@ function startRelay() {
     event.preventDefault();
     if (wanted) return line.close();
     id.value = id.value.trim() || randomId();
-    problem.textContent = "";
-    if (id.value === "." || id.value === "..") {
-      problem.textContent = "This id cannot stand in a URL.";
-      return;
-    }
+    problem.textContent = idProblem(id.value);
+    if (problem.textContent) return id.focus();
     line.open(socketUrl(`/${encodeURIComponent(id.value)}`));
   };
 
@@ -233,6 +234,14 @@ function startRelay() {
   };
 
   id.value = randomId();
+}
+
+/** What is wrong with a client id; empty if nothing is. */
+function idProblem(id) {
+  if (id === "." || id === "..") return "This id cannot stand in a URL.";
+  if (NO_IDS.includes(id)) return `/${id} is something else on this server: choose another id.`;
+  if (new TextEncoder().encode(id).length > LONGEST_ID) return `An id has at most ${LONGEST_ID} bytes.`;
+  return "";
 }
 
 function randomId() {

@@ -14,7 +14,15 @@ pub(crate) struct Args {
     ///
     /// Without it the variable RUST_LOG counts, which can tell parts of the program apart
     /// (RUST_LOG=info,tautline=debug).
-    #[arg(long, global = true, env = "TAUTLINE_LOG_LEVEL", value_name = "LEVEL", hide_env_values = true)]
+    // Among the options of a command, after its own.
+    #[arg(
+        long,
+        global = true,
+        env = "TAUTLINE_LOG_LEVEL",
+        value_name = "LEVEL",
+        hide_env_values = true,
+        display_order = 100
+    )]
     log_level: Option<Level>,
 }
 
@@ -68,5 +76,7 @@ pub(crate) fn init(args: &Args, default: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // Who reads the log may be gone. That would be told with `eprintln!`, which panics then.
+        .log_internal_errors(false)
         .init();
 }

@@ -49,7 +49,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cli { command, logging } = Cli::parse_from(with_default_command(std::env::args_os()));
+    let Cli { command, logging } = match Cli::try_parse_from(with_default_command(std::env::args_os())) {
+        Ok(cli) => cli,
+        // Help, or the version.
+        Err(answer) if !answer.use_stderr() => answer.exit(),
+        Err(error) => {
+            output::complain(one_line(&error.to_string()));
+            return ExitCode::from(2);
+        }
+    };
     let default_level = if matches!(command, Command::Connect(_)) { "warn" } else { "info" };
     logging::init(&logging, default_level);
     match run(command) {
@@ -59,6 +67,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is wrong with the command line, and what would be right, in one line.
+fn one_line(error: &str) -> String {
+    let mut text = String::new();
+    for line in error.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        if !text.is_empty() {
+            text += if line.starts_with("tip:") { "; " } else { " " };
+        }
+        text += line;
+    }
+    text + "; --help tells more"
 }
 
 /// Puts `serve` where the command would stand, if there is none.
@@ -112,6 +135,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_told_in_one_line() {
+        for (given, told) in [
+            ("serve --prot 1", "error: unexpected argument '--prot' found; tip: a similar argument exists: '--port'"),
+            ("connect", "error: the following required arguments were not provided: <URI>"),
+            ("echo quic", "error: invalid value 'quic' for '<OVER>' [possible values: tcp, udp]"),
+        ] {
+            let arguments = ["tautline"].into_iter().chain(given.split(' '));
+            let error = Cli::try_parse_from(arguments).unwrap_err().to_string();
+            assert_eq!(one_line(&error), format!("{told}; --help tells more"));
+        }
     }
 
     #[test]

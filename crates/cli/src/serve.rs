@@ -15,12 +15,15 @@ use crate::shutdown::Shutdown;
 
 const EXAMPLES: &str = "\
 Examples:
-  tautline serve                              http://127.0.0.1:8000/ and ws://127.0.0.1:8000/counter, ...
+  tautline serve                              for this machine, on port 8000
   tautline serve --host 0.0.0.0 --port 80     for the whole network
   tautline serve --app relay --port 9000      one app on every path
   tautline serve --origin https://example.com,https://www.example.com
 
-SIGINT (Ctrl-C) or SIGTERM closes all connections with 1001 and ends; a second one ends at once.";
+SIGINT (Ctrl-C) or SIGTERM closes all connections with 1001 and ends; a second one ends at once.
+
+Exit status: 0 after a signal; 1 if the port cannot be had; 2 if the command line is wrong; 130 or 143 after a second \
+signal (SIGINT, SIGTERM).";
 
 /// Start the hub: relay, counter, clock, hello and echo by WebSocket, a page and POST by HTTP
 #[derive(Debug, clap::Args)]
@@ -28,37 +31,62 @@ SIGINT (Ctrl-C) or SIGTERM closes all connections with 1001 and ends; a second o
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Address or name to listen on; 0.0.0.0 is every IPv4 address of this machine
-    #[arg(long, env = "TAUTLINE_HOST", default_value = "127.0.0.1")]
+    #[arg(long, env = "TAUTLINE_HOST", hide_env_values = true, default_value = "127.0.0.1")]
     host: String,
 
     /// Port to listen on; 0 is any free one
-    #[arg(long, env = "TAUTLINE_PORT", default_value_t = 8000)]
+    #[arg(long, env = "TAUTLINE_PORT", hide_env_values = true, default_value_t = 8000)]
     port: u16,
 
     /// Serve only this app, on every path
-    #[arg(long, env = "TAUTLINE_APP", value_name = "NAME", value_parser = app_names())]
+    #[arg(long, env = "TAUTLINE_APP", hide_env_values = true, value_name = "NAME", value_parser = app_names())]
     app: Option<AppName>,
 
     /// How often a silent client is pinged; 0 is never
-    #[arg(long, env = "TAUTLINE_WS_PING_INTERVAL", value_name = "SECONDS", default_value = "20", value_parser = interval)]
+    #[arg(
+        long,
+        env = "TAUTLINE_WS_PING_INTERVAL",
+        hide_env_values = true,
+        value_name = "SECONDS",
+        default_value = "20",
+        value_parser = interval
+    )]
     ws_ping_interval: Duration,
 
     /// How long a pinged client may stay silent before its connection is given up
-    #[arg(long, env = "TAUTLINE_WS_PING_TIMEOUT", value_name = "SECONDS", default_value = "20", value_parser = timeout)]
+    #[arg(
+        long,
+        env = "TAUTLINE_WS_PING_TIMEOUT",
+        hide_env_values = true,
+        value_name = "SECONDS",
+        default_value = "20",
+        value_parser = timeout
+    )]
     ws_ping_timeout: Duration,
 
-    /// The largest message that a client may send
+    /// The largest message that a client may send; a larger one ends its connection with 1009
     #[arg(
         long,
         alias = "ws-max-size",
         env = "TAUTLINE_MAX_MESSAGE",
+        hide_env_values = true,
         value_name = "BYTES",
-        default_value_t = 16 * 1024 * 1024
+        default_value_t = 16 * 1024 * 1024,
+        value_parser = clap::value_parser!(u64).range(1..)
     )]
     max_message: u64,
 
     /// Which web pages may connect: any, same-host (and loopback and files), or a list of origins with commas
-    #[arg(long, env = "TAUTLINE_ORIGIN", value_name = "WHICH", default_value = "same-host", value_parser = origins)]
+    #[arg(
+        long,
+        // As the library's option, which the log names when a page is refused.
+        alias = "origins",
+        env = "TAUTLINE_ORIGIN",
+        hide_env_values = true,
+        value_name = "WHICH",
+        default_value = "same-host",
+        value_parser = origins
+    )]
     origin: Origins,
 }
 

@@ -105,6 +105,8 @@ fn serve(file: &'static File) -> Response {
 
 /// There is no page here; perhaps there is a WebSocket.
 fn missing(path: &str) -> Response {
+    // As the WebSocket is found.
+    let path = path.strip_suffix('/').unwrap_or(path);
     if let Some(app) = AppName::ALL.into_iter().find(|app| app.is_websocket() && app.path() == path) {
         return upgrade_required(app, path);
     }

@@ -18,11 +18,30 @@ const FILES: [File; 3] = [
     },
 ];
 
-/// What the page may load and connect to: this server only. (`'self'` does not cover WebSockets in every browser.)
+/// What the page may load: parts of this server only. (`'self'` does not cover WebSockets in every browser, so they may go
+/// anywhere.)
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
 /// The file at a path.
 pub(crate) fn find(path: &str) -> Option<&'static File> {
     const { &FILES }.iter().find(|file| file.path == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http_service::HEALTH;
+    use crate::name::AppName;
+
+    #[test]
+    fn the_page_knows_which_paths_are_not_the_relay() {
+        let script = find("/hub.js").unwrap().content;
+        let list = script.lines().find(|line| line.starts_with("const NO_IDS = ")).unwrap();
+        let apps = AppName::ALL.into_iter().filter(|app| app.is_websocket() && *app != AppName::Relay);
+        let paths = apps.map(AppName::path).chain(FILES.iter().map(|file| file.path)).chain([HEALTH]);
+        for name in paths.map(|path| &path[1..]).filter(|name| !name.is_empty()) {
+            assert!(list.contains(&format!("\"{name}\"")), "{name}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! At a terminal: a line editor that messages do not disturb.
 
 use std::future::pending;
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustyline::error::ReadlineError;
 use rustyline::{DefaultEditor, ExternalPrinter};
@@ -14,12 +15,21 @@ use crate::output::{harmless, hex, say};
 /// How long a message may wait for room in the send queue.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many lines wait for a terminal that is slow or stopped, before no more messages are received.
+const LINES_AHEAD: usize = 64;
+
 /// How much of a binary message is shown.
 const SHOWN: usize = 1024;
 
 /// To the beginning of the line, which is cleared, and no more marks around what is pasted: what the editor would do if
 /// the line were entered.
 const END_OF_EDITING: &str = "\r\u{1b}[K\u{1b}[?2004l";
+
+/// A line that changes nothing on the screen: up, and down again.
+const NOTHING: &str = "\u{1b}[A\n";
+
+/// How long the editor may take to show its prompt.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// Writes above the line that is being edited.
 type Printer = Box<dyn ExternalPrinter + Send>;
@@ -29,9 +39,9 @@ pub(super) async fn run(ws: WebSocket) {
     let terminal = Terminal::save();
     say(format_args!("{}; /help tells what can be entered", super::greeting(&ws)));
     let (sender, mut receiver) = ws.split();
-    let (printer, mut lines) = edit_lines();
-    let (print, printing) = mpsc::unbounded_channel();
-    let printing = tokio::spawn(print_all(printer, printing));
+    let (editor, printer, mut lines) = edit_lines();
+    let (print, printing) = mpsc::channel(LINES_AHEAD);
+    let printing = tokio::task::spawn_blocking(move || print_all(editor, printer, printing));
 
     let acting = async {
         while let Some(line) = lines.recv().await {
@@ -43,7 +53,7 @@ pub(super) async fn run(ws: WebSocket) {
     };
     let receiving = async {
         while let Some(message) = receiver.recv().await {
-            let _ = print.send(show(&message));
+            let _ = print.send(show(&message)).await;
         }
     };
     tokio::select! {
@@ -57,8 +67,8 @@ pub(super) async fn run(ws: WebSocket) {
 }
 
 /// Does what a line says.
-async fn act(sender: &Sender, line: &str, print: &mpsc::UnboundedSender<String>) {
-    let say = |text: String| drop(print.send(text));
+async fn act(sender: &Sender, line: &str, print: &mpsc::Sender<String>) {
+    let say = async |text: String| drop(print.send(text).await);
     let sent = match Command::parse(line) {
         Ok(Command::Text(text)) => sender.send_within(SEND_TIMEOUT, text).await,
         Ok(Command::Binary(bytes)) => sender.send_within(SEND_TIMEOUT, bytes).await,
@@ -67,7 +77,7 @@ async fn act(sender: &Sender, line: &str, print: &mpsc::UnboundedSender<String>)
             // Does not hold up what is entered meanwhile.
             tokio::spawn(async move {
                 if let Ok(latency) = sender.ping().await {
-                    let _ = print.send(format!("* pong after {latency:.1?}"));
+                    let _ = print.send(format!("* pong after {latency:.1?}")).await;
                 }
             });
             Ok(())
@@ -77,18 +87,18 @@ async fn act(sender: &Sender, line: &str, print: &mpsc::UnboundedSender<String>)
             Ok(())
         }
         Ok(Command::Help) => {
-            say(HELP.to_owned());
+            say(HELP.to_owned()).await;
             Ok(())
         }
         Err(problem) => {
-            say(format!("* {problem}"));
+            say(format!("* {problem}")).await;
             Ok(())
         }
     };
     match sent {
         // The end of the connection is told anyway.
         Ok(()) | Err(SendError::Closed) => {}
-        Err(_) => say("* not sent: the server takes nothing at the moment".to_owned()),
+        Err(_) => say("* not sent: the server takes nothing at the moment".to_owned()).await,
     }
 }
 
@@ -103,8 +113,9 @@ fn show(message: &Message) -> String {
     }
 }
 
-async fn print_all(mut printer: Option<Printer>, mut lines: mpsc::UnboundedReceiver<String>) {
-    while let Some(mut line) = lines.recv().await {
+/// Shows lines until there are no more, and then waits until the last one is really on the screen.
+fn print_all(editor: Option<JoinHandle<()>>, mut printer: Option<Printer>, mut lines: mpsc::Receiver<String>) {
+    while let Some(mut line) = lines.blocking_recv() {
         match &mut printer {
             Some(printer) => {
                 line.push('\n');
@@ -113,19 +124,30 @@ async fn print_all(mut printer: Option<Printer>, mut lines: mpsc::UnboundedRecei
             None => say(line),
         }
     }
+    let (Some(editor), Some(mut printer)) = (editor, printer) else { return };
+    // When the connection ends because of a line that was entered, the editor is just going over to the next one.
+    let until = Instant::now() + SETTLING;
+    while !editor.is_finished() && !Terminal::is_raw() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // It holds one line that it has not shown yet: with the second of these in its hands, all others are shown.
+    for _ in 0..2 {
+        let _ = printer.print(NOTHING.to_owned());
+    }
 }
 
-/// The lines that are entered, edited by a thread: reading from a terminal cannot be cancelled.
-fn edit_lines() -> (Option<Printer>, mpsc::Receiver<String>) {
-    let (lines, receiver) = mpsc::channel(16);
-    let Ok(mut editor) = DefaultEditor::new() else { return (None, receiver) };
+/// The lines that are entered, edited by a thread: reading from a terminal cannot be cancelled. It never waits for those
+/// who take the lines, so that at the end it is found editing.
+fn edit_lines() -> (Option<JoinHandle<()>>, Option<Printer>, mpsc::UnboundedReceiver<String>) {
+    let (lines, receiver) = mpsc::unbounded_channel();
+    let Ok(mut editor) = DefaultEditor::new() else { return (None, None, receiver) };
     let printer = editor.create_external_printer().ok().map(|printer| Box::new(printer) as Printer);
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         loop {
             match editor.readline("> ") {
                 Ok(line) => {
                     let _ = editor.add_history_entry(&line);
-                    if lines.blocking_send(line).is_err() {
+                    if lines.send(line).is_err() {
                         return;
                     }
                 }
@@ -136,7 +158,7 @@ fn edit_lines() -> (Option<Printer>, mpsc::Receiver<String>) {
             }
         }
     });
-    (printer, receiver)
+    (Some(thread), printer, receiver)
 }
 
 /// The terminal's settings. When the connection ends, the editor is still waiting for a line with settings of its own.
@@ -156,6 +178,18 @@ impl Terminal {
         if let Some(settings) = &self.settings {
             let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Drain, settings);
         }
+    }
+
+    /// Whether the editor has it.
+    #[cfg(unix)]
+    fn is_raw() -> bool {
+        let settings = rustix::termios::tcgetattr(std::io::stdin());
+        settings.is_ok_and(|settings| !settings.local_modes.contains(rustix::termios::LocalModes::ICANON))
+    }
+
+    #[cfg(not(unix))]
+    fn is_raw() -> bool {
+        true
     }
 
     #[cfg(not(unix))]

@@ -22,14 +22,14 @@ Examples:
   tautline connect ws://127.0.0.1:8000/me -H 'Authorization: Bearer TOKEN' --subprotocol v1
   echo '{\"action\": \"plus\"}' | tautline connect ws://127.0.0.1:8000/counter
 
-At a terminal each line that is entered is sent as text; /help tells the rest.
+At a terminal each line that is entered is sent as text; /help tells the rest. Ctrl-D or Ctrl-C closes the connection.
 
-Otherwise each line of the standard input is sent as a text message (as binary if it is not UTF-8), and each message \
-that arrives is written to the standard output as a line, binary ones in hexadecimal. At the end of the input the \
+With the standard input or output redirected each line of the input is sent as a text message (as binary if it is not UTF-8), and each message \
+that arrives is written to the output as a line, binary ones in hexadecimal. At the end of the input the \
 connection is closed once the peer has been quiet for the time of --linger.
 
 Exit status: 0 if the connection was closed normally, by either side; 1 if it could not be opened, was lost, or was \
-closed for another reason; 2 if the command line is wrong; 130 after Ctrl-C in a pipe.";
+closed for another reason; 2 if the command line is wrong; 130 after Ctrl-C where input or output is redirected.";
 
 /// Connect to a WebSocket, and talk to it
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     open_timeout: Duration,
 
-    /// In a pipe: how long the peer has to be quiet after the end of the input before the connection is closed
+    /// How long the peer has to be quiet after the end of redirected input before the connection is closed
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     linger: Duration,
 }
@@ -96,7 +96,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let ws = open(args)?.await.map_err(|error| Failure::new(explain::refused(&error)))?;
     let interrupted;
     let watch = ws.end_watch();
-    if std::io::stdin().is_terminal() {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         interactive::run(ws).await;
         interrupted = false;
     } else {

@@ -30,7 +30,11 @@ pub(super) async fn run(ws: WebSocket, linger: Duration) -> bool {
         () = sending => false,
         _ = tokio::signal::ctrl_c() => true,
     };
-    let ended = sender.close(CloseCode::NORMAL, "").await;
+    let ended = tokio::select! {
+        ended = sender.close(CloseCode::NORMAL, "") => ended,
+        // The peer does not answer, and somebody has no time.
+        _ = tokio::signal::ctrl_c(), if interrupted => return true,
+    };
     if !interrupted && !super::is_normal(ended) {
         complain(super::ending(&sender));
     }

@@ -30,7 +30,8 @@ fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tautline"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     // Of whoever runs the tests.
-    for variable in ["HOST", "PORT", "APP", "LOG_LEVEL", "ORIGIN"] {
+    for variable in ["HOST", "PORT", "APP", "WS_PING_INTERVAL", "WS_PING_TIMEOUT", "MAX_MESSAGE", "ORIGIN", "LOG_LEVEL"]
+    {
         command.env_remove(format!("TAUTLINE_{variable}"));
     }
     command.env_remove("RUST_LOG");

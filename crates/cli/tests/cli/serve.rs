@@ -74,11 +74,13 @@ async fn a_wrong_command_line_is_explained() {
         (&["serve", "--port", "70000"][..], "--port"),
         (&["serve", "--app", "chat"], "counter"),
         (&["serve", "--ws-ping-timeout", "0"], "seconds"),
+        (&["serve", "--max-message", "0"], "--max-message"),
         (&["serve", "--origin", "example.com"], "https://example.com"),
         (&["dance"], "dance"),
     ] {
         let wrong = run(arguments, b"").await;
         assert_eq!(wrong.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(text(&wrong.stderr).lines().count(), 1, "{}", text(&wrong.stderr));
         assert!(text(&wrong.stderr).contains(word), "{}", text(&wrong.stderr));
     }
 }
@@ -96,6 +98,19 @@ async fn a_signal_ends_it_cleanly() {
         assert_eq!(status, Some(1));
         assert!(errors.contains("1001 (going away)") && errors.contains("connects again"), "{errors}");
     }
+}
+
+#[tokio::test]
+async fn it_goes_on_when_nobody_reads_its_log_any_more() {
+    let (server, address) = Tautline::serve(&["serve", "--port", "0"]).await;
+    let Tautline { mut child, stdin: _stdin, stdout, stderr } = server;
+    drop((stdout, stderr));
+    for _ in 0..2 {
+        let echoed = run(&["connect", &format!("ws://{address}/me"), "--linger", "0"], b"hi\n").await;
+        assert_eq!((echoed.status.code(), text(&echoed.stderr)), (Some(0), ""));
+    }
+    assert!(get(&address, "/healthz").await.ends_with("ok"));
+    child.start_kill().unwrap();
 }
 
 #[tokio::test]
@@ -139,7 +154,8 @@ async fn messages_over_the_limit_are_refused() {
 async fn pages_from_elsewhere_need_permission() {
     let foreign = ["--origin", "https://example.com"];
     for (option, allowed) in [("same-host", false), ("any", true), ("https://example.com", true)] {
-        let (_server, address) = Tautline::serve(&["serve", "--port", "0", "--origin", option]).await;
+        let name = if option == "any" { "--origins" } else { "--origin" };
+        let (_server, address) = Tautline::serve(&["serve", "--port", "0", name, option]).await;
         let url = format!("ws://{address}/echo");
         let client = run(&["connect", &url, foreign[0], foreign[1], "--linger", "0"], b"").await;
         assert_eq!(client.status.success(), allowed, "{option}: {}", text(&client.stderr));

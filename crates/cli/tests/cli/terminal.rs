@@ -20,6 +20,11 @@ struct Terminal {
 impl Terminal {
     /// Starts a program at a terminal.
     fn start(arguments: &[&str]) -> (Self, std::process::Child) {
+        Self::start_with_output(arguments, None)
+    }
+
+    /// The same with the output going elsewhere.
+    fn start_with_output(arguments: &[&str], output: Option<Stdio>) -> (Self, std::process::Child) {
         let outer = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&outer).unwrap();
         unlockpt(&outer).unwrap();
@@ -29,7 +34,7 @@ impl Terminal {
             .args(arguments)
             .env("TERM", "xterm")
             .stdin(inner())
-            .stdout(inner())
+            .stdout(output.unwrap_or_else(inner))
             .stderr(inner())
             .spawn()
             .unwrap();
@@ -99,4 +104,16 @@ async fn the_end_of_a_connection_is_shown_while_a_line_is_being_edited() {
     assert!(client.wait().unwrap().success());
     let settings = tcgetattr(&terminal.keyboard).unwrap();
     assert!(settings.local_modes.contains(rustix::termios::LocalModes::ECHO));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn redirected_output_has_the_messages_and_nothing_else() {
+    let (_server, address) = Tautline::serve(&["serve", "--port", "0"]).await;
+    let url = format!("ws://{address}/hello");
+    let (mut terminal, mut client) = Terminal::start_with_output(&["connect", &url], Some(Stdio::piped()));
+    terminal.enter("Ada");
+    assert!(client.wait().unwrap().success());
+    let mut output = String::new();
+    client.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    assert_eq!(output, "Hello Ada!\n");
 }

@@ -1,7 +1,7 @@
 //! Echo over UDP, and a receiver.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub async fn udp_echo(socket: UdpSocket, shutdown: impl Future<Output = ()>) -> 
         let Some((length, peer)) = next(&socket, &mut buffer, &mut shutdown).await else { return Ok(()) };
         tracing::debug!(%peer, bytes = length, "datagram");
         // With a forged sender we would go on answering ourselves.
-        if peer == own {
+        if is_own(peer, own) {
             continue;
         }
         tokio::select! {
@@ -56,6 +56,13 @@ pub async fn udp_receive(
     Ok(())
 }
 
+/// Whether a datagram from `peer` claims to be from the socket that listens on `own`, perhaps on all addresses.
+fn is_own(peer: SocketAddr, own: SocketAddr) -> bool {
+    // Only an address of this machine can be bound.
+    let is_here = |ip: IpAddr| std::net::UdpSocket::bind((ip, 0)).is_ok();
+    peer.port() == own.port() && (peer.ip() == own.ip() || own.ip().is_unspecified() && is_here(peer.ip()))
+}
+
 /// The next datagram; `None` at the shutdown.
 async fn next(
     socket: &UdpSocket,
@@ -74,5 +81,20 @@ async fn next(
                 }
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_on_all_addresses_knows_itself() {
+        let is_own = |peer: &str, own: &str| is_own(peer.parse().unwrap(), own.parse().unwrap());
+        assert!(is_own("127.0.0.1:7", "127.0.0.1:7"));
+        assert!(is_own("127.0.0.1:7", "0.0.0.0:7"));
+        assert!(!is_own("127.0.0.1:8", "0.0.0.0:7"));
+        assert!(!is_own("192.0.2.1:7", "0.0.0.0:7"), "the same port on another machine");
+        assert!(!is_own("127.0.0.2:7", "127.0.0.1:7"));
     }
 }

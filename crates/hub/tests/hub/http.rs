@@ -121,9 +121,11 @@ async fn what_is_not_there_is_answered_with_help() {
     assert_eq!(missing.status, 404);
     assert!(missing.body.contains("/counter"), "{}", missing.body);
 
-    let websocket = request(&hub, "GET", "/counter").await;
-    assert_eq!((websocket.status, websocket.header("Upgrade")), (426, Some("websocket")));
-    assert!(websocket.body.contains("tautline connect ws://HOST:PORT/counter"), "{}", websocket.body);
+    for path in ["/counter", "/counter/"] {
+        let websocket = request(&hub, "GET", path).await;
+        assert_eq!((websocket.status, websocket.header("Upgrade")), (426, Some("websocket")));
+        assert!(websocket.body.contains("tautline connect ws://HOST:PORT/counter"), "{}", websocket.body);
+    }
 
     for method in ["PUT", "DELETE", "OPTIONS"] {
         let refused = request(&hub, method, "/").await;
