@@ -2,18 +2,16 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use tautline::{Refusal, Request, Server};
-use tautline_proto::handshake::server;
+use tautline::Server;
+use tautline_engine::{Engine, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::apps::{Clock, Counter, Echo, Hello, Relay};
-use crate::driver::{Driver, carry};
+use crate::http_service;
 use crate::name::AppName;
-use crate::{http_service, page};
+use crate::site::Site;
 
 /// The hub: `/counter`, `/clock`, `/hello`, `/echo` and the relay at `/{client_id}` by WebSocket; the page at `/`,
 /// `/healthz`, and POST on any path by HTTP.
@@ -23,6 +21,7 @@ use crate::{http_service, page};
 pub struct Hub {
     server: Server,
     only: Option<AppName>,
+    loops: Option<usize>,
 }
 
 impl Hub {
@@ -44,34 +43,41 @@ impl Hub {
         self
     }
 
-    /// Serves `listener` until `shutdown` is ready, then ends the connections: see [`Server::serve`].
+    /// How many event loops carry the connections, each in a thread. Default: as many as the processor runs threads at
+    /// once. See [`Settings::loops`].
+    pub fn loops(mut self, loops: usize) -> Self {
+        self.loops = Some(loops);
+        self
+    }
+
+    /// Serves `listener` until `shutdown` is ready, then ends the connections: see [`Server::hand_over`].
     ///
     /// # Errors
     ///
-    /// The listener is not usable.
+    /// The listener is not usable, or the event loops cannot be started.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         self.run_all(vec![listener], shutdown).await
     }
 
-    /// As [`run`](Self::run), with several addresses for the same apps. The limit of connections holds for each
-    /// address.
+    /// As [`run`](Self::run), with several addresses for the same apps.
     ///
     /// # Errors
     ///
-    /// A listener is not usable.
+    /// A listener is not usable, or the event loops cannot be started.
     pub async fn run_all(self, listeners: Vec<TcpListener>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let only = self.only;
-        let apps = Arc::new(Apps::start(only));
-        let server = self
-            .server
-            .admit(move |request| apps.admit(request))
-            .http(move |request| http_service::answer(only, request));
+        let mut settings = Settings::new();
+        if let Some(loops) = self.loops {
+            settings = settings.loops(loops);
+        }
+        let server = self.server.http(move |request| http_service::answer(only, request));
+        let site = Arc::new(Site::start(Engine::start(settings)?, only, server.settings()));
         let closing = watch::Sender::new(false);
         let mut running = JoinSet::new();
         for listener in listeners {
             let mut closing = closing.subscribe();
             let shutdown = async move { drop(closing.wait_for(|closing| *closing).await) };
-            running.spawn(server.clone().serve(listener, carry, shutdown));
+            running.spawn(server.clone().hand_over(listener, site.clone(), shutdown));
         }
         tokio::select! {
             () = shutdown => {}
@@ -85,81 +91,4 @@ impl Hub {
         closing.send_replace(true);
         running.join_all().await.into_iter().collect()
     }
-}
-
-/// The apps at their paths.
-#[derive(Debug)]
-enum Apps {
-    /// By WebSocket there is nothing.
-    None,
-    /// One app on every path.
-    One(AppName, Driver),
-    /// Each at its own path, and the relay everywhere else.
-    All { named: Vec<(AppName, Driver)>, relay: Driver },
-}
-
-impl Apps {
-    fn start(only: Option<AppName>) -> Self {
-        match only {
-            Some(AppName::Post) => Self::None,
-            Some(app) => Self::One(app, driver(app)),
-            None => {
-                let named = [AppName::Counter, AppName::Clock, AppName::Hello, AppName::Echo];
-                Self::All {
-                    named: named.into_iter().map(|app| (app, driver(app))).collect(),
-                    relay: driver(AppName::Relay),
-                }
-            }
-        }
-    }
-
-    /// The app that serves a path.
-    fn find(&self, path: &str) -> Result<(AppName, &Driver), Refusal> {
-        match self {
-            Self::None => Err(Refusal::new(404, "there is no WebSocket here: POST something")),
-            Self::One(app, driver) => Ok((*app, driver)),
-            Self::All { named, relay } => {
-                let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
-                if let Some((app, driver)) = named.iter().find(|(app, _)| app.path() == path) {
-                    return Ok((*app, driver));
-                }
-                if path.matches('/').count() != 1 {
-                    return Err(Refusal::new(404, "there is no WebSocket at this path: a client id has no slash"));
-                }
-                // A client of that id could not be told from the page's own parts.
-                if path != "/" && (path == http_service::HEALTH || page::find(path).is_some()) {
-                    return Err(Refusal::new(404, "there is no WebSocket at this path: it is a page"));
-                }
-                Ok((AppName::Relay, relay))
-            }
-        }
-    }
-
-    fn admit(&self, request: &mut Request) -> Result<(), Refusal> {
-        let (app, driver) = self.find(request.path())?;
-        driver.admit(request).map_err(|rejection| refusal(app, rejection.into()))
-    }
-}
-
-fn driver(app: AppName) -> Driver {
-    match app {
-        AppName::Relay => Driver::new(Relay::new()),
-        AppName::Counter => Driver::new(Counter::new()),
-        AppName::Clock => Driver::new(Clock::new(SystemTime::now)),
-        AppName::Hello => Driver::new(Hello),
-        AppName::Echo | AppName::Post => Driver::new(Echo),
-    }
-}
-
-/// An app's refusal, with words that help whoever reads the answer.
-fn refusal(app: AppName, refused: server::Refusal) -> Refusal {
-    let text = match (app, refused.status()) {
-        (AppName::Relay, 409) => "this client id is connected already",
-        (AppName::Relay, 400) => "the client id is not UTF-8 or has control characters",
-        (AppName::Relay, 414) => "the client id is too long",
-        _ => return refused.into(),
-    };
-    refused
-        .headers()
-        .fold(Refusal::new(refused.status(), text), |refusal, header| refusal.header(header.name(), header.value()))
 }

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! What a connection is for is decided by an [`App`](tautline_proto::app::App), without I/O; the ones there are stand in
-//! [`apps`]. [`Driver`] carries an app over tokio, [`Hub`] puts the apps at their paths and answers HTTP. [`labs`] has
-//! the servers that need no WebSocket.
+//! [`apps`]. [`Hub`] puts them at their paths on the event loops of [`tautline_engine`], and answers HTTP. [`Driver`]
+//! carries an app over tokio instead, for programs that have a [`tautline::Server`] of their own. [`labs`] has the servers
+//! that need no WebSocket.
 
 pub mod apps;
 mod driver;
@@ -19,6 +20,7 @@ mod hub;
 pub mod labs;
 mod name;
 mod page;
+mod site;
 
 pub use driver::{Driver, carry};
 pub use hub::Hub;

@@ -1,5 +1,8 @@
 //! Applications that any driver can carry: on tokio, on an event loop, in a test.
 
+use core::net::SocketAddr;
+use core::ops::{Add, AddAssign};
+
 use crate::close::CloseCode;
 use crate::event::{Ended, Kind};
 use crate::handshake::server::Rejection;
@@ -54,6 +57,9 @@ pub trait App: Send {
 
 /// What an application can ask of its driver.
 pub trait Io {
+    /// The address of a client whose connection is open; `None` if the transport has no addresses.
+    fn peer(&self, id: ConnectionId) -> Option<SocketAddr>;
+
     /// The time.
     fn now(&self) -> Instant;
 
@@ -63,8 +69,8 @@ pub trait Io {
     /// Sends a message, never waiting. A connection whose queue is full is closed with 1013.
     fn send(&mut self, to: ConnectionId, message: Message<'_>) -> Sent;
 
-    /// Sends a message to many connections, encoding it once.
-    fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>);
+    /// Sends a message to many connections, encoding it once. A connection whose queue is full is treated as `slow` says.
+    fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>, slow: Slow) -> Delivery;
 
     /// Begins to close a connection: what was sent to it still leaves, and of what it sends nothing more is heard but its
     /// end.
@@ -90,6 +96,8 @@ pub struct Opening<'a> {
     pub query: Option<&'a str>,
     /// The subprotocol that was selected.
     pub subprotocol: Option<&'a str>,
+    /// The client's address; `None` if the transport has no addresses.
+    pub peer: Option<SocketAddr>,
 }
 
 /// A message, borrowed.
@@ -122,10 +130,55 @@ impl<'a> Message<'a> {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// Written.
+    /// Written, or about to be when the call returns: nothing waits before it.
     Written,
     /// Queued; [`App::drained`] will tell when the queue is empty.
     Queued,
     /// The connection is closed, or was too slow and is closed now.
     Closed,
+}
+
+/// What happens to a receiver of published messages whose queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slow {
+    /// It is disconnected with 1013 (try again later).
+    #[default]
+    Disconnect,
+    /// Its oldest published messages make room.
+    DropOldest,
+    /// All its waiting published messages give way to the new one.
+    KeepLatest,
+}
+
+/// What became of published messages, counted exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Messages written or queued.
+    pub sent: u64,
+    /// Messages dropped, the new one or older ones: the receiver was slow, or in the middle of sending a fragmented
+    /// message.
+    pub dropped: u64,
+    /// Receivers disconnected because they were slow.
+    pub disconnected: u64,
+    /// Receivers that were closed already.
+    pub closed: u64,
+}
+
+impl Add for Delivery {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            dropped: self.dropped + other.dropped,
+            disconnected: self.disconnected + other.disconnected,
+            closed: self.closed + other.closed,
+        }
+    }
+}
+
+impl AddAssign for Delivery {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
 }

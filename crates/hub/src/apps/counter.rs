@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 use tautline_proto::Ended;
-use tautline_proto::app::{App, ConnectionId, Io, Message};
+use tautline_proto::app::{App, ConnectionId, Io, Message, Slow};
 
 /// The longest action that is looked at, in bytes. The ones there are have 20.
 const LONGEST_ACTION: usize = 4096;
@@ -40,7 +40,7 @@ impl Counter {
 
     fn publish_users(&self, io: &mut dyn Io) {
         let users = format!(r#"{{"type": "users", "count": {}}}"#, self.users.len());
-        io.publish(&mut self.users.iter().copied(), Message::Text(&users));
+        io.publish(&mut self.users.iter().copied(), Message::Text(&users), Slow::Disconnect);
     }
 }
 
@@ -58,14 +58,14 @@ impl App for Counter {
             Err(problem) => {
                 if self.logged.insert(id) {
                     let sent = String::from_utf8_lossy(message.as_bytes());
-                    tracing::info!("counter: {problem}: {}", super::quote(&sent));
+                    tracing::info!(peer = super::peer(io, id), "counter: {problem}: {}", super::quote(&sent));
                 }
                 let error = format!(r#"{{"type": "error", "message": "{problem}"}}"#);
                 io.send(id, Message::Text(&error));
                 return;
             }
         }
-        io.publish(&mut self.users.iter().copied(), Message::Text(&self.state()));
+        io.publish(&mut self.users.iter().copied(), Message::Text(&self.state()), Slow::Disconnect);
     }
 
     fn closed(&mut self, io: &mut dyn Io, id: ConnectionId, _: Option<Ended>) {

@@ -14,8 +14,18 @@ pub use echo::Echo;
 pub use hello::Hello;
 pub use relay::Relay;
 
+use std::net::SocketAddr;
+
+use tautline_proto::app::{ConnectionId, Io};
+use tracing::field::{DisplayValue, display};
+
 /// How much of what a client sent is quoted in the log.
 const QUOTED: usize = 60;
+
+/// The address of a client, for the log.
+fn peer(io: &dyn Io, id: ConnectionId) -> Option<DisplayValue<SocketAddr>> {
+    io.peer(id).map(display)
+}
 
 /// The beginning of what a client sent, fit for one line of a log.
 fn quote(text: &str) -> String {

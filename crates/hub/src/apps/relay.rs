@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use percent_encoding::percent_decode_str;
 use tautline_proto::Ended;
-use tautline_proto::app::{App, ConnectionId, Io, Message, Opening};
+use tautline_proto::app::{App, ConnectionId, Io, Message, Opening, Slow};
 use tautline_proto::handshake::server::Rejection;
 
 /// The longest client id, in bytes after decoding.
@@ -63,23 +63,23 @@ impl App for Relay {
         Ok(())
     }
 
-    fn open(&mut self, _: &mut dyn Io, connection: ConnectionId) {
+    fn open(&mut self, io: &mut dyn Io, connection: ConnectionId) {
         if let Some(client) = self.clients.get_mut(&connection) {
             client.open = true;
-            tracing::info!("New client: {}", client.id);
+            tracing::info!(peer = super::peer(io, connection), "New client: {}", client.id);
         }
     }
 
     fn message(&mut self, io: &mut dyn Io, from: ConnectionId, message: Message<'_>) {
         let mut others = self.clients.iter().filter(|(id, client)| client.open && **id != from).map(|(id, _)| *id);
-        io.publish(&mut others, message);
+        io.publish(&mut others, message, Slow::Disconnect);
     }
 
-    fn closed(&mut self, _: &mut dyn Io, connection: ConnectionId, ended: Option<Ended>) {
+    fn closed(&mut self, io: &mut dyn Io, connection: ConnectionId, ended: Option<Ended>) {
         let Some(client) = self.clients.remove(&connection) else { return };
         self.ids.remove(&client.id);
         if ended.is_some() {
-            tracing::info!("Client left: {}", client.id);
+            tracing::info!(peer = super::peer(io, connection), "Client left: {}", client.id);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! An [`Io`] that writes down what it is asked for.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use tautline_proto::app::{App, ConnectionId, Io, Message, Opening, Sent};
+use tautline_proto::app::{App, ConnectionId, Delivery, Io, Message, Opening, Sent, Slow};
 use tautline_proto::{CloseCode, Instant};
 
 /// What an app asked for.
@@ -38,6 +39,10 @@ impl FakeIo {
 }
 
 impl Io for FakeIo {
+    fn peer(&self, _: ConnectionId) -> Option<SocketAddr> {
+        None
+    }
+
     fn now(&self) -> Instant {
         self.now
     }
@@ -54,13 +59,14 @@ impl Io for FakeIo {
         Sent::Written
     }
 
-    fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>) {
+    fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>, _: Slow) -> Delivery {
         let mut to: Vec<u64> = to.map(|id| id.0).collect();
         to.sort_unstable();
         self.asked.push(match message {
             Message::Text(text) => Asked::PublishText(to, text.to_owned()),
             Message::Binary(bytes) => Asked::PublishBinary(to, bytes.to_vec()),
         });
+        Delivery::default()
     }
 
     fn close(&mut self, id: ConnectionId, code: CloseCode, _reason: &str) {
@@ -78,7 +84,7 @@ impl Io for FakeIo {
 
 /// What a client asks for when it opens `path`.
 pub(super) fn opening(path: &str) -> Opening<'_> {
-    Opening { path, query: None, subprotocol: None }
+    Opening { path, query: None, subprotocol: None, peer: None }
 }
 
 /// Connects a client; answers what the app asked for then.

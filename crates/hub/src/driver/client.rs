@@ -10,7 +10,6 @@ use http::Extensions;
 use tautline::{CloseCode, Ended, Message, Sender, WebSocket};
 use tautline_proto::app::{self, App, ConnectionId, Opening};
 use tautline_proto::handshake::server::Rejection;
-use tracing::Span;
 
 use super::Inner;
 use super::world::{Call, Current};
@@ -19,8 +18,6 @@ use super::world::{Call, Current};
 pub(super) struct Admitted {
     inner: Arc<Inner>,
     id: ConnectionId,
-    /// Entered whenever the app is called for this client.
-    span: Span,
 }
 
 /// Where it waits for the connection. It cannot be cloned, as what is attached to a request has to be.
@@ -29,11 +26,10 @@ struct Waiting(Arc<Mutex<Option<Admitted>>>);
 
 impl Admitted {
     /// Asks the app whether it admits a client.
-    pub(super) fn new(inner: &Arc<Inner>, opening: &Opening<'_>, span: Span) -> Result<Self, Rejection> {
+    pub(super) fn new(inner: &Arc<Inner>, opening: &Opening<'_>) -> Result<Self, Rejection> {
         let id = ConnectionId(inner.next_id.fetch_add(1, Ordering::Relaxed));
-        span.in_scope(|| inner.call(None, |app, io| app.admit(io, id, opening)))
-            .unwrap_or(Err(Rejection::new(500)))
-            .map(|()| Self { inner: inner.clone(), id, span })
+        let admitted = inner.call(None, |app, io| app.admit(io, id, opening));
+        admitted.unwrap_or(Err(Rejection::new(500))).map(|()| Self { inner: inner.clone(), id })
     }
 
     /// Lets it wait with a request. If that never becomes a connection, it is dropped with it.
@@ -90,7 +86,6 @@ impl Admitted {
 
     /// A call of the app for this connection, which is closed if it panics.
     fn call(&self, current: Option<Current<'_>>, call: impl FnOnce(&mut dyn App, &mut Call<'_>)) {
-        let _entered = self.span.enter();
         if self.inner.call(current, call).is_err() {
             self.inner.lock().world.close(self.id, CloseCode::INTERNAL_ERROR, "");
         }
@@ -99,11 +94,12 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let _entered = self.span.enter();
-        let sender = self.inner.lock().world.remove(self.id);
-        // Without an end the task was dropped while the connection was open.
-        let ended = sender.as_ref().map(|sender: &Sender| sender.ended().unwrap_or(Ended::TransportFailed));
-        let _ = self.inner.call(None, |app, io| app.closed(io, self.id, ended));
+        let _ = self.inner.call(None, |app, io| {
+            // Without an end the task was dropped while the connection was open.
+            let ended = io.world.sender(self.id).map(|sender| sender.ended().unwrap_or(Ended::TransportFailed));
+            app.closed(io, self.id, ended);
+            io.world.remove(self.id);
+        });
     }
 }
 

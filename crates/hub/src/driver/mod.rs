@@ -1,7 +1,6 @@
 //! The tokio driver: carries an [`App`] over the connections of a [`tautline::Server`].
 
 mod client;
-mod timers;
 mod world;
 
 use std::fmt;
@@ -75,9 +74,13 @@ impl Driver {
     ///
     /// The app's answer if it does not, or 500 if it panicked.
     pub fn admit(&self, request: &mut Request) -> Result<(), Rejection> {
-        let span = tracing::info_span!("client", peer = %request.peer());
-        let opening = Opening { path: request.path(), query: request.query(), subprotocol: request.subprotocol() };
-        let admitted = Admitted::new(&self.0, &opening, span)?;
+        let opening = Opening {
+            path: request.path(),
+            query: request.query(),
+            subprotocol: request.subprotocol(),
+            peer: Some(request.peer()),
+        };
+        let admitted = Admitted::new(&self.0, &opening)?;
         admitted.wait_in(request.extensions_mut());
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tautline_proto::Instant;
 use tautline_proto::app::{ConnectionId, Io};
 use tokio::sync::mpsc;
-use tracing::Span;
 
 use super::*;
 
@@ -39,8 +38,8 @@ fn start(behaviour: impl FnMut(&mut dyn Io, u64) + Send + 'static) -> (Driver, m
 }
 
 fn set(driver: &Driver, timers: &str) -> Admitted {
-    let opening = Opening { path: "/", query: Some(timers), subprotocol: None };
-    Admitted::new(&driver.0, &opening, Span::none()).unwrap()
+    let opening = Opening { path: "/", query: Some(timers), subprotocol: None, peer: None };
+    Admitted::new(&driver.0, &opening).unwrap()
 }
 
 #[tokio::test(start_paused = true)]

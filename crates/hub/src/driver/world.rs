@@ -1,15 +1,16 @@
 //! What an app can see and do.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tautline::{CloseCode, Message, Published, SendError, Sender, Slow};
+use tautline::{CloseCode, Delivery, Message, Published, SendError, Sender, Slow};
 use tautline_proto::Instant;
 use tautline_proto::app::{self, ConnectionId, Io, Sent};
 use tokio::sync::Notify;
 
-use super::timers::Timers;
+use tautline_engine::timers::Timers;
 
 /// Everything of an app but the app.
 pub(super) struct World {
@@ -48,9 +49,13 @@ impl World {
         queued
     }
 
-    /// Removes a connection; `None` if it never opened.
-    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Sender> {
-        self.connections.remove(&id).map(|connection| connection.sender)
+    /// The sender of a connection; `None` if it never opened.
+    pub(super) fn sender(&self, id: ConnectionId) -> Option<&Sender> {
+        self.connections.get(&id).map(|connection| &connection.sender)
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        self.connections.remove(&id);
     }
 
     pub(super) fn is_closing(&self, id: ConnectionId) -> bool {
@@ -110,10 +115,15 @@ impl Connection {
         }
     }
 
-    fn publish(&mut self, message: &Published) {
-        if !self.closing && self.sender.publish(message, Slow::Disconnect).disconnected > 0 {
+    fn publish(&mut self, message: &Published, slow: Slow) -> Delivery {
+        if self.closing {
+            return Delivery { closed: 1, ..Delivery::default() };
+        }
+        let delivery = self.sender.publish(message, slow);
+        if delivery.disconnected > 0 {
             self.too_slow();
         }
+        delivery
     }
 
     fn too_slow(&mut self) {
@@ -154,6 +164,10 @@ impl Call<'_> {
 }
 
 impl Io for Call<'_> {
+    fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
+        self.world.sender(id)?.info().peer
+    }
+
     fn now(&self) -> Instant {
         self.world.now()
     }
@@ -171,17 +185,25 @@ impl Io for Call<'_> {
         connection.send(message)
     }
 
-    fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: app::Message<'_>) {
-        let Some(first) = to.next() else { return };
+    fn publish(
+        &mut self,
+        to: &mut dyn Iterator<Item = ConnectionId>,
+        message: app::Message<'_>,
+        slow: Slow,
+    ) -> Delivery {
+        let mut delivery = Delivery::default();
+        let Some(first) = to.next() else { return delivery };
         let message = Published::new(self.own(message));
         for id in std::iter::once(first).chain(to) {
             if let Some(current) = &mut self.current {
                 *current.answered |= current.from == id;
             }
-            if let Some(connection) = self.world.connections.get_mut(&id) {
-                connection.publish(&message);
-            }
+            delivery += match self.world.connections.get_mut(&id) {
+                Some(connection) => connection.publish(&message, slow),
+                None => Delivery { closed: 1, ..Delivery::default() },
+            };
         }
+        delivery
     }
 
     fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {

@@ -2,6 +2,7 @@
 //!
 //! The suite is generic over the driver: a further one implements [`Harness`] and lists itself at the end of this file.
 
+mod carrier;
 mod recorder;
 mod suite;
 mod wire;
@@ -91,4 +92,35 @@ impl Harness for Tokio {
     }
 }
 
-contracts!(on_tokio: crate::Tokio);
+/// The driver on event loops.
+struct Loops {
+    address: SocketAddr,
+    shutdown: tokio::sync::oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Harness for Loops {
+    async fn start(app: impl App + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let engine = tautline_engine::Engine::start(tautline_engine::Settings::new().loops(1)).unwrap();
+        let host = engine.host(0, app).untyped();
+        let carrier = std::sync::Arc::new(carrier::OneApp::new(engine, host));
+        let (shutdown, down) = tokio::sync::oneshot::channel();
+        let server = tautline::Server::new().hand_over(listener, carrier, async {
+            let _ = down.await;
+        });
+        Self { address, shutdown, server: tokio::spawn(server) }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    async fn stop(self) {
+        let _ = self.shutdown.send(());
+        self.server.await.unwrap().unwrap();
+    }
+}
+
+contracts!(on_tokio: crate::Tokio, on_event_loops: crate::Loops);

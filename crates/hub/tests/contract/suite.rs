@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tautline::{CloseCode, ConnectError, Ended, Kind, WebSocket, connect};
 use tautline_proto::Instant;
-use tautline_proto::app::{ConnectionId, Io, Message, Sent};
+use tautline_proto::app::{ConnectionId, Delivery, Io, Message, Sent, Slow};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Harness;
@@ -168,7 +168,10 @@ pub(crate) async fn what_is_published_arrives_everywhere_in_one_order<H: Harness
     let mut all = Vec::new();
     let (app, mut record) = Recorder::new(move |io, happened| match happened {
         Happened::Open(id) => all.push(*id),
-        Happened::Text(_, text) => io.publish(&mut all.iter().copied(), Message::Text(text)),
+        Happened::Text(_, text) => {
+            let delivery = io.publish(&mut all.iter().copied(), Message::Text(text), Slow::Disconnect);
+            assert_eq!(delivery, Delivery { sent: CLIENTS as u64, ..Delivery::default() });
+        }
         _ => {}
     });
     let server = H::start(app).await;

@@ -28,7 +28,7 @@ pub enum Role {
 
 /// An open WebSocket connection: everything of RFC 6455 after the opening handshake, for either role.
 ///
-/// At most 128 bytes, without buffers. See the [crate documentation](crate) for how to drive it.
+/// At most 112 bytes, without buffers. See the [crate documentation](crate) for how to drive it.
 #[derive(Debug)]
 pub struct Connection<C> {
     context: C,
@@ -52,7 +52,8 @@ pub struct Connection<C> {
 
     // Keep-alive.
     heard: Instant,
-    next_ping: Instant,
+    /// While open: when the next ping is due. Afterwards: when the closing has to be complete.
+    due: Instant,
     ping_sent: Instant,
     /// When the oldest ping that is out and unanswered went out; `Instant::NEVER` if none is.
     unanswered: Instant,
@@ -65,7 +66,6 @@ pub struct Connection<C> {
     role: Role,
     phase: Phase,
     transport_ended: bool,
-    close_deadline: Instant,
     ended: Option<Ended>,
 }
 
@@ -94,7 +94,7 @@ impl<C: Context> Connection<C> {
     /// `jitter` is 32 random bits: the first ping comes after a half to the whole of the ping interval, so that a
     /// fleet that connected at one moment is not pinged at one moment for ever.
     pub fn new(context: C, role: Role, now: Instant, jitter: u32) -> Self {
-        let next_ping = match context.config().ping_interval {
+        let due = match context.config().ping_interval {
             Some(interval) => now + (interval - jittered(interval / 2, jitter)),
             None => Instant::NEVER,
         };
@@ -113,7 +113,7 @@ impl<C: Context> Connection<C> {
             message: None,
             sending: false,
             heard: now,
-            next_ping,
+            due,
             ping_sent: now,
             unanswered: Instant::NEVER,
             ping_owed: Instant::NEVER,
@@ -122,7 +122,6 @@ impl<C: Context> Connection<C> {
             role,
             phase: Phase::Open,
             transport_ended: false,
-            close_deadline: Instant::NEVER,
             ended: None,
         }
     }
@@ -175,7 +174,7 @@ impl<C: Context> Connection<C> {
         let reason = if sendable.is_some() { &reason[..reason.floor_char_boundary(123)] } else { "" };
         control.owe_close(sendable, reason);
         self.phase = Phase::CloseOwed(code);
-        self.close_deadline = now + self.context.config().close_timeout;
+        self.due = now + self.context.config().close_timeout;
     }
 
     /// The transport's receiving side ended: no more bytes will come.
@@ -211,7 +210,7 @@ impl<C: Context> Connection<C> {
                 Phase::FailureOwed
             }
         };
-        self.close_deadline = now + self.context.config().close_timeout;
+        self.due = now + self.context.config().close_timeout;
     }
 
     /// Both close frames are exchanged (RFC 6455 §7.1.1: the server ends the transport first).
@@ -235,7 +234,7 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn an_open_connection_is_at_most_128_bytes() {
-        assert!(size_of::<Connection<&'static Config>>() <= 128, "{}", size_of::<Connection<&'static Config>>());
+    fn an_open_connection_is_at_most_112_bytes() {
+        assert!(size_of::<Connection<&'static Config>>() <= 112, "{}", size_of::<Connection<&'static Config>>());
     }
 }

@@ -215,13 +215,13 @@ impl<C: Context> Connection<C> {
             _ => {
                 self.ended = Some(Ended::ClosedByPeer { code, clean: false });
                 self.phase = Phase::ReplyOwed;
-                self.close_deadline = now + self.context.config().close_timeout;
+                self.due = now + self.context.config().close_timeout;
                 // §5.5.1: the reply typically echoes the code.
                 control.owe_close((code != CloseCode::NO_STATUS).then_some(code.as_u16()), "");
             }
         }
         if self.phase == Phase::AwaitEnd {
-            self.close_deadline = now + self.context.config().close_timeout;
+            self.due = now + self.context.config().close_timeout;
         }
         Ok(Event::Close { code, reason })
     }

@@ -17,8 +17,8 @@ impl<C: Context> Connection<C> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let at = match self.phase {
             Phase::Done => Instant::NEVER,
-            Phase::Open => self.silence_deadline().min(self.stuck_deadline()).min(self.next_ping),
-            _ => self.close_deadline,
+            Phase::Open => self.silence_deadline().min(self.stuck_deadline()).min(self.due),
+            _ => self.due,
         };
         (at != Instant::NEVER).then_some(at)
     }
@@ -29,7 +29,7 @@ impl<C: Context> Connection<C> {
         match self.phase {
             Phase::Done => Timeout::Idle,
             Phase::Open => self.keep_alive(now),
-            _ if now < self.close_deadline => Timeout::Idle,
+            _ if now < self.due => Timeout::Idle,
             Phase::CloseOwed(code) | Phase::CloseSent(code) => self.end(Ended::ClosedByUs { code, clean: false }),
             _ => {
                 self.phase = Phase::Done;
@@ -52,14 +52,14 @@ impl<C: Context> Connection<C> {
                         *since = now;
                     }
                 }
-                if now >= self.next_ping {
+                if now >= self.due {
                     self.beat(now);
                 }
                 return Timeout::Stalled { late };
             }
             return self.end(if stuck <= silent { Ended::SendStuck } else { Ended::PeerSilent });
         }
-        if now < self.next_ping {
+        if now < self.due {
             return Timeout::Idle;
         }
         self.beat(now);
@@ -70,8 +70,8 @@ impl<C: Context> Connection<C> {
     fn beat(&mut self, now: Instant) {
         if let Some(interval) = self.context.config().ping_interval {
             // Keeps its rhythm, unless so late that the next beat has passed as well.
-            let beat = self.next_ping + interval;
-            self.next_ping = if beat > now { beat } else { now + interval };
+            let beat = self.due + interval;
+            self.due = if beat > now { beat } else { now + interval };
         }
         self.owe_ping(now);
     }

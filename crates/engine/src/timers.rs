@@ -6,7 +6,7 @@ use tautline_proto::Instant;
 
 /// An app's timers. Those that are due at the same time come in the order in which they were set.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub struct Timers {
     due: BTreeMap<Key, u64>,
     keys: HashMap<u64, Key>,
     next: u64,
@@ -17,7 +17,7 @@ type Key = (Instant, u64);
 
 impl Timers {
     /// Sets a timer, or moves it.
-    pub(super) fn set(&mut self, timer: u64, at: Instant) {
+    pub fn set(&mut self, timer: u64, at: Instant) {
         self.cancel(timer);
         let key = (at, self.next);
         self.next += 1;
@@ -25,25 +25,26 @@ impl Timers {
         self.keys.insert(timer, key);
     }
 
-    pub(super) fn cancel(&mut self, timer: u64) {
+    /// Takes a timer back.
+    pub fn cancel(&mut self, timer: u64) {
         if let Some(key) = self.keys.remove(&timer) {
             self.due.remove(&key);
         }
     }
 
     /// When the next timer is due.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<Instant> {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Stands for the timers that are set now, and not those that will be set later.
-    pub(super) fn batch(&self) -> Batch {
+    pub fn batch(&self) -> Batch {
         Batch(self.next)
     }
 
     /// Takes the next timer of a batch that is due at `now`. Without the batch, an app that sets a timer for now in every
     /// timer would never let go.
-    pub(super) fn pop(&mut self, now: Instant, batch: Batch) -> Option<u64> {
+    pub fn pop(&mut self, now: Instant, batch: Batch) -> Option<u64> {
         let mut due = self.due.range(..=(now, u64::MAX));
         let (_, &timer) = due.find(|((_, number), _)| *number < batch.0)?;
         self.cancel(timer);
@@ -53,7 +54,7 @@ impl Timers {
 
 /// See [`Timers::batch`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Batch(u64);
+pub struct Batch(u64);
 
 #[cfg(test)]
 mod tests {

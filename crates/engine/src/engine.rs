@@ -1,0 +1,169 @@
+//! The loops together.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::{Poll, Waker};
+use tautline_proto::CloseCode;
+use tautline_proto::app::App;
+
+use crate::event_loop::Loop;
+use crate::host::Host;
+use crate::inbox::{Inbox, Post};
+use crate::metrics::{Counters, Published};
+use crate::runner::{Runner, WAKER};
+
+/// How many loops there can be.
+const MAX_LOOPS: usize = 256;
+
+/// How an engine is made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    loops: usize,
+    inbox: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Settings {
+    /// The defaults, which each setter names.
+    pub fn new() -> Self {
+        let loops = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { loops: loops.min(MAX_LOOPS), inbox: 16 * 1024 * 1024 }
+    }
+
+    /// How many loops there are, each with a thread. Default: as many as the processor runs threads at once. 1 to 256.
+    ///
+    /// # Panics
+    ///
+    /// If `loops` is out of bounds.
+    pub fn loops(mut self, loops: usize) -> Self {
+        assert!((1..=MAX_LOOPS).contains(&loops), "an engine has 1 to {MAX_LOOPS} loops");
+        self.loops = loops;
+        self
+    }
+
+    /// How many bytes of messages from other threads may wait for a loop. Default 16 MiB.
+    pub fn inbox(mut self, bytes: usize) -> Self {
+        self.inbox = bytes;
+        self
+    }
+}
+
+/// Event loops, each a thread with the connections of its apps. See the [crate documentation](crate).
+///
+/// Dropping it drops the connections: see [`drain`](Self::drain).
+#[derive(Debug)]
+pub struct Engine {
+    loops: Vec<LoopThread>,
+}
+
+struct LoopThread {
+    inbox: Arc<Inbox>,
+    counters: Arc<Published>,
+    /// How many apps the loop has.
+    apps: Mutex<u8>,
+    thread: Option<JoinHandle<io::Result<usize>>>,
+}
+
+impl std::fmt::Debug for LoopThread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoopThread").field("counters", &self.counters.load()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts the loops.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses a thread, or what watches sockets.
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        let start = Instant::now();
+        let mut engine = Self { loops: Vec::new() };
+        for index in 0..settings.loops {
+            let poll = Poll::new()?;
+            let inbox = Arc::new(Inbox::new(Waker::new(poll.registry(), WAKER)?, settings.inbox));
+            let counters = Arc::new(Published::default());
+            // The index is below 256.
+            let event_loop = Loop::new(index as u8);
+            let runner = Runner { poll, event_loop, inbox: inbox.clone(), counters: counters.clone(), start };
+            let thread = std::thread::Builder::new().name(format!("tautline-loop-{index}")).spawn(|| runner.run())?;
+            engine.loops.push(LoopThread { inbox, counters, apps: Mutex::new(0), thread: Some(thread) });
+        }
+        Ok(engine)
+    }
+
+    /// How many loops there are.
+    pub fn loops(&self) -> usize {
+        self.loops.len()
+    }
+
+    /// Gives an app to a loop, which runs it and its connections until the engine ends.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such loop, or it has 255 apps already.
+    pub fn host<A: App + 'static>(&self, loop_index: usize, app: A) -> Host<A> {
+        let event_loop = &self.loops[loop_index];
+        // Held until it is posted: an app's number is its place in the order of arrival.
+        let mut apps = event_loop.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = *apps;
+        *apps = number.checked_add(1).expect("a loop carries 255 apps at most");
+        let _ = event_loop.inbox.push(Post::Host(Box::new(app)));
+        Host::new(event_loop.inbox.clone(), number)
+    }
+
+    /// Gives every loop an app of its own: one kind of app, whose connections can be on any loop.
+    pub fn host_on_all<A: App + 'static>(&self, mut app: impl FnMut(usize) -> A) -> Vec<Host<A>> {
+        (0..self.loops()).map(|index| self.host(index, app(index))).collect()
+    }
+
+    /// What each loop has counted.
+    pub fn counters(&self) -> Vec<Counters> {
+        self.loops.iter().map(|event_loop| event_loop.counters.load()).collect()
+    }
+
+    /// How many connections there are, those included that are on their way to a loop.
+    pub fn connections(&self) -> u64 {
+        // What has ended is read first, so that a connection that comes and goes meanwhile is not missing.
+        let closed: u64 = self.loops.iter().map(|event_loop| event_loop.counters.load().closed).sum();
+        let adoptions: u64 = self.loops.iter().map(|event_loop| event_loop.inbox.adoptions()).sum();
+        adoptions.saturating_sub(closed)
+    }
+
+    /// Closes every connection with `code` and waits until all have ended, but no longer than `timeout`; the loops end
+    /// with it, and the apps are dropped. Answers how many connections had to be dropped. It blocks.
+    ///
+    /// # Errors
+    ///
+    /// A loop had failed.
+    pub fn drain(mut self, code: CloseCode, timeout: Duration) -> io::Result<usize> {
+        self.end(code, timeout)
+    }
+
+    fn end(&mut self, code: CloseCode, timeout: Duration) -> io::Result<usize> {
+        for event_loop in &self.loops {
+            let _ = event_loop.inbox.push(Post::Drain { code, timeout });
+        }
+        let mut dropped = 0;
+        for thread in self.loops.iter_mut().filter_map(|event_loop| event_loop.thread.take()) {
+            dropped += thread.join().map_err(|_| io::Error::other("an event loop panicked"))??;
+        }
+        Ok(dropped)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Err(error) = self.end(CloseCode::GOING_AWAY, Duration::ZERO) {
+            tracing::error!(%error, "an event loop had failed");
+        }
+    }
+}

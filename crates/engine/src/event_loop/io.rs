@@ -1,0 +1,59 @@
+//! What an app can see and do.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tautline_proto::app::{ConnectionId, Delivery, Io, Message, Sent, Slow};
+use tautline_proto::{CloseCode, Instant};
+
+use super::world::World;
+use crate::transport::Transport;
+
+/// The world during one call of an app.
+pub(super) struct Call<'a, T> {
+    pub(super) world: &'a mut World<T>,
+    pub(super) app: u8,
+    /// The connection that the call is about.
+    pub(super) current: Option<ConnectionId>,
+    /// Where its message lies, if it can be shared.
+    pub(super) shared: Option<&'a Bytes>,
+    /// Whether something was sent to it.
+    pub(super) answered: bool,
+}
+
+impl<T: Transport> Io for Call<'_, T> {
+    fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
+        self.world.slots.peer(id).address()
+    }
+
+    fn now(&self) -> Instant {
+        self.world.now
+    }
+
+    fn random(&mut self) -> u32 {
+        self.world.random.u32(..)
+    }
+
+    fn send(&mut self, to: ConnectionId, message: Message<'_>) -> Sent {
+        self.answered |= self.current == Some(to);
+        self.world.send(to, message, self.shared)
+    }
+
+    fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>, slow: Slow) -> Delivery {
+        let (current, answered) = (self.current, &mut self.answered);
+        let mut to = to.inspect(|id| *answered |= current == Some(*id));
+        self.world.publish(&mut to, message.kind(), message.as_bytes(), slow)
+    }
+
+    fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        self.world.close(id, code, reason);
+    }
+
+    fn set_timer(&mut self, timer: u64, at: Instant) {
+        self.world.timers[usize::from(self.app)].set(timer, at);
+    }
+
+    fn cancel_timer(&mut self, timer: u64) {
+        self.world.timers[usize::from(self.app)].cancel(timer);
+    }
+}

@@ -1,0 +1,397 @@
+//! A loop without its sockets and its clock: what happens when a transport is readable or writable, when time passes, and
+//! when somebody asks for something.
+
+mod backlog;
+mod connection;
+mod io;
+mod read;
+mod slots;
+mod turn;
+mod world;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tautline_proto::app::{App, ConnectionId, Io, Opening, Slow};
+use tautline_proto::handshake::server::Rejection;
+use tautline_proto::{CloseCode, Header, Instant, Role, Timeout, Transport as Verdict};
+
+use crate::encoded::Encoded;
+use crate::metrics::Counters;
+use crate::peer::Peer;
+use crate::profile::{Profile, Shared};
+use crate::timers::Timers;
+use crate::transport::Transport;
+use connection::{Connection, Flags};
+use io::Call;
+use world::World;
+
+pub(crate) use slots::slot_of;
+
+/// An app that a loop carries, whatever its type.
+pub(crate) trait Hosted: App + Any {}
+
+impl<A: App + 'static> Hosted for A {}
+
+/// What an open connection brings along.
+pub(crate) struct Adoption<T> {
+    pub(crate) transport: T,
+    pub(crate) profile: Arc<Profile>,
+    /// What was read behind the opening handshake.
+    pub(crate) leftover: Vec<u8>,
+}
+
+/// See the [module](self).
+pub(crate) struct Loop<T> {
+    apps: Vec<Box<dyn Hosted>>,
+    world: World<T>,
+    /// Where all connections read to.
+    buffer: Vec<u8>,
+    /// A buffer of a large message, for the next one.
+    spare: Vec<u8>,
+    /// Connections that have more input than a turn takes, and those whose time has come.
+    again: Vec<ConnectionId>,
+    up: Vec<usize>,
+    /// Nothing is admitted any more, with this code for what was admitted before.
+    draining: Option<CloseCode>,
+}
+
+/// How long a connection that is closed otherwise may take to write what is left.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// An app that panicked instead of answering.
+struct Panicked;
+
+/// The message that an app is called for.
+struct Current<'a> {
+    from: ConnectionId,
+    shared: Option<&'a Bytes>,
+}
+
+impl<T: Transport> Loop<T> {
+    pub(crate) fn new(loop_index: u8) -> Self {
+        Self {
+            apps: Vec::new(),
+            world: World::new(loop_index),
+            buffer: vec![0; read::BUFFER],
+            spare: Vec::new(),
+            again: Vec::new(),
+            up: Vec::new(),
+            draining: None,
+        }
+    }
+
+    /// The time of the turn that begins.
+    pub(crate) fn set_now(&mut self, now: Instant) {
+        self.world.now = now;
+        self.world.counters.turns += 1;
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.world.counters
+    }
+
+    /// Takes over an app. Its number is the number of those before it.
+    pub(crate) fn host(&mut self, app: Box<dyn Hosted>) {
+        self.apps.push(app);
+        self.world.timers.push(Timers::default());
+    }
+
+    /// Asks an app whether it admits a client.
+    pub(crate) fn admit(&mut self, app: u8, opening: &Opening<'_>) -> Result<ConnectionId, Rejection> {
+        if self.draining.is_some() {
+            return Err(Rejection::new(503));
+        }
+        let full = Rejection::new(503).with_retry_after(5);
+        let id = self.world.slots.admit(app, Peer::from(opening.peer)).ok_or(full)?;
+        let admitted = self.call(app, None, |app, io| app.admit(io, id, opening));
+        admitted.unwrap_or(Err(Rejection::new(500))).map(|()| id).inspect_err(|_| self.world.slots.remove(id))
+    }
+
+    /// A client that was admitted has gone before its connection opened.
+    pub(crate) fn abandon(&mut self, id: ConnectionId) {
+        if let Some((app, _)) = self.world.slots.admitted(id) {
+            let _ = self.call(app, None, |app, io| app.closed(io, id, None));
+            self.world.slots.remove(id);
+        }
+    }
+
+    /// Opens the connection of a client that was admitted.
+    pub(crate) fn adopt(&mut self, id: ConnectionId, adoption: Adoption<T>) {
+        let Some((app, peer)) = self.world.slots.admitted(id) else { return self.missed() };
+        let Adoption { transport, profile, leftover } = adoption;
+        let jitter = self.world.random.u32(..);
+        let core = tautline_proto::Connection::new(Shared(profile), Role::Server, self.world.now, jitter);
+        let mut connection = Connection::new(id, core, transport, app, peer);
+        if !leftover.is_empty() {
+            connection.more().unread = leftover;
+        }
+        self.world.slots.open(connection);
+        self.world.counters.opened += 1;
+        self.call_for(id, |app, io| app.open(io, id));
+        if let Some(code) = self.draining {
+            self.world.close(id, code, "");
+        }
+        // Nobody announces what came before the transport was watched.
+        let slot = slot_of(id);
+        self.resume(slot);
+        self.readable(slot, false);
+    }
+
+    /// A connection could not be taken over.
+    pub(crate) fn missed(&mut self) {
+        self.world.counters.opened += 1;
+        self.world.counters.closed += 1;
+    }
+
+    /// Calls an app on behalf of another thread.
+    pub(crate) fn visit(&mut self, app: u8, visit: impl FnOnce(&mut dyn Hosted, &mut dyn Io)) {
+        let world = &mut self.world;
+        let Some(hosted) = self.apps.get_mut(usize::from(app)) else { return };
+        let mut io = Call { world, app, current: None, shared: None, answered: false };
+        if catch_unwind(AssertUnwindSafe(|| visit(&mut **hosted, &mut io))).is_err() {
+            self.panicked(app, None);
+        }
+    }
+
+    /// Sends an encoded message on behalf of another thread.
+    pub(crate) fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: &Encoded, slow: Slow) {
+        self.world.publish_encoded(to, message, slow);
+    }
+
+    /// Closes a connection on behalf of another thread.
+    pub(crate) fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        self.world.close(id, code, reason);
+    }
+
+    /// Begins to close everything. What is admitted already is closed as soon as it is open.
+    pub(crate) fn drain(&mut self, code: CloseCode) {
+        self.draining = Some(code);
+        for id in self.world.slots.ids().1 {
+            self.world.close(id, code, "");
+        }
+    }
+
+    /// Ends every connection, ready or not. Answers how many there were.
+    pub(crate) fn drop_all(&mut self) -> usize {
+        let (admitted, open) = self.world.slots.ids();
+        for id in &admitted {
+            self.abandon(*id);
+        }
+        for id in &open {
+            if let Some(connection) = self.world.slots.get(*id) {
+                connection.fail(&mut self.world.turn);
+                self.world.list(slot_of(*id));
+            }
+        }
+        self.end_turn();
+        admitted.len() + open.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.world.slots.len() == 0
+    }
+
+    /// The transport in `slot` takes bytes again.
+    pub(crate) fn writable(&mut self, slot: usize) {
+        self.world.writable(slot);
+    }
+
+    /// Ends a turn: runs the timers that are due, and writes everything that the turn has produced.
+    pub(crate) fn end_turn(&mut self) {
+        self.run_timers();
+        // Settling calls apps, which may send; and writing may find that a connection has failed.
+        loop {
+            while let Some(slot) = self.world.listed.pop() {
+                self.settle(slot as usize);
+            }
+            self.world.write_all();
+            if self.world.listed.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Goes on with the connections that had more input than the last turn took. Answers whether there were any.
+    pub(crate) fn go_on(&mut self) -> bool {
+        let again = std::mem::take(&mut self.again);
+        for id in &again {
+            if self.world.slots.get(*id).is_some() {
+                self.readable(slot_of(*id), false);
+            }
+        }
+        !again.is_empty()
+    }
+
+    /// Whether the next turn has something to do already.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// When the next timer is due.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.world.timers.iter().filter_map(Timers::next).chain(self.world.wheel.next()).min()
+    }
+
+    fn run_timers(&mut self) {
+        let now = self.world.now;
+        for app in 0..self.apps.len() {
+            if self.world.timers[app].next().is_none_or(|next| next > now) {
+                continue;
+            }
+            let batch = self.world.timers[app].batch();
+            // One at a time: a timer may take the next one back.
+            while let Some(timer) = self.world.timers[app].pop(now, batch) {
+                let _ = self.call(app as u8, None, |app, io| app.timer(io, timer));
+            }
+        }
+        let mut up = std::mem::take(&mut self.up);
+        self.world.wheel.expire(now, &mut up);
+        for slot in up.drain(..) {
+            self.time_out(slot);
+        }
+        self.up = up;
+    }
+
+    fn time_out(&mut self, slot: usize) {
+        let now = self.world.now;
+        let Some(connection) = self.world.slots.at(slot) else { return };
+        if connection.core.poll_timeout().is_some_and(|at| at > now) {
+            return self.world.list(slot);
+        }
+        // An answer that is here already counts.
+        self.readable(slot, false);
+        let Some(connection) = self.world.slots.at(slot) else { return };
+        if connection.is(Flags::PAUSED) {
+            connection.core.not_reading(now);
+        }
+        match connection.core.transport() {
+            // It had its time to take what is left.
+            Verdict::Close => connection.fail(&mut self.world.turn),
+            _ => match connection.core.handle_timeout(now) {
+                Timeout::Idle | Timeout::Ping => {}
+                Timeout::Stalled { late } => {
+                    tracing::warn!(?late, "this program stood still; the peer gets another chance to answer");
+                }
+                Timeout::Ended => connection.fail(&mut self.world.turn),
+            },
+        }
+        self.world.list(slot);
+    }
+
+    /// Brings a connection to rest after something has happened to it.
+    fn settle(&mut self, slot: usize) {
+        self.world.transmit_owed(slot);
+        let Some(connection) = self.world.slots.at(slot) else { return };
+        connection.set(Flags::LISTED, false);
+        let verdict = connection.core.transport();
+        if !self.world.published || verdict != Verdict::Keep || connection.is(Flags::BUSY) {
+            self.world.write(slot);
+        }
+        let Some(connection) = self.world.slots.at(slot) else { return };
+        let id = connection.id;
+        if connection.core.ended().is_some() {
+            return self.settle_ended(slot);
+        }
+        if connection.is_flushed() && connection.replace(Flags::BUSY, false) && !connection.is(Flags::CLOSING) {
+            self.call_for(id, |app, io| app.drained(io, id));
+        }
+        if self.world.slots.at(slot).is_some_and(|connection| connection.is(Flags::PAUSED)) && !self.world.is_full(slot) {
+            self.resume(slot);
+            self.readable(slot, false);
+        }
+        let Some(connection) = self.world.slots.at(slot) else { return };
+        connection.shrink();
+        if let Some(at) = connection.core.poll_timeout() {
+            self.world.wheel.set(slot, at);
+        }
+    }
+
+    /// A connection that has ended is reported once the last word is said, and goes when that is written.
+    fn settle_ended(&mut self, slot: usize) {
+        let Some(connection) = self.world.slots.at(slot) else { return };
+        let (id, ended, verdict) = (connection.id, connection.core.ended(), connection.core.transport());
+        if connection.owed().is_none() && !connection.replace(Flags::REPORTED, true) {
+            let peer = connection.peer.address().map(tracing::field::display);
+            match ended {
+                Some(ended) if !ended.is_clean() => tracing::info!(peer, %ended, "connection lost"),
+                Some(ended) => tracing::debug!(peer, %ended, "connection closed"),
+                None => {}
+            }
+            self.call_for(id, |app, io| app.closed(io, id, ended));
+        }
+        let Some(connection) = self.world.slots.at(slot) else { return };
+        let timeout = match verdict {
+            Verdict::Close if connection.is_flushed() || connection.is(Flags::FAILED) => {
+                connection.transport.finish();
+                self.world.turn.done(&mut connection.entry);
+                self.world.wheel.remove(slot);
+                self.world.slots.remove(id);
+                self.world.counters.closed += 1;
+                return;
+            }
+            Verdict::Close => Some(self.world.now + LINGER),
+            Verdict::HalfClose if connection.is_flushed() && !connection.replace(Flags::SHUT, true) => {
+                if connection.transport.shutdown().is_err() || !connection.flush_transport(&mut self.world.turn) {
+                    self.world.list(slot);
+                }
+                self.world.slots.at(slot).and_then(|connection| connection.core.poll_timeout())
+            }
+            _ => connection.core.poll_timeout(),
+        };
+        if let Some(at) = timeout {
+            self.world.wheel.set(slot, at);
+        }
+    }
+
+    /// Calls the app of a connection, which is closed if the app panics. Answers whether something was sent to it.
+    fn call_for(&mut self, id: ConnectionId, call: impl FnOnce(&mut dyn App, &mut Call<'_, T>)) -> bool {
+        self.call_current(Current { from: id, shared: None }, call)
+    }
+
+    fn call_current(&mut self, current: Current<'_>, call: impl FnOnce(&mut dyn App, &mut Call<'_, T>)) -> bool {
+        let id = current.from;
+        let Some(app) = self.world.slots.get(id).map(|connection| connection.app) else { return false };
+        let answered = self.call(app, Some(current), |app, io| {
+            call(app, io);
+            io.answered
+        });
+        answered.unwrap_or_else(|Panicked| {
+            self.world.close(id, CloseCode::INTERNAL_ERROR, "");
+            false
+        })
+    }
+
+    fn call<R>(
+        &mut self,
+        app: u8,
+        current: Option<Current<'_>>,
+        call: impl FnOnce(&mut dyn App, &mut Call<'_, T>) -> R,
+    ) -> Result<R, Panicked> {
+        let Some(hosted) = self.apps.get_mut(usize::from(app)) else { return Err(Panicked) };
+        let (from, shared) = (current.as_ref().map(|c| c.from), current.and_then(|c| c.shared));
+        let mut io = Call { world: &mut self.world, app, current: from, shared, answered: false };
+        let result = catch_unwind(AssertUnwindSafe(|| call(&mut **hosted, &mut io)));
+        result.map_err(|_| self.panicked(app, from))
+    }
+
+    fn panicked(&mut self, app: u8, id: Option<ConnectionId>) -> Panicked {
+        self.world.counters.panics += 1;
+        let peer = id.and_then(|id| self.world.slots.peer(id).address()).map(tracing::field::display);
+        tracing::error!(peer, app, "the app panicked");
+        Panicked
+    }
+}
+
+/// The length of the frame at the beginning of `bytes`, all of which may not be there: of our own frames, what cannot be
+/// read is the beginning of a header.
+fn frame_len(bytes: &[u8]) -> usize {
+    let header = Header::decode(bytes).ok().flatten();
+    header.map_or(bytes.len(), |(header, len)| len + header.len as usize)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Clients that are admitted, and what becomes of them.
+
+use tautline_proto::Ended;
+use tautline_proto::app::{Message, Opening, Sent};
+use tautline_proto::handshake::server::Rejection;
+
+use super::support::{Call, Happened, World, echo, frames, wire};
+
+#[test]
+fn what_was_read_behind_the_handshake_is_handled_though_nothing_is_announced() {
+    let mut world = World::echo();
+    let peer = world.connect_over(wire(), &[frames::text("1"), frames::text("2")].concat());
+    assert_eq!(peer.texts(), ["1", "2"]);
+    let expected = [Happened::Admit(peer.id), Happened::Open(peer.id)];
+    assert_eq!(world.of(&peer)[..2], expected, "and after the connection has opened");
+    assert!(world.is_idle(&peer));
+}
+
+#[test]
+fn what_was_readable_before_the_connection_was_adopted_is_read_though_nothing_is_announced() {
+    let mut world = World::echo();
+    let over = wire();
+    over.1.send("1");
+    over.1.send("2");
+    let peer = world.connect_over(over, &[]);
+    assert_eq!(peer.texts(), ["1", "2"]);
+}
+
+#[test]
+fn a_frame_may_be_cut_by_the_end_of_what_was_read_behind_the_handshake() {
+    let input = [frames::text("leftover"), frames::binary(&vec![1; 70_000])].concat();
+    for cut in [1, 2, 5, 6, 7, 14, 15, 20, 30_000, input.len()] {
+        let mut world = World::echo();
+        let over = wire();
+        over.1.send_bytes(&input[cut..]);
+        let peer = world.connect_over(over, &input[..cut]);
+        assert_eq!(peer.frames().len(), 2, "cut at {cut}");
+    }
+}
+
+#[test]
+fn more_than_a_read_takes_may_have_been_read_behind_the_handshake() {
+    let mut world = World::echo().with_queue(usize::MAX);
+    let leftover: Vec<u8> = (0..40_000).flat_map(|number| frames::text(&number.to_string())).collect();
+    assert!(leftover.len() > 256 * 1024);
+    let peer = world.connect_over(wire(), &leftover);
+    world.run();
+    assert_eq!(peer.texts(), (0..40_000).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn leftover_input_waits_for_a_client_that_does_not_take_what_it_gets_first() {
+    let mut world = World::new(|io, call| match call {
+        Call::Open(id) => assert_eq!(io.send(id, Message::Binary(&[0; 100_000])), Sent::Queued),
+        call => echo(io, call),
+    });
+    let over = wire();
+    over.1.take_only(10);
+    let peer = world.connect_over(over, &(0..100).flat_map(|n| frames::text(&n.to_string())).collect::<Vec<_>>());
+    peer.send("last");
+    world.run();
+    peer.take_all();
+    world.run();
+    let mut expected: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+    expected.push("last".into());
+    assert_eq!(peer.texts(), expected);
+    assert_eq!(peer.close_code(), None);
+}
+
+#[test]
+fn a_client_that_ended_before_it_was_adopted_is_opened_served_and_closed() {
+    let mut world = World::echo();
+    let over = wire();
+    over.1.send("bye");
+    over.1.end();
+    let peer = world.connect_over(over, &[]);
+    world.run();
+    assert_eq!(world.texts_from(&peer), ["bye"]);
+    assert_eq!(peer.texts(), ["bye"]);
+    assert_eq!(world.ended(&peer), Some(Ended::TransportClosed));
+    world.assert_empty();
+}
+
+#[test]
+fn a_client_that_is_gone_before_it_was_adopted_is_closed_once() {
+    let mut world = World::echo();
+    let over = wire();
+    over.1.reset();
+    let peer = world.connect_over(over, &[]);
+    world.run();
+    assert_eq!(world.ended(&peer), Some(Ended::TransportFailed));
+    world.assert_empty();
+}
+
+#[test]
+fn a_client_that_is_admitted_and_never_adopted_is_closed_once() {
+    let mut world = World::echo();
+    let id = world.admit();
+    assert!(!world.event_loop.is_empty());
+    world.turn_with(|event_loop| {
+        event_loop.abandon(id);
+        event_loop.abandon(id);
+    });
+    assert_eq!(world.record.take(), [Happened::Admit(id), Happened::Closed(id, None)]);
+    world.assert_empty();
+}
+
+#[test]
+fn an_open_connection_is_not_abandoned() {
+    let mut world = World::echo();
+    let peer = world.connect();
+    world.turn_with(|event_loop| event_loop.abandon(peer.id));
+    peer.send("still here");
+    world.run();
+    assert_eq!(peer.texts(), ["still here"]);
+}
+
+#[test]
+fn a_refused_client_is_not_heard_of_again() {
+    let mut world = World::echo();
+    let opening = Opening { path: "/refused", query: None, subprotocol: None, peer: None };
+    let refused = world.event_loop.admit(0, &opening).expect_err("refused");
+    assert_eq!(refused, Rejection::new(409));
+    world.run();
+    assert_eq!(world.record.take(), []);
+    world.assert_empty();
+}
+
+#[test]
+fn an_app_that_does_not_exist_admits_nobody() {
+    let mut world = World::echo();
+    let opening = Opening { path: "/", query: None, subprotocol: None, peer: None };
+    assert!(world.event_loop.admit(9, &opening).is_err());
+    world.assert_empty();
+}
+
+#[test]
+fn a_connection_of_a_client_that_was_abandoned_is_dropped() {
+    let mut world = World::echo();
+    let id = world.admit();
+    world.event_loop.abandon(id);
+    let peer = world.adopt(id, wire(), &frames::text("x"));
+    world.run();
+    assert!(peer.dropped());
+    assert_eq!(world.record.take(), [Happened::Admit(id), Happened::Closed(id, None)]);
+}
+
+#[test]
+fn the_address_of_a_client_is_known_while_it_is_there() {
+    let address = "192.0.2.1:1234".parse().unwrap();
+    let mut world = World::echo();
+    let opening = Opening { path: "/", query: None, subprotocol: None, peer: Some(address) };
+    let id = world.event_loop.admit(0, &opening).unwrap();
+    assert_eq!(world.visit(|io| io.peer(id)), Some(address), "admitted");
+    let peer = world.adopt(id, wire(), &[]);
+    assert_eq!(world.visit(|io| io.peer(id)), Some(address), "open");
+    peer.reset();
+    world.run();
+    assert_eq!(world.visit(|io| io.peer(id)), None, "gone");
+}

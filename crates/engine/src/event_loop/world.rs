@@ -1,0 +1,355 @@
+//! The connections of a loop, and what is to be written to them.
+
+use bytes::Bytes;
+use tautline_proto::app::{ConnectionId, Delivery, Message, Sent, Slow};
+use tautline_proto::{CloseCode, Control, Header, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part};
+
+use super::connection::{Connection, Flags};
+use super::slots::{Slots, slot_of};
+use super::turn::{self, Turn};
+use crate::encoded::Encoded;
+use crate::metrics::Counters;
+use crate::timers::Timers;
+use crate::transport::Transport;
+use crate::wheel::Wheel;
+
+/// From which size on a payload is written from where it lies, without a copy. Below it a copy costs less than a write.
+const LARGE: usize = 16 * 1024;
+
+/// How much a connection may get in a turn before it is written.
+const CORK: usize = 64 * 1024;
+
+/// Everything of a loop but its apps.
+pub(super) struct World<T> {
+    pub(super) slots: Slots<T>,
+    pub(super) turn: Turn,
+    /// Something was published in this turn, and more may follow for the same connections: answers wait for the turn's
+    /// end, so that everything leaves in one write.
+    pub(super) published: bool,
+    pub(super) wheel: Wheel,
+    /// The timers of each app.
+    pub(super) timers: Vec<Timers>,
+    /// The control frame that a connection owes whose transport takes it at once.
+    pub(super) control: Control,
+    /// Connections to look at before the turn ends.
+    pub(super) listed: Vec<u32>,
+    pub(super) random: fastrand::Rng,
+    pub(super) now: Instant,
+    pub(super) counters: Counters,
+}
+
+impl<T: Transport> World<T> {
+    pub(super) fn new(loop_index: u8) -> Self {
+        Self {
+            slots: Slots::new(loop_index),
+            turn: Turn::default(),
+            published: false,
+            wheel: Wheel::new(),
+            timers: Vec::new(),
+            control: Control::new(),
+            listed: Vec::new(),
+            random: fastrand::Rng::new(),
+            now: Instant::ZERO,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Sends a message. `shared`: where its payload lies, if that can be shared.
+    pub(super) fn send(&mut self, to: ConnectionId, message: Message<'_>, shared: Option<&Bytes>) -> Sent {
+        if self.turn.is_full() {
+            self.write_all();
+        }
+        let slot = slot_of(to);
+        let Some(connection) = self.slots.get(to).filter(|connection| !connection.is(Flags::CLOSING)) else { return Sent::Closed };
+        if connection.is_full(&self.turn) {
+            self.too_slow(to);
+            return Sent::Closed;
+        }
+        let payload = message.as_bytes();
+        let mut head = [0; MAX_HEADER];
+        let Ok(head_len) = connection.core.send(Part::Whole(message.kind()), payload, [0; 4], &mut head) else {
+            return Sent::Closed;
+        };
+        self.counters.messages_out += 1;
+        let head = &head[..head_len];
+        if payload.len() < LARGE {
+            let frame = self.turn.push(head, payload);
+            self.turn.give(&mut connection.entry, slot, frame, false);
+            self.list(slot);
+            self.write_if_much(slot);
+        } else {
+            let shared = shared.filter(|shared| shared.as_ptr_range().contains(&payload.as_ptr()));
+            self.send_large(slot, head, payload, shared.map(|shared| shared.slice_ref(payload)), false);
+        }
+        self.sent(slot)
+    }
+
+    /// Whether what was just sent is on its way.
+    fn sent(&mut self, slot: usize) -> Sent {
+        match self.slots.at(slot) {
+            Some(connection) if connection.is(Flags::BLOCKED) => {
+                connection.set(Flags::BUSY, true);
+                Sent::Queued
+            }
+            _ => Sent::Written,
+        }
+    }
+
+    /// Sends a message to many.
+    pub(super) fn publish(
+        &mut self,
+        to: &mut dyn Iterator<Item = ConnectionId>,
+        kind: Kind,
+        payload: &[u8],
+        slow: Slow,
+    ) -> Delivery {
+        if payload.len() >= LARGE {
+            return self.publish_encoded(to, &Encoded::from_parts(kind, payload), slow);
+        }
+        if self.turn.is_full() {
+            self.write_all();
+        }
+        let header = Header { fin: true, opcode: kind.opcode(), mask: None, len: payload.len() as u64 };
+        let mut head = [0; MAX_HEADER];
+        let head_len = header.encode(&mut head);
+        // Once; everybody gets the same bytes.
+        let frame = self.turn.push(&head[..head_len], payload);
+        let mut delivery = Delivery::default();
+        for id in to {
+            if !self.takes_published(id, &header, payload, slow, &mut delivery) {
+                continue;
+            }
+            let slot = slot_of(id);
+            if let Some(connection) = self.slots.at(slot) {
+                self.turn.give(&mut connection.entry, slot, frame.clone(), true);
+                delivery.sent += 1;
+            }
+        }
+        self.published = true;
+        self.turn.forget_if_unused();
+        self.counters.delivered(&delivery);
+        delivery
+    }
+
+    /// Sends an encoded message to many.
+    pub(super) fn publish_encoded(
+        &mut self,
+        to: &mut dyn Iterator<Item = ConnectionId>,
+        message: &Encoded,
+        slow: Slow,
+    ) -> Delivery {
+        if message.payload().len() < LARGE {
+            return self.publish(to, message.kind(), message.payload(), slow);
+        }
+        let mut delivery = Delivery::default();
+        for id in to {
+            if self.takes_published(id, message.header(), message.payload(), slow, &mut delivery) {
+                self.send_large(slot_of(id), &[], message.frame(), Some(message.frame().clone()), true);
+                delivery.sent += 1;
+            }
+        }
+        self.counters.delivered(&delivery);
+        delivery
+    }
+
+    /// Whether a connection gets a published message, after `slow` has made room for it if need be.
+    fn takes_published(
+        &mut self,
+        id: ConnectionId,
+        header: &Header,
+        payload: &[u8],
+        slow: Slow,
+        delivery: &mut Delivery,
+    ) -> bool {
+        let Some(connection) = self.slots.get(id).filter(|connection| !connection.is(Flags::CLOSING)) else {
+            delivery.closed += 1;
+            return false;
+        };
+        if connection.is_full(&self.turn) {
+            if slow == Slow::Disconnect {
+                delivery.disconnected += 1;
+                self.too_slow(id);
+                return false;
+            }
+            connection.spill(&mut self.turn);
+            let queued = connection.queued(&self.turn);
+            let room = match slow {
+                Slow::DropOldest => queued + 1 - connection.core.context().queue_limit(),
+                _ => usize::MAX,
+            };
+            let dropped = connection.more().backlog.drop_published(room);
+            delivery.dropped += dropped;
+            // What is left was sent to this connection alone, and is not ours to drop. The new message takes the place of
+            // those that went, so that a receiver behind such bytes still gets the latest.
+            if dropped == 0 {
+                delivery.dropped += 1;
+                return false;
+            }
+        }
+        if connection.core.send_encoded(header, payload).is_err() {
+            delivery.closed += 1;
+            return false;
+        }
+        true
+    }
+
+    /// Writes a large frame, after what waits. What the transport does not take is queued, shared if it can be.
+    fn send_large(&mut self, slot: usize, head: &[u8], payload: &[u8], shared: Option<Bytes>, published: bool) {
+        let Some(connection) = self.slots.at(slot) else { return };
+        let (mut written, total) = (0, head.len() + payload.len());
+        while !connection.is(Flags::BLOCKED) && written < total {
+            let rest = [&head[written.min(head.len())..], &payload[written.saturating_sub(head.len())..]];
+            let result = self.turn.gather(connection.entry, &rest, |slices| connection.transport.write(slices));
+            if let Some(n) = connection.wrote(result, &mut self.turn, &mut self.counters) {
+                written += self.turn.advance(connection.entry, n);
+            }
+        }
+        if connection.is(Flags::BLOCKED) {
+            connection.spill(&mut self.turn);
+            let backlog = &mut connection.more().backlog;
+            // Behind a beginning that is written, everything continues the frame.
+            let mut begun = written > 0;
+            if let Some(rest) = head.get(written..).filter(|rest| !rest.is_empty()) {
+                backlog.copy(rest, if begun { rest.len() } else { 0 }, published);
+                begun = true;
+            }
+            let rest = written.saturating_sub(head.len())..payload.len();
+            let begun = if begun { rest.len() } else { 0 };
+            match shared {
+                Some(shared) => backlog.share(shared.slice(rest), begun, published),
+                None => backlog.copy(&payload[rest], begun, published),
+            }
+        } else {
+            self.turn.done(&mut connection.entry);
+            connection.flush_transport(&mut self.turn);
+        }
+        self.list(slot);
+    }
+
+    /// Begins to close a connection.
+    pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        let now = self.now;
+        let Some(connection) = self.slots.get(id).filter(|connection| !connection.is(Flags::CLOSING)) else { return };
+        connection.set(Flags::CLOSING, true);
+        let (core, control) = connection.core_and_control(&mut self.control);
+        core.close(now, code, reason, control);
+        self.transmit_owed(slot_of(id));
+        self.list(slot_of(id));
+    }
+
+    fn too_slow(&mut self, id: ConnectionId) {
+        let Some(connection) = self.slots.get(id) else { return };
+        let peer = connection.peer.address().map(tracing::field::display);
+        tracing::info!(peer, queued = connection.queued(&self.turn), "client too slow: closed with 1013");
+        self.counters.disconnected += 1;
+        self.close(id, CloseCode::TRY_AGAIN_LATER, "too slow");
+    }
+
+    /// Has a connection looked at before the turn ends.
+    pub(super) fn list(&mut self, slot: usize) {
+        if let Some(connection) = self.slots.at(slot)
+            && !connection.replace(Flags::LISTED, true)
+        {
+            self.listed.push(slot as u32);
+        }
+    }
+
+    /// Adds the control frames that are owed to what the connection gets in this turn, or leaves them for the backlog.
+    pub(super) fn transmit_owed(&mut self, slot: usize) {
+        let Some(connection) = self.slots.at(slot).filter(|connection| !connection.is(Flags::BLOCKED)) else { return };
+        let mut out = [0; MAX_CONTROL_FRAME];
+        loop {
+            let n = connection.core.poll_transmit(self.now, [0; 4], &mut self.control, &mut out);
+            if n == 0 {
+                return;
+            }
+            let frame = self.turn.push(&out[..n], &[]);
+            self.turn.give(&mut connection.entry, slot, frame, false);
+        }
+    }
+
+    fn write_if_much(&mut self, slot: usize) {
+        let Some(connection) = self.slots.at(slot) else { return };
+        if !connection.is(Flags::BLOCKED) && self.turn.len(connection.entry) >= CORK {
+            self.write(slot);
+        }
+    }
+
+    /// Writes what a connection gets in this turn, as far as its transport takes it. The rest stays in the turn until
+    /// that ends.
+    pub(super) fn write(&mut self, slot: usize) {
+        let Some(connection) = self.slots.at(slot) else { return };
+        while !connection.is(Flags::BLOCKED) && self.turn.len(connection.entry) > 0 {
+            let result = self.turn.gather(connection.entry, &[], |slices| connection.transport.write(slices));
+            if let Some(n) = connection.wrote(result, &mut self.turn, &mut self.counters) {
+                self.turn.advance(connection.entry, n);
+            }
+        }
+        if !connection.is(Flags::BLOCKED) {
+            self.turn.done(&mut connection.entry);
+            connection.flush_transport(&mut self.turn);
+        }
+        if connection.is(Flags::FAILED) {
+            self.list(slot);
+        }
+    }
+
+    /// Writes what all connections get in this turn. What their transports do not take goes to their backlogs.
+    pub(super) fn write_all(&mut self) {
+        let (mut index, mut to_share) = (0, 0);
+        while let Some(slot) = self.turn.slot(index) {
+            index += 1;
+            if slot != turn::NONE {
+                self.write(slot as usize);
+                to_share += self.turn.worth_sharing(self.slots.at(slot as usize).map_or(turn::NONE, |c| c.entry));
+            }
+        }
+        // If the parts add up to more than the whole, they are shared and not copied. A small part alone would hold on to
+        // too much.
+        let share = to_share > self.turn.total();
+        self.each_waiting(index, |connection, turn| {
+            if !share || turn.worth_sharing(connection.entry) == 0 {
+                connection.spill(turn);
+            }
+        });
+        if share {
+            let all = Bytes::from(self.turn.take_bytes());
+            self.each_waiting(index, |connection, turn| connection.spill_shared(turn, &all));
+        }
+        self.published = false;
+    }
+
+    fn each_waiting(&mut self, entries: usize, mut f: impl FnMut(&mut Connection<T>, &mut Turn)) {
+        for index in 0..entries {
+            let slot = self.turn.slot(index).filter(|slot| *slot != turn::NONE);
+            if let Some(connection) = slot.and_then(|slot| self.slots.at(slot as usize)) {
+                f(connection, &mut self.turn);
+            }
+        }
+    }
+
+    /// The transport of a connection takes bytes again.
+    pub(super) fn writable(&mut self, slot: usize) {
+        let now = self.now;
+        let Some(connection) = self.slots.at(slot).filter(|connection| connection.is(Flags::BLOCKED)) else { return };
+        connection.spill(&mut self.turn);
+        connection.set(Flags::BLOCKED, false);
+        while !connection.is(Flags::BLOCKED) {
+            connection.backlog_owed(now);
+            let Some(more) = connection.more.as_mut().filter(|more| !more.backlog.is_empty()) else { break };
+            let result = more.backlog.gather(|slices| connection.transport.write(slices));
+            let Some(n) = connection.wrote(result, &mut self.turn, &mut self.counters) else { continue };
+            connection.more().backlog.advance(n);
+            connection.core.transport_took_bytes(now);
+        }
+        if !connection.is(Flags::BLOCKED) {
+            connection.flush_transport(&mut self.turn);
+        }
+        self.list(slot);
+    }
+
+    /// Whether what the app has sent to a connection does not fit its queue.
+    pub(super) fn is_full(&mut self, slot: usize) -> bool {
+        self.slots.at(slot).is_some_and(|connection| connection.is_full(&self.turn))
+    }
+}

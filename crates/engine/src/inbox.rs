@@ -1,0 +1,121 @@
+//! What other threads want of a loop.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use mio::Waker;
+use tautline_proto::CloseCode;
+use tautline_proto::app::{ConnectionId, Io, Slow};
+use tautline_proto::handshake::server::Rejection;
+
+use crate::encoded::Encoded;
+use crate::event_loop::{Adoption, Hosted};
+use crate::host::Request;
+use crate::socket::Socket;
+
+/// Something that a loop is to do.
+pub(crate) enum Post {
+    Host(Box<dyn Hosted>),
+    Admit { app: u8, request: Request, reply: Reply },
+    Abandon(ConnectionId),
+    Adopt(ConnectionId, Box<Adoption<Socket>>),
+    Visit(u8, Visit),
+    Publish { to: Vec<ConnectionId>, message: Encoded, slow: Slow },
+    Close(ConnectionId, CloseCode, String),
+    Drain { code: CloseCode, timeout: std::time::Duration },
+}
+
+pub(crate) type Reply = Box<dyn FnOnce(Result<ConnectionId, Rejection>) + Send>;
+pub(crate) type Visit = Box<dyn FnOnce(&mut dyn Hosted, &mut dyn Io) + Send>;
+
+/// Posts for a loop, and what wakes it.
+pub(crate) struct Inbox {
+    posts: Mutex<Posts>,
+    waker: Waker,
+    /// The loop is awake, or has been woken and not looked yet.
+    woken: AtomicBool,
+    /// Bytes of messages that wait here.
+    bytes: AtomicUsize,
+    limit: usize,
+    /// Connections that were posted to the loop.
+    adoptions: AtomicU64,
+}
+
+#[derive(Default)]
+struct Posts {
+    waiting: Vec<Post>,
+    /// The loop has ended.
+    closed: bool,
+}
+
+/// The loop has ended.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl Inbox {
+    pub(crate) fn new(waker: Waker, limit: usize) -> Self {
+        Self { posts: Mutex::default(), waker, woken: AtomicBool::new(false), bytes: AtomicUsize::new(0), limit, adoptions: AtomicU64::new(0) }
+    }
+
+    /// Adds a post, and wakes the loop if it sleeps.
+    pub(crate) fn push(&self, post: Post) -> Result<(), Closed> {
+        let mut posts = self.lock();
+        if posts.closed {
+            return Err(Closed);
+        }
+        posts.waiting.push(post);
+        drop(posts);
+        if !self.woken.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "cannot wake an event loop");
+        }
+        Ok(())
+    }
+
+    /// Whether a message of so many bytes fits in.
+    pub(crate) fn reserve(&self, bytes: usize) -> bool {
+        let waiting = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // A message that is larger than the limit alone still passes an empty inbox.
+        let fits = waiting == 0 || waiting.saturating_add(bytes) <= self.limit;
+        if !fits {
+            self.release(bytes);
+        }
+        fits
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// A connection is about to be posted.
+    pub(crate) fn count_adoption(&self) {
+        self.adoptions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many connections were posted.
+    pub(crate) fn adoptions(&self) -> u64 {
+        self.adoptions.load(Ordering::Relaxed)
+    }
+
+    /// Moves all posts to `posts`, which is empty. Whatever is pushed afterwards wakes the loop again.
+    pub(crate) fn take(&self, posts: &mut Vec<Post>) {
+        self.woken.store(false, Ordering::Release);
+        std::mem::swap(&mut self.lock().waiting, posts);
+    }
+
+    /// The loop has ended. What is posted is dropped, and nothing more is taken.
+    pub(crate) fn close(&self) {
+        let mut posts = self.lock();
+        posts.closed = true;
+        let waiting = std::mem::take(&mut posts.waiting);
+        // A post may push when it is dropped.
+        drop(posts);
+        drop(waiting);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Posts> {
+        // Nothing that can panic is done under the lock.
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

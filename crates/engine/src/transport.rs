@@ -1,0 +1,39 @@
+//! What connections run over.
+
+use std::io::{self, IoSlice};
+
+/// A transport that never blocks. What it cannot do now is answered with [`io::ErrorKind::WouldBlock`]; when it can do it
+/// again, the loop is told once.
+pub(crate) trait Transport {
+    /// Reads to `buffer`; 0 is the end.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether the last read, if it was short, has left nothing of which the loop will not be told. On Windows only
+    /// "would block" says so.
+    fn short_read_is_all(&self) -> bool {
+        cfg!(unix)
+    }
+
+    /// Writes what can be written of `slices`. The transport may hold a part of what it takes: see
+    /// [`flush`](Self::flush).
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Passes on what the transport itself holds. Answers whether it holds nothing any more.
+    fn flush(&mut self) -> io::Result<bool>;
+
+    /// Ends the sending direction, or begins to: [`flush`](Self::flush) tells when it is done.
+    fn shutdown(&mut self) -> io::Result<()>;
+
+    /// Is about to be dropped, with everything written: says goodbye if that takes a word.
+    fn finish(&mut self) {}
+}
+
+/// Calls `f` again if a signal came in between.
+pub(crate) fn uninterrupted<R>(mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match f() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
