@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    autobahn, checks, features, fuzz, interop,
+    autobahn, checks, features, fuzz, instructions, interop,
     job::Job,
     outcome::Outcome,
     tools::Tool::{self, *},
@@ -38,6 +38,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("unit", "every unit, integration and documentation test of the workspace", 600, &[], checks::unit),
     suite("clippy", "no lint anywhere, all targets and features", 420, &[Clippy], checks::clippy),
     suite("docs", "the documentation builds without a warning", 300, &[], checks::docs),
+    suite("instructions", "the core's work takes no more instructions than its baseline (+5 %)", 300, &[Valgrind], instructions::suite),
     suite("no-std", "the core builds for riscv32imc and thumbv7m, with and without alloc", 180, &[BareTargets], checks::no_std),
     suite("features", "the libraries build with every set of features", 420, &[Clippy], features::suite),
     suite("deny", "licences, sources and duplicates of the dependencies", 120, &[CargoDeny], checks::deny),
@@ -53,6 +54,10 @@ pub(crate) const ALL: &[Suite] = &[
     suite("autobahn-client", "Autobahn's 301 core cases against our client", 300, &[Binaries, Autobahn], autobahn::client),
     Suite { name: "fuzz", what: "every fuzz target for 20 s (--full: 5 min) from its seeds", budget: (600, 5400), needs: &[Cxx], full_only: false, run: fuzz::suite },
 ];
+
+/// What `cargo xtask instructions --write` runs.
+pub(crate) const INSTRUCTIONS_BASELINE: Suite =
+    suite("instructions-baseline", "writes the baseline of the instruction counts", 300, &[Valgrind], instructions::write);
 
 /// A suite that takes as long with `--full` as without.
 const fn suite(

@@ -38,6 +38,8 @@ pub(crate) enum Tool {
     CargoDeny,
     /// A C++ compiler, for libFuzzer.
     Cxx,
+    /// valgrind, for its callgrind.
+    Valgrind,
     /// What the interop and Autobahn suites run: the binary, the labs, Autobahn's client.
     Binaries,
     /// The interop suites themselves, compiled outside of their budgets.
@@ -68,6 +70,8 @@ pub(crate) const AUTOBAHN_CLIENT: &str = "TAUTLINE_AUTOBAHN_CLIENT";
 pub(crate) const WSTEST: &str = "TAUTLINE_WSTEST";
 /// cargo-deny.
 pub(crate) const CARGO_DENY: &str = "TAUTLINE_CARGO_DENY";
+/// valgrind.
+pub(crate) const VALGRIND: &str = "TAUTLINE_VALGRIND";
 /// The Python of the environment with today's peers.
 pub(crate) const PYTHON: &str = "TAUTLINE_PYTHON";
 /// The Python of the environment for the labs' original servers.
@@ -94,6 +98,7 @@ impl Tool {
         match self {
             Tool::Rustfmt | Tool::Clippy | Tool::BareTargets | Tool::Cxx | Tool::InteropTests => &[],
             Tool::CargoDeny => &[CARGO_DENY],
+            Tool::Valgrind => &[VALGRIND],
             Tool::Binaries => &[BIN, EXAMPLES, AUTOBAHN_CLIENT],
             Tool::Python => &[PYTHON],
             Tool::PythonSeeds => &[PYTHON_SEEDS],
@@ -112,6 +117,7 @@ impl Tool {
             Tool::BareTargets => rust::bare_targets(site),
             Tool::CargoDeny => rust::cargo_deny(site),
             Tool::Cxx => native::cxx(site),
+            Tool::Valgrind => native::valgrind(site),
             Tool::Binaries => rust::binaries(site),
             Tool::InteropTests => rust::interop_tests(site),
             Tool::Python => python::peers(site),

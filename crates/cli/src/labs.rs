@@ -158,7 +158,7 @@ impl Bound {
         match (self.lab.kind, self.sockets) {
             (Kind::App(app), Sockets::Tcp(listeners)) => {
                 let shutdown = shutdown.clone();
-                servers.spawn(async move { Hub::new().only(app).run_all(listeners, shutdown.wait()).await });
+                servers.spawn(async move { Hub::new().only(app).loops(1).run_all(listeners, shutdown.wait()).await });
             }
             (_, Sockets::Tcp(listeners)) => {
                 for listener in listeners {

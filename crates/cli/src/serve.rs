@@ -76,6 +76,16 @@ pub(crate) struct Args {
     )]
     max_message: u64,
 
+    /// How many event loops carry the connections, each in a thread [default: one for each processor]
+    #[arg(
+        long,
+        env = "TAUTLINE_LOOPS",
+        hide_env_values = true,
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u16).range(1..=256)
+    )]
+    loops: Option<u16>,
+
     /// Which web pages may connect: any, same-host (and loopback and files), or a list of origins with commas
     #[arg(
         long,
@@ -136,6 +146,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut hub = Hub::new().server(Server::new().config(config).origins(args.origin));
     if let Some(app) = args.app {
         hub = hub.only(app);
+    }
+    if let Some(loops) = args.loops {
+        hub = hub.loops(loops.into());
     }
     hub.run_all(listeners, shutdown.wait()).await.map_err(|error| Failure::new(error.to_string()))?;
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! The loops together.
 
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,7 +12,7 @@ use tautline_proto::app::App;
 
 use crate::event_loop::Loop;
 use crate::host::Host;
-use crate::inbox::{Inbox, Post};
+use crate::inbox::{Inbox, Post, Wake, Waking};
 use crate::metrics::{Counters, Published};
 use crate::runner::{Runner, WAKER};
 
@@ -19,10 +20,17 @@ use crate::runner::{Runner, WAKER};
 const MAX_LOOPS: usize = 256;
 
 /// How an engine is made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     loops: usize,
     inbox: usize,
+    waking: Waking,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("loops", &self.loops).field("inbox", &self.inbox).finish_non_exhaustive()
+    }
 }
 
 impl Default for Settings {
@@ -35,7 +43,7 @@ impl Settings {
     /// The defaults, which each setter names.
     pub fn new() -> Self {
         let loops = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { loops: loops.min(MAX_LOOPS), inbox: 16 * 1024 * 1024 }
+        Self { loops: loops.min(MAX_LOOPS), inbox: 16 * 1024 * 1024, waking: Arc::new(drop) }
     }
 
     /// How many loops there are, each with a thread. Default: as many as the processor runs threads at once. 1 to 256.
@@ -52,6 +60,14 @@ impl Settings {
     /// How many bytes of messages from other threads may wait for a loop. Default 16 MiB.
     pub fn inbox(mut self, bytes: usize) -> Self {
         self.inbox = bytes;
+        self
+    }
+
+    /// How a loop is woken that sleeps while something is posted for it. By default it is, at once; `waking` may keep the
+    /// [`Wake`] until other posts have joined the first one, so that they cost one change of threads together. It is called
+    /// by whoever posts.
+    pub fn waking(mut self, waking: impl Fn(Wake) + Send + Sync + 'static) -> Self {
+        self.waking = Arc::new(waking);
         self
     }
 }
@@ -72,8 +88,8 @@ struct LoopThread {
     thread: Option<JoinHandle<io::Result<usize>>>,
 }
 
-impl std::fmt::Debug for LoopThread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for LoopThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoopThread").field("counters", &self.counters.load()).finish_non_exhaustive()
     }
 }
@@ -89,7 +105,7 @@ impl Engine {
         let mut engine = Self { loops: Vec::new() };
         for index in 0..settings.loops {
             let poll = Poll::new()?;
-            let inbox = Arc::new(Inbox::new(Waker::new(poll.registry(), WAKER)?, settings.inbox));
+            let inbox = Arc::new(Inbox::new(Waker::new(poll.registry(), WAKER)?, settings.waking.clone(), settings.inbox));
             let counters = Arc::new(Published::default());
             // The index is below 256.
             let event_loop = Loop::new(index as u8);

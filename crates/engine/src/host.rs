@@ -40,7 +40,7 @@ pub struct Request {
 /// A connection whose opening handshake has been answered.
 #[derive(Debug)]
 pub struct Handover {
-    /// The socket.
+    /// The socket, non-blocking.
     pub socket: TcpStream,
     /// Its TLS session, whose handshake is complete.
     #[cfg(feature = "tls")]
@@ -179,12 +179,7 @@ impl Admitted {
 
     /// Moves the client's connection to the loop, for good. The opening handshake has to be answered. If the engine has
     /// ended, the socket is dropped.
-    ///
-    /// # Errors
-    ///
-    /// The socket cannot be made non-blocking.
-    pub fn adopt(mut self, handover: Handover) -> std::io::Result<Connection> {
-        handover.socket.set_nonblocking(true)?;
+    pub fn adopt(mut self, handover: Handover) -> Connection {
         let tcp = mio::net::TcpStream::from_std(handover.socket);
         #[cfg(feature = "tls")]
         let transport = match handover.tls {
@@ -197,7 +192,7 @@ impl Admitted {
         self.waiting = false;
         self.inbox.count_adoption();
         let _ = self.inbox.push(Post::Adopt(self.id, Box::new(adoption)));
-        Ok(Connection { inbox: self.inbox.clone(), id: self.id })
+        Connection { inbox: self.inbox.clone(), id: self.id }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What other threads want of a loop.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mio::Waker;
 use tautline_proto::CloseCode;
@@ -28,10 +28,31 @@ pub(crate) enum Post {
 pub(crate) type Reply = Box<dyn FnOnce(Result<ConnectionId, Rejection>) + Send>;
 pub(crate) type Visit = Box<dyn FnOnce(&mut dyn Hosted, &mut dyn Io) + Send>;
 
+/// Wakes a loop that has something to do. Consumed by waking it; dropping it does so too.
+pub struct Wake(Arc<Waker>);
+
+impl std::fmt::Debug for Wake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wake").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.wake() {
+            tracing::error!(%error, "cannot wake an event loop");
+        }
+    }
+}
+
+/// See [`Settings::waking`](crate::Settings::waking).
+pub(crate) type Waking = Arc<dyn Fn(Wake) + Send + Sync>;
+
 /// Posts for a loop, and what wakes it.
 pub(crate) struct Inbox {
     posts: Mutex<Posts>,
-    waker: Waker,
+    waker: Arc<Waker>,
+    waking: Waking,
     /// The loop is awake, or has been woken and not looked yet.
     woken: AtomicBool,
     /// Bytes of messages that wait here.
@@ -53,8 +74,9 @@ struct Posts {
 pub(crate) struct Closed;
 
 impl Inbox {
-    pub(crate) fn new(waker: Waker, limit: usize) -> Self {
-        Self { posts: Mutex::default(), waker, woken: AtomicBool::new(false), bytes: AtomicUsize::new(0), limit, adoptions: AtomicU64::new(0) }
+    pub(crate) fn new(waker: Waker, waking: Waking, limit: usize) -> Self {
+        let waker = Arc::new(waker);
+        Self { posts: Mutex::default(), waker, waking, woken: AtomicBool::new(false), bytes: AtomicUsize::new(0), limit, adoptions: AtomicU64::new(0) }
     }
 
     /// Adds a post, and wakes the loop if it sleeps.
@@ -65,10 +87,8 @@ impl Inbox {
         }
         posts.waiting.push(post);
         drop(posts);
-        if !self.woken.swap(true, Ordering::AcqRel)
-            && let Err(error) = self.waker.wake()
-        {
-            tracing::error!(%error, "cannot wake an event loop");
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            (self.waking)(Wake(self.waker.clone()));
         }
         Ok(())
     }

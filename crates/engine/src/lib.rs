@@ -64,6 +64,7 @@ mod wheel;
 pub use encoded::Encoded;
 pub use engine::{Engine, Settings};
 pub use host::{Admitted, Connection, Handover, Host, PostError, Request};
+pub use inbox::Wake;
 pub use metrics::Counters;
 pub use profile::Profile;
 #[cfg(feature = "tls")]

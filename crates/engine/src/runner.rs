@@ -1,6 +1,7 @@
 //! A loop with its sockets and its clock: the thread of a loop.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
@@ -83,7 +84,13 @@ impl Runner {
         let event_loop = &mut self.event_loop;
         match post {
             Post::Host(app) => event_loop.host(app),
-            Post::Admit { app, request, reply } => reply(event_loop.admit(app, &request.opening())),
+            Post::Admit { app, request, reply } => {
+                let answer = event_loop.admit(app, &request.opening());
+                // It is other people's code, and the loop has many other connections.
+                if catch_unwind(AssertUnwindSafe(|| reply(answer))).is_err() {
+                    tracing::error!("who asked for an admission panicked");
+                }
+            }
             Post::Abandon(id) => event_loop.abandon(id),
             Post::Adopt(id, mut adoption) => {
                 let token = Token(crate::event_loop::slot_of(id));

@@ -40,6 +40,13 @@ impl Transport for Socket {
         uninterrupted(|| self.tcp.read(buffer))
     }
 
+    fn holds_input(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
     fn short_read_is_all(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {

@@ -8,6 +8,12 @@ pub(crate) trait Transport {
     /// Reads to `buffer`; 0 is the end.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Whether there may be input inside, of which the loop will not be told. It is told of what waits in a socket when it
+    /// begins to watch it.
+    fn holds_input(&self) -> bool {
+        false
+    }
+
     /// Whether the last read, if it was short, has left nothing of which the loop will not be told. On Windows only
     /// "would block" says so.
     fn short_read_is_all(&self) -> bool {

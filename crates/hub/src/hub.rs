@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::http_service;
 use crate::name::AppName;
-use crate::site::Site;
+use crate::site::{self, Site};
 
 /// The hub: `/counter`, `/clock`, `/hello`, `/echo` and the relay at `/{client_id}` by WebSocket; the page at `/`,
 /// `/healthz`, and POST on any path by HTTP.
@@ -66,7 +66,7 @@ impl Hub {
     /// A listener is not usable, or the event loops cannot be started.
     pub async fn run_all(self, listeners: Vec<TcpListener>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let only = self.only;
-        let mut settings = Settings::new();
+        let mut settings = Settings::new().waking(site::wake_later);
         if let Some(loops) = self.loops {
             settings = settings.loops(loops);
         }

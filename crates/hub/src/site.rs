@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tautline::{Carrier, CloseCode, Handover, Refusal, Request};
-use tautline_engine::{Admitted, Engine, Host, Profile};
+use tautline_engine::{Admitted, Engine, Host, Profile, Wake};
 use tautline_proto::handshake::server;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::apps::{Clock, Counter, Echo, Hello, Relay};
@@ -58,11 +59,9 @@ impl Carrier for Site {
     }
 
     fn carry(&self, admitted: Admitted, handover: Handover) {
-        let Handover { socket, tls, leftover, peer, .. } = handover;
-        let handover = tautline_engine::Handover { socket, tls, leftover: leftover.into(), profile: self.profile.clone() };
-        if let Err(error) = admitted.adopt(handover) {
-            tracing::error!(%peer, %error, "cannot hand a connection to an event loop: dropped");
-        }
+        let Handover { socket, tls, leftover, .. } = handover;
+        let profile = self.profile.clone();
+        admitted.adopt(tautline_engine::Handover { socket, tls, leftover: leftover.into(), profile });
     }
 
     fn open(&self) -> usize {
@@ -78,6 +77,16 @@ impl Carrier for Site {
             // Only if the runtime ends, and everything with it.
             Err(_) => {}
         }
+    }
+}
+
+/// Wakes a loop once the tasks that can run now have run: what they post as well costs no further change of threads.
+pub(crate) fn wake_later(wake: Wake) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async {
+            tokio::task::yield_now().await;
+            drop(wake);
+        });
     }
 }
 

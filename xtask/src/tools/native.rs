@@ -10,6 +10,12 @@ pub(super) fn cxx(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     Ok(vec![])
 }
 
+pub(super) fn valgrind(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
+    let find = || which(&["valgrind"]);
+    debian::ensure(site, &["valgrind"], || find().is_some())?;
+    Ok(find().into_iter().collect())
+}
+
 pub(super) fn chromium(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     let find = || which(&["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]);
     debian::ensure(site, &["chromium"], || find().is_some())?;

@@ -75,6 +75,7 @@ async fn a_wrong_command_line_is_explained() {
         (&["serve", "--app", "chat"], "counter"),
         (&["serve", "--ws-ping-timeout", "0"], "seconds"),
         (&["serve", "--max-message", "0"], "--max-message"),
+        (&["serve", "--loops", "0"], "--loops"),
         (&["serve", "--origin", "example.com"], "https://example.com"),
         (&["dance"], "dance"),
     ] {

@@ -135,10 +135,12 @@ impl<T: Transport> Loop<T> {
         if let Some(code) = self.draining {
             self.world.close(id, code, "");
         }
-        // Nobody announces what came before the transport was watched.
         let slot = slot_of(id);
         self.resume(slot);
-        self.readable(slot, false);
+        if self.world.slots.at(slot).is_some_and(|connection| connection.transport.holds_input()) {
+            self.readable(slot, false);
+        }
+        self.world.list(slot);
     }
 
     /// A connection could not be taken over.

@@ -257,6 +257,9 @@ impl<T: Transport> World<T> {
     /// Adds the control frames that are owed to what the connection gets in this turn, or leaves them for the backlog.
     pub(super) fn transmit_owed(&mut self, slot: usize) {
         let Some(connection) = self.slots.at(slot).filter(|connection| !connection.is(Flags::BLOCKED)) else { return };
+        if self.control.is_empty() && connection.core.next_transmit(&self.control).is_none() {
+            return;
+        }
         let mut out = [0; MAX_CONTROL_FRAME];
         loop {
             let n = connection.core.poll_transmit(self.now, [0; 4], &mut self.control, &mut out);

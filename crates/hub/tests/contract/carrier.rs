@@ -37,7 +37,7 @@ impl Carrier for OneApp {
     fn carry(&self, admitted: Admitted, handover: Handover) {
         let Handover { socket, tls, leftover, .. } = handover;
         let profile = Arc::new(Profile::default());
-        admitted.adopt(tautline_engine::Handover { socket, tls, leftover: leftover.into(), profile }).unwrap();
+        admitted.adopt(tautline_engine::Handover { socket, tls, leftover: leftover.into(), profile });
     }
 
     fn open(&self) -> usize {

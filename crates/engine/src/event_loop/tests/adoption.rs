@@ -17,12 +17,26 @@ fn what_was_read_behind_the_handshake_is_handled_though_nothing_is_announced() {
 }
 
 #[test]
-fn what_was_readable_before_the_connection_was_adopted_is_read_though_nothing_is_announced() {
+fn what_was_readable_before_the_connection_was_adopted_is_read() {
     let mut world = World::echo();
     let over = wire();
     over.1.send("1");
     over.1.send("2");
     let peer = world.connect_over(over, &[]);
+    world.run();
+    assert_eq!(peer.texts(), ["1", "2"]);
+}
+
+#[test]
+fn what_lies_inside_the_transport_at_its_adoption_is_read_though_nothing_is_announced() {
+    let mut world = World::echo();
+    let over = wire();
+    over.1.send("1");
+    over.1.wire().inside = true;
+    let peer = world.connect_over(over, &[]);
+    assert_eq!(peer.texts(), ["1"]);
+    peer.send("2");
+    world.run();
     assert_eq!(peer.texts(), ["1", "2"]);
 }
 
@@ -34,6 +48,7 @@ fn a_frame_may_be_cut_by_the_end_of_what_was_read_behind_the_handshake() {
         let over = wire();
         over.1.send_bytes(&input[cut..]);
         let peer = world.connect_over(over, &input[..cut]);
+        world.run();
         assert_eq!(peer.frames().len(), 2, "cut at {cut}");
     }
 }

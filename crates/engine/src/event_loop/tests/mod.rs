@@ -2,11 +2,17 @@
 
 mod adoption;
 mod answers;
+mod closing;
 mod control;
 mod keepalive;
 mod large;
+mod panics;
 mod pausing;
 mod publishing;
+mod random;
+mod sharing;
+mod shutdown;
 mod slow;
 mod support;
+mod timers;
 mod whole;

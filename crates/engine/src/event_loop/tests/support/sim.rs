@@ -1,8 +1,8 @@
 //! A simulated transport, and its other end in the hand of the test.
 //!
 //! Readiness is edge-triggered and told as rarely as a system may: bytes are announced only if the last read has found
-//! all there was, room only if the last write has missed some, the end of the stream once. What is there when the
-//! transport is handed over is not announced, but for its end, of which a system tells whoever begins to watch.
+//! all there was, room only if the last write has missed some, the end of the stream once. What is there when a loop
+//! begins to watch is announced once, as a system does, unless it lies inside the transport, as with TLS.
 
 use std::cell::{RefCell, RefMut};
 use std::io::{self, ErrorKind, IoSlice};
@@ -42,6 +42,8 @@ pub(crate) struct Wire {
     holds: usize,
     /// Odd sizes and "would block" at any time.
     pub(crate) moods: Option<fastrand::Rng>,
+    /// What has come before the transport was watched lies inside of it.
+    pub(crate) inside: bool,
     /// A short read does not mean that there is nothing more: as on Windows.
     pub(crate) says_nothing: bool,
     pub(crate) shut: bool,
@@ -69,7 +71,7 @@ pub(crate) struct Told {
 
 /// A transport, and its other end.
 pub(crate) fn wire() -> (Sim, Peer) {
-    let wire = Rc::new(RefCell::new(Wire { room: usize::MAX, ..Wire::default() }));
+    let wire = Rc::new(RefCell::new(Wire { room: usize::MAX, knows_empty: true, ..Wire::default() }));
     (Sim(wire.clone()), Peer { id: ConnectionId(0), wire })
 }
 
@@ -198,6 +200,8 @@ impl Peer {
     pub(super) fn watched(&self) {
         let mut wire = self.wire();
         wire.tell_end |= wire.ended || wire.reset;
+        // Nobody tells of what is not in the socket.
+        wire.tell_readable &= !wire.inside;
     }
 
     pub(super) fn is_telling(&self) -> bool {
@@ -338,6 +342,10 @@ impl Wire {
 impl Transport for Sim {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.borrow_mut().read(buffer)
+    }
+
+    fn holds_input(&self) -> bool {
+        self.0.borrow().inside
     }
 
     fn short_read_is_all(&self) -> bool {

@@ -1,0 +1,225 @@
+//! What must not creep in: memory of idle connections, allocations, system calls. A program of its own, since it counts
+//! every allocation there is; the clients allocate nothing.
+
+#![allow(unsafe_code, reason = "a global allocator that counts")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use tautline_engine::{Counters, Engine, Handover, Host, Profile, Request, Settings};
+use tautline_proto::Config;
+use tautline_proto::app::{App, ConnectionId, Io, Message, Slow};
+
+struct Counting;
+
+static BYTES: AtomicU64 = AtomicU64::new(0);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: everything is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        BYTES.fetch_add(layout.size() as u64, Relaxed);
+        // SAFETY: as the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size() as u64, Relaxed);
+        // SAFETY: as the caller's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// One test at a time: they count what the whole process does.
+fn alone() -> impl Drop {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Echoes text; publishes what is binary to everybody.
+#[derive(Default)]
+struct EchoAndPublish {
+    all: Vec<ConnectionId>,
+}
+
+impl App for EchoAndPublish {
+    fn open(&mut self, _: &mut dyn Io, id: ConnectionId) {
+        self.all.push(id);
+    }
+
+    fn message(&mut self, io: &mut dyn Io, id: ConnectionId, message: Message<'_>) {
+        match message {
+            Message::Text(_) => drop(io.send(id, message)),
+            Message::Binary(_) => drop(io.publish(&mut self.all.iter().copied(), message, Slow::Disconnect)),
+        }
+    }
+}
+
+struct Server {
+    engine: Engine,
+    host: Host<EchoAndPublish>,
+    listener: TcpListener,
+    profile: Arc<Profile>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let engine = Engine::start(Settings::new().loops(1)).unwrap();
+        let host = engine.host(0, EchoAndPublish::default());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Nothing may happen by itself while something is counted.
+        let profile = Arc::new(Profile::new(Config::new().ping_interval(None)));
+        Self { engine, host, listener, profile }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let (socket, peer) = self.listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (opened, open) = mpsc::channel();
+        let profile = self.profile.clone();
+        let request = Request { path: "/".into(), peer: Some(peer), ..Request::default() };
+        self.host.admit(request, move |admitted| {
+            admitted.unwrap().adopt(Handover { socket, tls: None, leftover: Vec::new(), profile });
+            opened.send(()).unwrap();
+        });
+        open.recv().unwrap();
+        client
+    }
+
+    /// Waits until the loop has done everything that it was asked for so far.
+    fn settle(&self) -> Counters {
+        let (done, wait) = mpsc::channel();
+        // Two turns: the counters show what the turn before has done.
+        for _ in 0..2 {
+            let done = done.clone();
+            self.host.visit(move |_, _| done.send(()).unwrap()).unwrap();
+            wait.recv().unwrap();
+        }
+        self.engine.counters()[0]
+    }
+}
+
+/// A masked frame of 64 bytes; the mask is zero.
+fn frame(opcode: u8) -> [u8; 70] {
+    let mut frame = [b'x'; 70];
+    frame[..6].copy_from_slice(&[0x80 | opcode, 0x80 | 64, 0, 0, 0, 0]);
+    frame
+}
+
+fn exchange(client: &mut TcpStream, request: &[u8], reply: &mut [u8]) {
+    client.write_all(request).unwrap();
+    client.read_exact(reply).unwrap();
+}
+
+#[test]
+fn an_idle_connection_holds_less_than_200_bytes_of_the_heap() {
+    const CONNECTIONS: u64 = 1024;
+    let _alone = alone();
+    let server = Server::start();
+    let mut clients = Vec::with_capacity(CONNECTIONS as usize);
+    server.settle();
+    let before = BYTES.load(Relaxed);
+    for _ in 0..CONNECTIONS {
+        clients.push(server.connect());
+    }
+    // Everybody says something, so that what a message needs and an idle connection does not would show.
+    for client in &mut clients {
+        exchange(client, &frame(1), &mut [0; 66]);
+    }
+    server.settle();
+    let each = (BYTES.load(Relaxed) - before) / CONNECTIONS;
+    // The app's own list is 8 bytes of it.
+    assert!(each < 200, "{each} bytes");
+}
+
+#[test]
+fn an_echo_allocates_nothing() {
+    let _alone = alone();
+    let server = Server::start();
+    let mut client = server.connect();
+    let pipeline = frame(1).repeat(16);
+    let mut replies = vec![0; 16 * 66];
+    for _ in 0..10 {
+        exchange(&mut client, &pipeline, &mut replies);
+    }
+    server.settle();
+    let before = ALLOCATIONS.load(Relaxed);
+    for _ in 0..500 {
+        exchange(&mut client, &frame(1), &mut [0; 66]);
+        exchange(&mut client, &pipeline, &mut replies);
+    }
+    assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0);
+}
+
+#[test]
+fn a_fan_out_allocates_nothing() {
+    const SUBSCRIBERS: usize = 100;
+    let _alone = alone();
+    let server = Server::start();
+    let mut clients: Vec<_> = (0..SUBSCRIBERS).map(|_| server.connect()).collect();
+    let mut reply = [0; 4 * 66];
+    let batch = frame(2).repeat(4);
+    let mut before = 0;
+    for round in 0..60 {
+        if round == 10 {
+            server.settle();
+            before = ALLOCATIONS.load(Relaxed);
+        }
+        clients[round % SUBSCRIBERS].write_all(&batch).unwrap();
+        for client in &mut clients {
+            client.read_exact(&mut reply).unwrap();
+        }
+    }
+    assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0);
+}
+
+#[test]
+fn messages_that_arrive_together_cost_one_read_and_one_write() {
+    const ROUNDS: u64 = 200;
+    let _alone = alone();
+    let server = Server::start();
+    let mut client = server.connect();
+    let pipeline = frame(1).repeat(16);
+    let before = server.settle();
+    for _ in 0..ROUNDS {
+        exchange(&mut client, &pipeline, &mut [0; 16 * 66]);
+    }
+    let after = server.settle();
+    assert_eq!(after.messages_in - before.messages_in, 16 * ROUNDS);
+    assert_eq!(after.messages_out - before.messages_out, 16 * ROUNDS);
+    assert_eq!(after.reads - before.reads, ROUNDS);
+    assert_eq!(after.writes - before.writes, ROUNDS);
+    // And as many waits for events, besides those for the settling.
+    assert!(after.turns - before.turns <= ROUNDS + 4, "{} turns", after.turns - before.turns);
+}
+
+#[test]
+fn what_is_published_in_a_turn_costs_one_write_for_each_receiver() {
+    const SUBSCRIBERS: u64 = 50;
+    const ROUNDS: u64 = 20;
+    let _alone = alone();
+    let server = Server::start();
+    let mut clients: Vec<_> = (0..SUBSCRIBERS).map(|_| server.connect()).collect();
+    let batch = frame(2).repeat(16);
+    let before = server.settle();
+    for _ in 0..ROUNDS {
+        clients[0].write_all(&batch).unwrap();
+        for client in &mut clients {
+            client.read_exact(&mut [0; 16 * 66]).unwrap();
+        }
+    }
+    let after = server.settle();
+    assert_eq!(after.messages_out - before.messages_out, 16 * SUBSCRIBERS * ROUNDS);
+    assert_eq!(after.reads - before.reads, ROUNDS);
+    assert_eq!(after.writes - before.writes, SUBSCRIBERS * ROUNDS);
+}
