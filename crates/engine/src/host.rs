@@ -10,7 +10,6 @@ use tautline_proto::handshake::server::Rejection;
 use tautline_proto::CloseCode;
 
 use crate::encoded::Encoded;
-use crate::event_loop::Adoption;
 use crate::inbox::{Inbox, Post};
 use crate::profile::Profile;
 use crate::socket::Socket;
@@ -35,6 +34,8 @@ pub struct Request {
     pub subprotocol: Option<String>,
     /// The client's address.
     pub peer: Option<SocketAddr>,
+    /// How its connection is to behave.
+    pub profile: Arc<Profile>,
 }
 
 /// A connection whose opening handshake has been answered.
@@ -47,8 +48,6 @@ pub struct Handover {
     pub tls: Option<rustls::ServerConnection>,
     /// What was read behind the opening handshake.
     pub leftover: Vec<u8>,
-    /// How the connection behaves.
-    pub profile: Arc<Profile>,
 }
 
 /// Why a message was not accepted.
@@ -94,7 +93,8 @@ impl<A: ?Sized> Host<A> {
         Host::new(self.inbox.clone(), self.app)
     }
 
-    /// Asks the app whether it admits a client. `reply` is called by the loop and must not block; a panicking app answers
+    /// Asks the app whether it admits a client. If so, the connection is open as far as the app is concerned: what is sent
+    /// to it waits for [`Admitted::adopt`]. `reply` is called by the loop and must not block; a panicking app answers
     /// 500, an engine that ends 503.
     pub fn admit(&self, request: Request, reply: impl FnOnce(Result<Admitted, Rejection>) + Send + 'static) {
         let inbox = self.inbox.clone();
@@ -188,10 +188,9 @@ impl Admitted {
         };
         #[cfg(not(feature = "tls"))]
         let transport = Socket::plain(tcp);
-        let adoption = Adoption { transport, profile: handover.profile, leftover: handover.leftover };
         self.waiting = false;
         self.inbox.count_adoption();
-        let _ = self.inbox.push(Post::Adopt(self.id, Box::new(adoption)));
+        let _ = self.inbox.push(Post::Adopt { id: self.id, transport, leftover: handover.leftover });
         Connection { inbox: self.inbox.clone(), id: self.id }
     }
 }

@@ -9,7 +9,7 @@ use tautline_proto::app::{ConnectionId, Io, Slow};
 use tautline_proto::handshake::server::Rejection;
 
 use crate::encoded::Encoded;
-use crate::event_loop::{Adoption, Hosted};
+use crate::event_loop::Hosted;
 use crate::host::Request;
 use crate::socket::Socket;
 
@@ -18,7 +18,7 @@ pub(crate) enum Post {
     Host(Box<dyn Hosted>),
     Admit { app: u8, request: Request, reply: Reply },
     Abandon(ConnectionId),
-    Adopt(ConnectionId, Box<Adoption<Socket>>),
+    Adopt { id: ConnectionId, transport: Socket, leftover: Vec<u8> },
     Visit(u8, Visit),
     Publish { to: Vec<ConnectionId>, message: Encoded, slow: Slow },
     Close(ConnectionId, CloseCode, String),

@@ -85,18 +85,18 @@ impl Runner {
         match post {
             Post::Host(app) => event_loop.host(app),
             Post::Admit { app, request, reply } => {
-                let answer = event_loop.admit(app, &request.opening());
+                let answer = event_loop.admit(app, &request.opening(), request.profile.clone());
                 // It is other people's code, and the loop has many other connections.
                 if catch_unwind(AssertUnwindSafe(|| reply(answer))).is_err() {
                     tracing::error!("who asked for an admission panicked");
                 }
             }
             Post::Abandon(id) => event_loop.abandon(id),
-            Post::Adopt(id, mut adoption) => {
+            Post::Adopt { id, mut transport, leftover } => {
                 let token = Token(crate::event_loop::slot_of(id));
                 let interest = Interest::READABLE | Interest::WRITABLE;
-                match self.poll.registry().register(&mut adoption.transport.tcp, token, interest) {
-                    Ok(()) => event_loop.adopt(id, *adoption),
+                match self.poll.registry().register(&mut transport.tcp, token, interest) {
+                    Ok(()) => event_loop.adopt(id, transport, leftover),
                     Err(error) => {
                         tracing::error!(%error, "cannot watch a socket: connection dropped");
                         event_loop.abandon(id);

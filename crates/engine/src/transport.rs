@@ -34,6 +34,48 @@ pub(crate) trait Transport {
     fn finish(&mut self) {}
 }
 
+/// A transport that is not there yet takes nothing and has nothing.
+impl<T: Transport> Transport for Option<T> {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.as_mut().map_or_else(not_yet, |transport| transport.read(buffer))
+    }
+
+    #[inline]
+    fn holds_input(&self) -> bool {
+        self.as_ref().is_some_and(T::holds_input)
+    }
+
+    #[inline]
+    fn short_read_is_all(&self) -> bool {
+        self.as_ref().is_none_or(T::short_read_is_all)
+    }
+
+    #[inline]
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.as_mut().map_or_else(not_yet, |transport| transport.write(slices))
+    }
+
+    #[inline]
+    fn flush(&mut self) -> io::Result<bool> {
+        self.as_mut().map_or(Ok(false), T::flush)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), T::shutdown)
+    }
+
+    fn finish(&mut self) {
+        if let Some(transport) = self {
+            transport.finish();
+        }
+    }
+}
+
+fn not_yet<R>() -> io::Result<R> {
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
 /// Calls `f` again if a signal came in between.
 pub(crate) fn uninterrupted<R>(mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     loop {

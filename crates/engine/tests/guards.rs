@@ -86,10 +86,9 @@ impl Server {
         let (socket, peer) = self.listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let (opened, open) = mpsc::channel();
-        let profile = self.profile.clone();
-        let request = Request { path: "/".into(), peer: Some(peer), ..Request::default() };
+        let request = Request { peer: Some(peer), profile: self.profile.clone(), ..Request::default() };
         self.host.admit(request, move |admitted| {
-            admitted.unwrap().adopt(Handover { socket, tls: None, leftover: Vec::new(), profile });
+            admitted.unwrap().adopt(Handover { socket, tls: None, leftover: Vec::new() });
             opened.send(()).unwrap();
         });
         open.recv().unwrap();

@@ -48,6 +48,7 @@ impl Carrier for Site {
             query: request.query().map(str::to_owned),
             subprotocol: request.subprotocol().map(str::to_owned),
             peer: Some(request.peer()),
+            profile: self.profile.clone(),
         };
         let (reply, answer) = oneshot::channel();
         host.admit(opening, |answer| {
@@ -60,8 +61,7 @@ impl Carrier for Site {
 
     fn carry(&self, admitted: Admitted, handover: Handover) {
         let Handover { socket, tls, leftover, .. } = handover;
-        let profile = self.profile.clone();
-        admitted.adopt(tautline_engine::Handover { socket, tls, leftover: leftover.into(), profile });
+        admitted.adopt(tautline_engine::Handover { socket, tls, leftover: leftover.into() });
     }
 
     fn open(&self) -> usize {

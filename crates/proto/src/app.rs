@@ -13,9 +13,9 @@ use crate::time::Instant;
 /// One value serves any number of connections, one call at a time, in the order in which things happened. Calls must
 /// not block: a driver may run them inside its event loop. What an application wants done, it asks of [`Io`].
 ///
-/// For every connection the calls are: [`admit`](Self::admit); if that accepts it, [`open`](Self::open) when the
-/// handshake is complete; [`message`](Self::message) and [`drained`](Self::drained) any number of times; and at the end
-/// [`closed`](Self::closed), exactly once for every connection that was admitted, opened or not.
+/// For every connection the calls are: [`admit`](Self::admit); if that accepts it, [`open`](Self::open);
+/// [`message`](Self::message) and [`drained`](Self::drained) any number of times; and at the end [`closed`](Self::closed),
+/// exactly once for every connection that was admitted, opened or not.
 pub trait App: Send {
     /// A client asks to connect. Refuses it with an HTTP status, or accepts it and reserves what it needs.
     ///
@@ -27,7 +27,7 @@ pub trait App: Send {
         Ok(())
     }
 
-    /// The connection is open.
+    /// The connection is open, or will be when its handshake has been answered: what is sent to it arrives then.
     fn open(&mut self, io: &mut dyn Io, id: ConnectionId) {
         let _ = (io, id);
     }

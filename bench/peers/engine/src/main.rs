@@ -79,7 +79,8 @@ impl Carrier for Loops {
 
     async fn admit(&self, request: Request) -> Result<Admitted, Refusal> {
         let host = &self.hosts[self.next.fetch_add(1, Ordering::Relaxed) % self.hosts.len()];
-        let opening = tautline_engine::Request { path: request.path().to_owned(), ..Default::default() };
+        let (path, profile) = (request.path().to_owned(), self.profile.clone());
+        let opening = tautline_engine::Request { path, profile, ..Default::default() };
         let (reply, answer) = oneshot::channel();
         host.admit(opening, |answer| drop(reply.send(answer)));
         answer.await.expect("an engine that works").map_err(|_| Refusal::new(503, "full"))
@@ -87,9 +88,7 @@ impl Carrier for Loops {
 
     fn carry(&self, admitted: Admitted, handover: Handover) {
         let Handover { socket, tls, leftover, .. } = handover;
-        let leftover = leftover.into();
-        let handover = tautline_engine::Handover { socket, tls, leftover, profile: self.profile.clone() };
-        admitted.adopt(handover);
+        admitted.adopt(tautline_engine::Handover { socket, tls, leftover: leftover.into() });
     }
 
     fn open(&self) -> usize {

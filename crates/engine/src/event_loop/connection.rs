@@ -18,7 +18,8 @@ use crate::transport::Transport;
 pub(super) struct Connection<T> {
     pub(super) id: ConnectionId,
     pub(super) core: tautline_proto::Connection<Shared>,
-    pub(super) transport: T,
+    /// `None` until the opening handshake has been answered: until then everything waits.
+    pub(super) transport: Option<T>,
     /// What only a connection needs that is in the middle of something.
     pub(super) more: Option<Box<More>>,
     /// What it gets in this turn: an entry of [`Turn`].
@@ -72,22 +73,22 @@ pub(super) struct Assembly {
 }
 
 impl<T: Transport> Connection<T> {
+    /// A connection that is admitted.
     pub(super) fn new(
         id: ConnectionId,
         core: tautline_proto::Connection<Shared>,
-        transport: T,
         app: u8,
         peer: Peer,
     ) -> Self {
         Self {
             id,
             core,
-            transport,
-            more: None,
+            transport: None,
+            more: Some(Box::default()),
             entry: turn::NONE,
             app,
             peer,
-            flags: Flags::empty(),
+            flags: Flags::BLOCKED,
         }
     }
 

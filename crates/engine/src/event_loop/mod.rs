@@ -36,14 +36,6 @@ pub(crate) trait Hosted: App + Any {}
 
 impl<A: App + 'static> Hosted for A {}
 
-/// What an open connection brings along.
-pub(crate) struct Adoption<T> {
-    pub(crate) transport: T,
-    pub(crate) profile: Arc<Profile>,
-    /// What was read behind the opening handshake.
-    pub(crate) leftover: Vec<u8>,
-}
-
 /// See the [module](self).
 pub(crate) struct Loop<T> {
     apps: Vec<Box<dyn Hosted>>,
@@ -55,8 +47,8 @@ pub(crate) struct Loop<T> {
     /// Connections that have more input than a turn takes, and those whose time has come.
     again: Vec<ConnectionId>,
     up: Vec<usize>,
-    /// Nothing is admitted any more, with this code for what was admitted before.
-    draining: Option<CloseCode>,
+    /// Nobody is admitted any more.
+    draining: bool,
 }
 
 /// How long a connection that is closed otherwise may take to write what is left.
@@ -80,7 +72,7 @@ impl<T: Transport> Loop<T> {
             spare: Vec::new(),
             again: Vec::new(),
             up: Vec::new(),
-            draining: None,
+            draining: false,
         }
     }
 
@@ -100,42 +92,46 @@ impl<T: Transport> Loop<T> {
         self.world.timers.push(Timers::default());
     }
 
-    /// Asks an app whether it admits a client.
-    pub(crate) fn admit(&mut self, app: u8, opening: &Opening<'_>) -> Result<ConnectionId, Rejection> {
-        if self.draining.is_some() {
+    /// Asks an app whether it admits a client. To the app its connection is open then: what it sends waits until there is a
+    /// transport. Otherwise a client whose handshake has been answered could miss what others send before the loop hears
+    /// of it.
+    pub(crate) fn admit(
+        &mut self,
+        app: u8,
+        opening: &Opening<'_>,
+        profile: Arc<Profile>,
+    ) -> Result<ConnectionId, Rejection> {
+        if self.draining {
             return Err(Rejection::new(503));
         }
-        let full = Rejection::new(503).with_retry_after(5);
-        let id = self.world.slots.admit(app, Peer::from(opening.peer)).ok_or(full)?;
-        let admitted = self.call(app, None, |app, io| app.admit(io, id, opening));
-        admitted.unwrap_or(Err(Rejection::new(500))).map(|()| id).inspect_err(|_| self.world.slots.remove(id))
-    }
-
-    /// A client that was admitted has gone before its connection opened.
-    pub(crate) fn abandon(&mut self, id: ConnectionId) {
-        if let Some((app, _)) = self.world.slots.admitted(id) {
-            let _ = self.call(app, None, |app, io| app.closed(io, id, None));
-            self.world.slots.remove(id);
-        }
-    }
-
-    /// Opens the connection of a client that was admitted.
-    pub(crate) fn adopt(&mut self, id: ConnectionId, adoption: Adoption<T>) {
-        let Some((app, peer)) = self.world.slots.admitted(id) else { return self.missed() };
-        let Adoption { transport, profile, leftover } = adoption;
+        let id = self.world.slots.next_id().ok_or(Rejection::new(503).with_retry_after(5))?;
+        self.call(app, None, |app, io| app.admit(io, id, opening)).unwrap_or(Err(Rejection::new(500)))?;
         let jitter = self.world.random.u32(..);
         let core = tautline_proto::Connection::new(Shared(profile), Role::Server, self.world.now, jitter);
-        let mut connection = Connection::new(id, core, transport, app, peer);
-        if !leftover.is_empty() {
-            connection.more().unread = leftover;
-        }
-        self.world.slots.open(connection);
-        self.world.counters.opened += 1;
+        self.world.slots.insert(Connection::new(id, core, app, Peer::from(opening.peer)));
+        self.world.list(slot_of(id));
         self.call_for(id, |app, io| app.open(io, id));
-        if let Some(code) = self.draining {
-            self.world.close(id, code, "");
+        Ok(id)
+    }
+
+    /// A client that was admitted has gone before its handshake was answered.
+    pub(crate) fn abandon(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.world.slots.get(id).filter(|connection| connection.transport.is_none()) {
+            connection.fail(&mut self.world.turn);
+            self.world.list(slot_of(id));
         }
+    }
+
+    /// The handshake of a client that was admitted has been answered. `leftover` was read behind it.
+    pub(crate) fn adopt(&mut self, id: ConnectionId, transport: T, leftover: Vec<u8>) {
+        let admitted = self.world.slots.get(id).filter(|connection| connection.transport.is_none());
+        // It has been closed meanwhile.
+        let Some(connection) = admitted.filter(|connection| !connection.is(Flags::FAILED)) else { return self.missed() };
+        connection.transport = Some(transport);
+        connection.more().unread = leftover;
+        self.world.counters.opened += 1;
         let slot = slot_of(id);
+        self.world.writable(slot);
         self.resume(slot);
         if self.world.slots.at(slot).is_some_and(|connection| connection.transport.holds_input()) {
             self.readable(slot, false);
@@ -169,28 +165,25 @@ impl<T: Transport> Loop<T> {
         self.world.close(id, code, reason);
     }
 
-    /// Begins to close everything. What is admitted already is closed as soon as it is open.
+    /// Begins to close everything, and admits nobody any more.
     pub(crate) fn drain(&mut self, code: CloseCode) {
-        self.draining = Some(code);
-        for id in self.world.slots.ids().1 {
+        self.draining = true;
+        for id in self.world.slots.ids() {
             self.world.close(id, code, "");
         }
     }
 
     /// Ends every connection, ready or not. Answers how many there were.
     pub(crate) fn drop_all(&mut self) -> usize {
-        let (admitted, open) = self.world.slots.ids();
-        for id in &admitted {
-            self.abandon(*id);
-        }
-        for id in &open {
+        let ids = self.world.slots.ids();
+        for id in &ids {
             if let Some(connection) = self.world.slots.get(*id) {
                 connection.fail(&mut self.world.turn);
                 self.world.list(slot_of(*id));
             }
         }
         self.end_turn();
-        admitted.len() + open.len()
+        ids.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -331,8 +324,8 @@ impl<T: Transport> Loop<T> {
                 connection.transport.finish();
                 self.world.turn.done(&mut connection.entry);
                 self.world.wheel.remove(slot);
-                self.world.slots.remove(id);
-                self.world.counters.closed += 1;
+                self.world.counters.closed += u64::from(connection.transport.is_some());
+                self.world.slots.remove(slot);
                 return;
             }
             Verdict::Close => Some(self.world.now + LINGER),

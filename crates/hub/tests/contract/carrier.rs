@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tautline::{Carrier, CloseCode, Handover, Refusal, Request};
-use tautline_engine::{Admitted, Engine, Host, Profile};
+use tautline_engine::{Admitted, Engine, Host};
 use tautline_proto::handshake::server;
 
 /// Carries all connections by one app.
@@ -28,6 +28,7 @@ impl Carrier for OneApp {
             query: request.query().map(str::to_owned),
             subprotocol: request.subprotocol().map(str::to_owned),
             peer: Some(request.peer()),
+            profile: Arc::default(),
         };
         let (reply, answer) = tokio::sync::oneshot::channel();
         self.host.admit(opening, |answer| drop(reply.send(answer)));
@@ -36,8 +37,7 @@ impl Carrier for OneApp {
 
     fn carry(&self, admitted: Admitted, handover: Handover) {
         let Handover { socket, tls, leftover, .. } = handover;
-        let profile = Arc::new(Profile::default());
-        admitted.adopt(tautline_engine::Handover { socket, tls, leftover: leftover.into(), profile });
+        admitted.adopt(tautline_engine::Handover { socket, tls, leftover: leftover.into() });
     }
 
     fn open(&self) -> usize {
