@@ -12,6 +12,9 @@ use crate::{
 /// The cores that the protocol core must build for: the ESP32-C3's and a Cortex-M3.
 pub(crate) const BARE_TARGETS: &[&str] = &["riscv32imc-unknown-none-elf", "thumbv7m-none-eabi"];
 
+/// The other systems that the engine compiles for.
+pub(crate) const OTHER_SYSTEMS: &[&str] = &["x86_64-pc-windows-gnu", "x86_64-apple-darwin"];
+
 pub(crate) fn fmt(job: &Job<'_>) -> Outcome {
     match job.run(&mut job.cargo(&["fmt", "--all", "--check", "--", "--color", "never"])) {
         Err(Stop::Failed(_)) => Err(Stop::Failed("not formatted; this does it: cargo fmt --all".into())),
@@ -45,6 +48,16 @@ pub(crate) fn no_std(job: &Job<'_>) -> Outcome {
         }
     }
     Ok(BARE_TARGETS.join(", "))
+}
+
+/// Without TLS, whose cryptography needs those systems' C compilers.
+pub(crate) fn other_systems(job: &Job<'_>) -> Outcome {
+    for target in OTHER_SYSTEMS {
+        let mut command =
+            job.cargo(&["check", "--package", "tautline-engine", "--lib", "--locked", "--no-default-features"]);
+        job.run(command.args(["--target", target]))?;
+    }
+    Ok(OTHER_SYSTEMS.join(", "))
 }
 
 pub(crate) fn deny(job: &Job<'_>) -> Outcome {

@@ -40,6 +40,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("docs", "the documentation builds without a warning", 300, &[], checks::docs),
     suite("instructions", "the core's work takes no more instructions than its baseline (+5 %)", 300, &[Valgrind], instructions::suite),
     suite("no-std", "the core builds for riscv32imc and thumbv7m, with and without alloc", 180, &[BareTargets], checks::no_std),
+    suite("other-systems", "the engine compiles for Windows and macOS", 180, &[OtherSystems], checks::other_systems),
     suite("features", "the libraries build with every set of features", 420, &[Clippy], features::suite),
     suite("deny", "licences, sources and duplicates of the dependencies", 120, &[CargoDeny], checks::deny),
     suite("advisories", "no dependency has a known vulnerability", 180, &[CargoDeny], checks::advisories),
@@ -56,8 +57,13 @@ pub(crate) const ALL: &[Suite] = &[
 ];
 
 /// What `cargo xtask instructions --write` runs.
-pub(crate) const INSTRUCTIONS_BASELINE: Suite =
-    suite("instructions-baseline", "writes the baseline of the instruction counts", 300, &[Valgrind], instructions::write);
+pub(crate) const INSTRUCTIONS_BASELINE: Suite = suite(
+    "instructions-baseline",
+    "writes the baseline of the instruction counts",
+    300,
+    &[Valgrind],
+    instructions::write,
+);
 
 /// A suite that takes as long with `--full` as without.
 const fn suite(

@@ -19,6 +19,7 @@ use std::{
 };
 
 use crate::{
+    checks,
     outcome::Stop,
     process::{self, Deadline, Log},
     report,
@@ -34,6 +35,8 @@ pub(crate) enum Tool {
     Clippy,
     /// The compiler's libraries for the bare-metal targets.
     BareTargets,
+    /// The compiler's libraries for other systems than this one.
+    OtherSystems,
     /// cargo-deny, of a version that understands deny.toml.
     CargoDeny,
     /// A C++ compiler, for libFuzzer.
@@ -96,7 +99,9 @@ impl Tool {
     /// is looked for or installed.
     fn variables(self) -> &'static [&'static str] {
         match self {
-            Tool::Rustfmt | Tool::Clippy | Tool::BareTargets | Tool::Cxx | Tool::InteropTests => &[],
+            Tool::Rustfmt | Tool::Clippy | Tool::BareTargets | Tool::OtherSystems | Tool::Cxx | Tool::InteropTests => {
+                &[]
+            }
             Tool::CargoDeny => &[CARGO_DENY],
             Tool::Valgrind => &[VALGRIND],
             Tool::Binaries => &[BIN, EXAMPLES, AUTOBAHN_CLIENT],
@@ -114,7 +119,8 @@ impl Tool {
         match self {
             Tool::Rustfmt => rust::component(site, "rustfmt", "fmt"),
             Tool::Clippy => rust::component(site, "clippy", "clippy"),
-            Tool::BareTargets => rust::bare_targets(site),
+            Tool::BareTargets => rust::targets(site, checks::BARE_TARGETS),
+            Tool::OtherSystems => rust::targets(site, checks::OTHER_SYSTEMS),
             Tool::CargoDeny => rust::cargo_deny(site),
             Tool::Cxx => native::cxx(site),
             Tool::Valgrind => native::valgrind(site),

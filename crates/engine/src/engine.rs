@@ -105,7 +105,8 @@ impl Engine {
         let mut engine = Self { loops: Vec::new() };
         for index in 0..settings.loops {
             let poll = Poll::new()?;
-            let inbox = Arc::new(Inbox::new(Waker::new(poll.registry(), WAKER)?, settings.waking.clone(), settings.inbox));
+            let inbox =
+                Arc::new(Inbox::new(Waker::new(poll.registry(), WAKER)?, settings.waking.clone(), settings.inbox));
             let counters = Arc::new(Published::default());
             // The index is below 256.
             let event_loop = Loop::new(index as u8);

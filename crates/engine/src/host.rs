@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use tautline_proto::CloseCode;
 use tautline_proto::app::{App, ConnectionId, Io, Opening, Slow};
 use tautline_proto::handshake::server::Rejection;
-use tautline_proto::CloseCode;
 
 use crate::encoded::Encoded;
 use crate::inbox::{Inbox, Post};

@@ -76,7 +76,15 @@ pub(crate) struct Closed;
 impl Inbox {
     pub(crate) fn new(waker: Waker, waking: Waking, limit: usize) -> Self {
         let waker = Arc::new(waker);
-        Self { posts: Mutex::default(), waker, waking, woken: AtomicBool::new(false), bytes: AtomicUsize::new(0), limit, adoptions: AtomicU64::new(0) }
+        Self {
+            posts: Mutex::default(),
+            waker,
+            waking,
+            woken: AtomicBool::new(false),
+            bytes: AtomicUsize::new(0),
+            limit,
+            adoptions: AtomicU64::new(0),
+        }
     }
 
     /// Adds a post, and wakes the loop if it sleeps.

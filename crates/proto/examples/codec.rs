@@ -7,8 +7,8 @@ use std::env;
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use tautline_proto::handshake::server::{Options, validate};
 use tautline_proto::handshake::HttpVersion;
+use tautline_proto::handshake::server::{Options, validate};
 use tautline_proto::{Config, Connection, Control, Event, Header, Instant, Kind, MAX_HEADER, OpCode, Part, Role};
 
 static CONFIG: Config = Config::new();

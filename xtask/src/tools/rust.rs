@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Site, which};
-use crate::{checks::BARE_TARGETS, outcome::Stop, process};
+use crate::{outcome::Stop, process};
 
 /// Its configuration format changes between minor versions: deny.toml is written for this one.
 const DENY_VERSION: &str = "0.20.2";
@@ -21,13 +21,13 @@ pub(super) fn component(site: &mut Site<'_>, component: &str, subcommand: &str) 
 }
 
 /// The compiled core library of the bare-metal targets.
-pub(super) fn bare_targets(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
+pub(super) fn targets(site: &mut Site<'_>, wanted: &[&'static str]) -> Result<Vec<PathBuf>, Stop> {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "sysroot"]).current_dir(&site.workspace.root);
     let sysroot = PathBuf::from(process::quick_output(&mut rustc).unwrap_or_default().trim());
     // Asked of the file system, so that a toolchain that did not come from rustup counts too.
     let missing = |target: &&&str| !sysroot.join("lib/rustlib").join(target).join("lib").is_dir();
-    let missing: Vec<&str> = BARE_TARGETS.iter().filter(missing).copied().collect();
+    let missing: Vec<&str> = wanted.iter().filter(missing).copied().collect();
     if !missing.is_empty() {
         rustup(site, &[&["target", "add"], &missing[..]].concat())?;
     }

@@ -204,7 +204,13 @@ mod tests {
                 }
                 backlog.advance(written);
                 backlog.overtake(&PONG);
-                let boundary = if written == 0 { 0 } else if written <= 5 { 5 } else { 10 };
+                let boundary = if written == 0 {
+                    0
+                } else if written <= 5 {
+                    5
+                } else {
+                    10
+                };
                 let expected = [&frames[written..boundary], &PONG, &frames[boundary..]].concat();
                 assert_eq!(contents(&backlog), expected, "after {written}");
             }

@@ -74,12 +74,7 @@ pub(super) struct Assembly {
 
 impl<T: Transport> Connection<T> {
     /// A connection that is admitted.
-    pub(super) fn new(
-        id: ConnectionId,
-        core: tautline_proto::Connection<Shared>,
-        app: u8,
-        peer: Peer,
-    ) -> Self {
+    pub(super) fn new(id: ConnectionId, core: tautline_proto::Connection<Shared>, app: u8, peer: Peer) -> Self {
         Self {
             id,
             core,
@@ -144,7 +139,12 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Takes note of a write. Answers how many bytes the transport took, if it took any.
-    pub(super) fn wrote(&mut self, result: io::Result<usize>, turn: &mut Turn, counters: &mut Counters) -> Option<usize> {
+    pub(super) fn wrote(
+        &mut self,
+        result: io::Result<usize>,
+        turn: &mut Turn,
+        counters: &mut Counters,
+    ) -> Option<usize> {
         counters.writes += 1;
         match result {
             Ok(n) if n > 0 => {

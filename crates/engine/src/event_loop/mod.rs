@@ -126,7 +126,9 @@ impl<T: Transport> Loop<T> {
     pub(crate) fn adopt(&mut self, id: ConnectionId, transport: T, leftover: Vec<u8>) {
         let admitted = self.world.slots.get(id).filter(|connection| connection.transport.is_none());
         // It has been closed meanwhile.
-        let Some(connection) = admitted.filter(|connection| !connection.is(Flags::FAILED)) else { return self.missed() };
+        let Some(connection) = admitted.filter(|connection| !connection.is(Flags::FAILED)) else {
+            return self.missed();
+        };
         connection.transport = Some(transport);
         connection.more().unread = leftover;
         self.world.counters.opened += 1;
@@ -294,7 +296,8 @@ impl<T: Transport> Loop<T> {
         if connection.is_flushed() && connection.replace(Flags::BUSY, false) && !connection.is(Flags::CLOSING) {
             self.call_for(id, |app, io| app.drained(io, id));
         }
-        if self.world.slots.at(slot).is_some_and(|connection| connection.is(Flags::PAUSED)) && !self.world.is_full(slot) {
+        if self.world.slots.at(slot).is_some_and(|connection| connection.is(Flags::PAUSED)) && !self.world.is_full(slot)
+        {
             self.resume(slot);
             self.readable(slot, false);
         }

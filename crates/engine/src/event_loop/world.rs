@@ -60,7 +60,9 @@ impl<T: Transport> World<T> {
             self.write_all();
         }
         let slot = slot_of(to);
-        let Some(connection) = self.slots.get(to).filter(|connection| !connection.is(Flags::CLOSING)) else { return Sent::Closed };
+        let Some(connection) = self.slots.get(to).filter(|connection| !connection.is(Flags::CLOSING)) else {
+            return Sent::Closed;
+        };
         if connection.is_full(&self.turn) {
             self.too_slow(to);
             return Sent::Closed;

@@ -1,10 +1,10 @@
 //! Clients that are admitted, and what becomes of them.
 
-use tautline_proto::Ended;
-use tautline_proto::app::{Message, Opening, Sent};
+use tautline_proto::app::{Delivery, Message, Sent, Slow};
 use tautline_proto::handshake::server::Rejection;
+use tautline_proto::{CloseCode, Ended};
 
-use super::support::{Call, Happened, World, echo, frames, wire};
+use super::support::{Call, Happened, World, echo, frames, secs, wire};
 
 #[test]
 fn what_was_read_behind_the_handshake_is_handled_though_nothing_is_announced() {
@@ -112,12 +112,93 @@ fn a_client_that_is_admitted_and_never_adopted_is_closed_once() {
     let mut world = World::echo();
     let id = world.admit();
     assert!(!world.event_loop.is_empty());
-    world.turn_with(|event_loop| {
-        event_loop.abandon(id);
-        event_loop.abandon(id);
-    });
-    assert_eq!(world.record.take(), [Happened::Admit(id), Happened::Closed(id, None)]);
+    for _ in 0..2 {
+        world.turn_with(|event_loop| {
+            event_loop.abandon(id);
+            event_loop.abandon(id);
+        });
+    }
+    let happened = world.record.take();
+    assert_eq!(happened.iter().filter(|happened| matches!(happened, Happened::Closed(..))).count(), 1);
+    assert!(matches!(happened.last(), Some(Happened::Closed(closed, _)) if *closed == id));
     world.assert_empty();
+    let counters = world.event_loop.counters();
+    assert_eq!((counters.opened, counters.closed), (0, 0), "it was no connection");
+}
+
+#[test]
+fn what_is_sent_to_a_client_whose_handshake_is_not_answered_arrives_when_it_is() {
+    let mut world = World::echo();
+    let other = world.connect();
+    let id = world.admit();
+    assert_eq!(world.visit(|io| io.send(id, Message::Text("1"))), Sent::Queued);
+    let delivery = world.visit(|io| io.publish(&mut [id, other.id].into_iter(), Message::Text("2"), Slow::Disconnect));
+    assert_eq!(delivery, Delivery { sent: 2, ..Delivery::default() });
+    world.visit(|io| io.publish(&mut [id].into_iter(), Message::Text(&"3".repeat(50_000)), Slow::Disconnect));
+    let peer = world.adopt(id, wire(), &frames::text("4"));
+    world.run();
+    assert_eq!(peer.texts(), ["1", "2", &"3".repeat(50_000), "4"]);
+    assert_eq!(other.texts(), ["2"]);
+    assert!(world.of(&peer).contains(&Happened::Drained(id)));
+    assert!(world.is_idle(&peer));
+    world.assert_turn_is_empty();
+}
+
+#[test]
+fn a_client_may_be_closed_before_its_handshake_is_answered() {
+    let mut world = World::echo();
+    let id = world.admit();
+    world.visit(|io| io.send(id, Message::Text("welcome")));
+    world.visit(|io| io.close(id, CloseCode::POLICY_VIOLATION, ""));
+    assert_eq!(world.visit(|io| io.send(id, Message::Text("x"))), Sent::Closed);
+    let peer = world.adopt(id, wire(), &frames::text("not heard"));
+    world.run();
+    assert_eq!(peer.texts(), ["welcome"]);
+    assert_eq!(peer.close_code(), Some(1008));
+    peer.close(CloseCode::POLICY_VIOLATION);
+    world.run();
+    assert_eq!(world.texts_from(&peer), Vec::<String>::new());
+    assert_eq!(world.ended(&peer), Some(Ended::ClosedByUs { code: CloseCode::POLICY_VIOLATION, clean: true }));
+    world.assert_empty();
+}
+
+#[test]
+fn a_client_that_was_closed_and_whose_handshake_is_never_answered_is_given_up() {
+    let mut world = World::echo();
+    let id = world.admit();
+    world.visit(|io| io.close(id, CloseCode::NORMAL, ""));
+    world.pass(secs(11));
+    world.assert_empty();
+    let peer = world.adopt(id, wire(), &[]);
+    world.run();
+    assert!(peer.dropped());
+    assert_eq!(world.of(&peer).iter().filter(|happened| matches!(happened, Happened::Closed(..))).count(), 1);
+}
+
+#[test]
+fn a_queue_that_is_full_before_the_handshake_is_answered_closes_with_1013() {
+    let mut world = World::echo();
+    let id = world.admit();
+    for _ in 0..10 {
+        assert_eq!(world.visit(|io| io.send(id, Message::Text(&"x".repeat(98)))), Sent::Queued);
+    }
+    assert_eq!(world.visit(|io| io.send(id, Message::Text("x"))), Sent::Closed);
+    let peer = world.adopt(id, wire(), &[]);
+    world.run();
+    assert_eq!(peer.texts().len(), 10);
+    assert_eq!(peer.close_code(), Some(1013));
+}
+
+#[test]
+fn a_client_is_adopted_once() {
+    let mut world = World::echo();
+    let peer = world.connect();
+    let (sim, second) = wire();
+    world.turn_with(|event_loop| event_loop.adopt(peer.id, sim, frames::text("x")));
+    assert!(second.dropped());
+    peer.send("mine");
+    world.run();
+    assert_eq!(peer.texts(), ["mine"]);
 }
 
 #[test]
@@ -133,9 +214,7 @@ fn an_open_connection_is_not_abandoned() {
 #[test]
 fn a_refused_client_is_not_heard_of_again() {
     let mut world = World::echo();
-    let opening = Opening { path: "/refused", query: None, subprotocol: None, peer: None };
-    let refused = world.event_loop.admit(0, &opening).expect_err("refused");
-    assert_eq!(refused, Rejection::new(409));
+    assert_eq!(world.try_admit(0, "/refused", None), Err(Rejection::new(409)));
     world.run();
     assert_eq!(world.record.take(), []);
     world.assert_empty();
@@ -144,8 +223,7 @@ fn a_refused_client_is_not_heard_of_again() {
 #[test]
 fn an_app_that_does_not_exist_admits_nobody() {
     let mut world = World::echo();
-    let opening = Opening { path: "/", query: None, subprotocol: None, peer: None };
-    assert!(world.event_loop.admit(9, &opening).is_err());
+    assert!(world.try_admit(9, "/", None).is_err());
     world.assert_empty();
 }
 
@@ -157,15 +235,16 @@ fn a_connection_of_a_client_that_was_abandoned_is_dropped() {
     let peer = world.adopt(id, wire(), &frames::text("x"));
     world.run();
     assert!(peer.dropped());
-    assert_eq!(world.record.take(), [Happened::Admit(id), Happened::Closed(id, None)]);
+    assert_eq!(world.texts_from(&peer), Vec::<String>::new());
+    assert!(world.ended(&peer).is_none_or(|ended| !ended.is_clean()));
+    world.assert_empty();
 }
 
 #[test]
 fn the_address_of_a_client_is_known_while_it_is_there() {
     let address = "192.0.2.1:1234".parse().unwrap();
     let mut world = World::echo();
-    let opening = Opening { path: "/", query: None, subprotocol: None, peer: Some(address) };
-    let id = world.event_loop.admit(0, &opening).unwrap();
+    let id = world.try_admit(0, "/", Some(address)).unwrap();
     assert_eq!(world.visit(|io| io.peer(id)), Some(address), "admitted");
     let peer = world.adopt(id, wire(), &[]);
     assert_eq!(world.visit(|io| io.peer(id)), Some(address), "open");

@@ -7,7 +7,8 @@ use tautline_proto::{CloseCode, Config, Ended, OpCode};
 
 use super::support::{Call, Frame, Peer, QUIET, World, secs};
 
-const CONFIG: Config = QUIET.ping_interval(Some(secs_const(20))).pong_timeout(secs_const(10)).close_timeout(secs_const(5));
+const CONFIG: Config =
+    QUIET.ping_interval(Some(secs_const(20))).pong_timeout(secs_const(10)).close_timeout(secs_const(5));
 
 const fn secs_const(secs: u64) -> Duration {
     Duration::from_secs(secs)

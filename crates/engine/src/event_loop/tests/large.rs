@@ -21,7 +21,8 @@ fn unlimited() -> World {
 #[test]
 fn a_large_message_is_echoed_however_its_pieces_come() {
     let payload = bytes(MIB);
-    for (pieces, in_frames_of) in [(1, MIB), (7, MIB), (1000, MIB), (1, 10_000), (333, 10_000), (50, 100_000), (5, 999)] {
+    for (pieces, in_frames_of) in [(1, MIB), (7, MIB), (1000, MIB), (1, 10_000), (333, 10_000), (50, 100_000), (5, 999)]
+    {
         let mut world = unlimited();
         let peer = world.connect();
         let input = frames::fragmented(OpCode::Binary, &payload, in_frames_of);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tautline_proto::app::{Message, Opening};
+use tautline_proto::app::Message;
 use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Ended};
 
@@ -62,8 +62,7 @@ fn a_panic_in_admit_refuses_the_client_with_500() {
     let (mut world, on) = panicking("admit");
     let bystander = world.connect();
     on.store(true, Ordering::Relaxed);
-    let opening = Opening { path: "/", query: None, subprotocol: None, peer: None };
-    assert_eq!(world.event_loop.admit(0, &opening), Err(Rejection::new(500)));
+    assert_eq!(world.try_admit(0, "/", None), Err(Rejection::new(500)));
     goes_on(world, &on, &bystander, 1);
 }
 

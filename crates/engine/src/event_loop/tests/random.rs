@@ -263,11 +263,14 @@ fn check(world: &World, actor: &Actor, ledger: &Ledger) {
     let ended = world.ended(peer).expect("closed, once");
     assert_eq!(ledger.late, [""; 0], "nothing after a close but its end");
     // What the app heard: a beginning of what was sent, each message whole.
-    let heard: Vec<Vec<u8>> = world.of(peer).into_iter().filter_map(|happened| match happened {
-        Happened::Text(_, text) => Some(text.into_bytes()),
-        _ => None,
-    })
-    .collect();
+    let heard: Vec<Vec<u8>> = world
+        .of(peer)
+        .into_iter()
+        .filter_map(|happened| match happened {
+            Happened::Text(_, text) => Some(text.into_bytes()),
+            _ => None,
+        })
+        .collect();
     assert!(actor.sent.starts_with(&heard), "heard {} of {}", heard.len(), actor.sent.len());
     // What the client got: what was sent to it, in order; published messages may be missing, as many as were dropped.
     let (mut missing_own, mut missing_published, mut at) = (0, 0, 0);

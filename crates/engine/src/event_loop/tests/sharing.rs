@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use tautline_proto::CloseCode;
-use tautline_proto::app::{ConnectionId, Delivery, Message, Opening, Sent, Slow};
+use tautline_proto::app::{ConnectionId, Delivery, Message, Sent, Slow};
 
 use super::support::{Call, Happened, Peer, Record, Recorder, World, echo, frames, wire};
 use crate::encoded::Encoded;
@@ -82,8 +82,7 @@ fn ids_are_never_used_twice_though_slots_are() {
             peer.reset();
             world.run();
         }
-        let refused = Opening { path: "/refused", query: None, subprotocol: None, peer: None };
-        world.event_loop.admit(0, &refused).unwrap_err();
+        world.try_admit(0, "/refused", None).unwrap_err();
     }
     assert!(slots.len() < 400);
 }
@@ -143,8 +142,7 @@ fn each_connection_belongs_to_the_app_that_admitted_it() {
     let mut world = World::echo();
     let record = Record::default();
     world.event_loop.host(Box::new(Recorder { record: record.clone(), act: echo }));
-    let opening = Opening { path: "/", query: None, subprotocol: None, peer: None };
-    let id = world.event_loop.admit(1, &opening).unwrap();
+    let id = world.try_admit(1, "/", None).unwrap();
     let other = world.adopt(id, wire(), &frames::text("other"));
     let peer = world.connect_over(wire(), &frames::text("mine"));
     world.run();

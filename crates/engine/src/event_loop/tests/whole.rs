@@ -15,13 +15,14 @@ fn pong(payload: &[u8]) -> Frame {
 
 /// Peers that take `room` bytes of what they get: over a plain transport, and over ones that hold some themselves.
 fn peers_with_room(world: &mut World, room: usize) -> Vec<Peer> {
-    [0, 1, 3, 4096].map(|hold| {
-        let peer = world.connect();
-        peer.hold(hold);
-        peer.take_only(room);
-        peer
-    })
-    .to_vec()
+    [0, 1, 3, 4096]
+        .map(|hold| {
+            let peer = world.connect();
+            peer.hold(hold);
+            peer.take_only(room);
+            peer
+        })
+        .to_vec()
 }
 
 #[test]

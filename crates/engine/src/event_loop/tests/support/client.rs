@@ -1,7 +1,8 @@
 //! A client: the protocol core in the other role, at the other end of a simulated transport.
 
 use tautline_proto::{
-    Config, Connection, Control, Ended, Event, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part, Role, Transport, mask,
+    Config, Connection, Control, Ended, Event, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part, Role, Transport,
+    mask,
 };
 
 use super::sim::Peer;
@@ -97,7 +98,10 @@ impl Client {
             panic!("the server broke a rule: {violation}");
         }
         self.transmit(now);
-        let wire_ended = { let wire = self.peer.wire(); wire.shut || wire.dropped };
+        let wire_ended = {
+            let wire = self.peer.wire();
+            wire.shut || wire.dropped
+        };
         if wire_ended {
             self.core.receive_end();
         }

@@ -5,10 +5,12 @@ mod client;
 pub(crate) mod frames;
 mod sim;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tautline_proto::app::{ConnectionId, Io, Opening};
+use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{Config, Ended, Instant};
 
 pub(crate) use app::{Call, Happened, Record, Recorder, echo};
@@ -16,7 +18,7 @@ pub(crate) use client::Client;
 pub(crate) use frames::Frame;
 pub(crate) use sim::{Peer, Sim, Told, wire};
 
-use crate::event_loop::{Adoption, Loop, slot_of};
+use crate::event_loop::{Loop, slot_of};
 use crate::profile::Profile;
 
 /// No pings by themselves: time goes on only where a test lets it.
@@ -72,18 +74,26 @@ impl World {
     // ---- connections ----
 
     pub(crate) fn admit(&mut self) -> ConnectionId {
-        let opening = Opening { path: "/", query: None, subprotocol: None, peer: None };
-        self.event_loop.admit(0, &opening).expect("admitted")
+        self.try_admit(0, "/", None).expect("admitted")
     }
 
-    /// Hands the connection of an admitted client over. It has been watched for a moment.
+    pub(crate) fn try_admit(
+        &mut self,
+        app: u8,
+        path: &str,
+        peer: Option<SocketAddr>,
+    ) -> Result<ConnectionId, Rejection> {
+        let opening = Opening { path, query: None, subprotocol: None, peer };
+        self.event_loop.admit(app, &opening, self.profile.clone())
+    }
+
+    /// Hands the connection of an admitted client over, which is watched from now on.
     pub(crate) fn adopt(&mut self, id: ConnectionId, (sim, mut peer): (Sim, Peer), leftover: &[u8]) -> Peer {
         peer.id = id;
         peer.watched();
         self.peers.retain(|peer| !peer.dropped());
         self.peers.push(peer.clone());
-        let adoption = Adoption { transport: sim, profile: self.profile.clone(), leftover: leftover.to_vec() };
-        self.event_loop.adopt(id, adoption);
+        self.event_loop.adopt(id, sim, leftover.to_vec());
         peer
     }
 

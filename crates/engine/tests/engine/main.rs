@@ -1,0 +1,7 @@
+//! Engines with real sockets on the loopback interface.
+
+mod plain;
+mod support;
+mod threads;
+#[cfg(feature = "tls")]
+mod tls;
