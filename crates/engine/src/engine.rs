@@ -24,6 +24,7 @@ const MAX_LOOPS: usize = 256;
 pub struct Settings {
     loops: usize,
     inbox: usize,
+    batching: bool,
     waking: Waking,
 }
 
@@ -43,7 +44,7 @@ impl Settings {
     /// The defaults, which each setter names.
     pub fn new() -> Self {
         let loops = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { loops: loops.min(MAX_LOOPS), inbox: 16 * 1024 * 1024, waking: Arc::new(drop) }
+        Self { loops: loops.min(MAX_LOOPS), inbox: 16 * 1024 * 1024, batching: true, waking: Arc::new(drop) }
     }
 
     /// How many loops there are, each with a thread. Default: as many as the processor runs threads at once. 1 to 256.
@@ -60,6 +61,13 @@ impl Settings {
     /// How many bytes of messages from other threads may wait for a loop. Default 16 MiB.
     pub fn inbox(mut self, bytes: usize) -> Self {
         self.inbox = bytes;
+        self
+    }
+
+    /// Whether the writes of a turn are done in one system call where the system has a way (io_uring on Linux, with the
+    /// feature of that name, which is not to be had in every container). Default: yes.
+    pub fn batching(mut self, on: bool) -> Self {
+        self.batching = on;
         self
     }
 
@@ -110,7 +118,14 @@ impl Engine {
             let counters = Arc::new(Published::default());
             // The index is below 256.
             let event_loop = Loop::new(index as u8);
-            let runner = Runner { poll, event_loop, inbox: inbox.clone(), counters: counters.clone(), start };
+            let runner = Runner {
+                poll,
+                event_loop,
+                inbox: inbox.clone(),
+                counters: counters.clone(),
+                batching: settings.batching,
+                start,
+            };
             let thread = std::thread::Builder::new().name(format!("tautline-loop-{index}")).spawn(|| runner.run())?;
             engine.loops.push(LoopThread { inbox, counters, apps: Mutex::new(0), thread: Some(thread) });
         }

@@ -46,8 +46,12 @@ counters! {
     bytes_out,
     /// Calls that read from a transport.
     reads,
-    /// Calls that write to a transport.
+    /// Writes to a transport: each a system call, but for [`batched`](Self::batched) ones.
     writes,
+    /// Writes that were done together with others.
+    batched,
+    /// System calls that did several writes.
+    batches,
     /// Turns of the loop, each with one wait for events.
     turns,
     /// Published messages that were dropped because the receiver was slow.

@@ -24,6 +24,8 @@ pub(crate) struct Runner {
     pub(crate) event_loop: Loop<Socket>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) counters: Arc<Published>,
+    /// Whether the writes of a turn may be done at once.
+    pub(crate) batching: bool,
     /// The origin of the loop's clock.
     pub(crate) start: Clock,
 }
@@ -31,6 +33,9 @@ pub(crate) struct Runner {
 impl Runner {
     /// Runs the loop until it is drained. Answers how many connections were dropped then.
     pub(crate) fn run(mut self) -> io::Result<usize> {
+        if self.batching {
+            self.event_loop.start_batching();
+        }
         let result = self.turns();
         let dropped = self.event_loop.drop_all();
         self.counters.store(self.event_loop.counters());

@@ -5,6 +5,8 @@ use std::net::Shutdown;
 
 use mio::net::TcpStream;
 
+#[cfg(unix)]
+use crate::batch::Descriptor;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 use crate::transport::{Transport, uninterrupted};
@@ -64,6 +66,16 @@ impl Transport for Socket {
             [slice] => uninterrupted(|| self.tcp.write(slice)),
             slices => uninterrupted(|| self.tcp.write_vectored(slices)),
         }
+    }
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<Descriptor> {
+        use std::os::fd::AsRawFd;
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return None;
+        }
+        Some(self.tcp.as_raw_fd())
     }
 
     fn flush(&mut self) -> io::Result<bool> {

@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice};
 
+use crate::batch::Descriptor;
+
 /// A transport that never blocks. What it cannot do now is answered with [`io::ErrorKind::WouldBlock`]; when it can do it
 /// again, the loop is told once.
 pub(crate) trait Transport {
@@ -23,6 +25,11 @@ pub(crate) trait Transport {
     /// Writes what can be written of `slices`. The transport may hold a part of what it takes: see
     /// [`flush`](Self::flush).
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// What the system knows it by, if its writes can be done together with others.
+    fn descriptor(&self) -> Option<Descriptor> {
+        None
+    }
 
     /// Passes on what the transport itself holds. Answers whether it holds nothing any more.
     fn flush(&mut self) -> io::Result<bool>;
@@ -54,6 +61,11 @@ impl<T: Transport> Transport for Option<T> {
     #[inline]
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.as_mut().map_or_else(not_yet, |transport| transport.write(slices))
+    }
+
+    #[inline]
+    fn descriptor(&self) -> Option<Descriptor> {
+        self.as_ref().and_then(T::descriptor)
     }
 
     #[inline]

@@ -2,17 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ops::{Add, AddAssign};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+pub use tautline_proto::app::{Delivery, Slow};
 use tautline_proto::{CloseCode, Header, MAX_HEADER, Part, Role, mask};
 
 use crate::keeper::in_any_handler;
 use crate::message::Message;
-use crate::shared::{Shared, State, mask_key};
+use crate::shared::{Shared, State, mask_key, notify};
 use crate::websocket::Sender;
 
 /// A message encoded once, for any number of recipients.
@@ -37,52 +37,6 @@ impl Published {
         frame.extend_from_slice(&payload);
         let frame = Bytes::from(frame);
         Self { header, payload: frame.slice(head_len..), frame, part: Part::Whole(kind) }
-    }
-}
-
-/// What happens to a receiver whose send queue is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Slow {
-    /// It is disconnected with 1013 (try again later).
-    #[default]
-    Disconnect,
-    /// Its oldest published messages make room.
-    DropOldest,
-    /// All its waiting published messages give way to the new one.
-    KeepLatest,
-}
-
-/// What became of published messages, counted exactly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    /// Messages written or queued.
-    pub sent: u64,
-    /// Messages dropped, the new one or older ones: the receiver was slow, or in the middle of sending a fragmented
-    /// message.
-    pub dropped: u64,
-    /// Receivers disconnected because they were slow.
-    pub disconnected: u64,
-    /// Receivers that were closed already.
-    pub closed: u64,
-}
-
-impl Add for Delivery {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            sent: self.sent + other.sent,
-            dropped: self.dropped + other.dropped,
-            disconnected: self.disconnected + other.disconnected,
-            closed: self.closed + other.closed,
-        }
-    }
-}
-
-impl AddAssign for Delivery {
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
     }
 }
 
@@ -221,9 +175,10 @@ pub(crate) fn release() {
     BATCH.set(false);
     // Writing wakes tasks but runs none, so nothing is published meanwhile.
     while let Some(shared) = HELD.with_borrow_mut(Vec::pop) {
-        let blocked = without_budget(|| shared.lock().drain()).is_pending();
-        if !blocked {
-            shared.notify();
+        let mut state = shared.lock();
+        let blocked = without_budget(|| state.drain()).is_pending();
+        if !blocked && !state.waiting.is_empty() {
+            notify(state);
         }
     }
 }

@@ -61,6 +61,7 @@ mod error;
 mod keeper;
 mod message;
 mod opening;
+mod pool;
 mod queue;
 mod receive;
 mod reconnect;
@@ -86,7 +87,7 @@ pub use reconnect::{Interruption, Reconnecting, Retry};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use send::SendError;
-pub use server::{Body, Origins, Refusal, Request, Response, Server, serve};
+pub use server::{Body, Carrier, Handover, Origins, Refusal, Request, Response, Server, serve};
 pub use shared::{Info, Settings};
 pub use stream::Stream;
 pub use tautline_proto::handshake::Limits;

@@ -1,10 +1,13 @@
 //! What waits to be written.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::{Deref, DerefMut};
 
 use bytes::Bytes;
+
+use crate::pool;
 
 /// A payload up to this size is copied behind its header; a larger one is shared and leaves in the same gathered
 /// write.
@@ -17,16 +20,53 @@ const GATHER: usize = 16 * 1024;
 /// How many buffers one write gathers at most.
 const MAX_SLICES: usize = 32;
 
-/// How many empty buffers a thread keeps for the next connection that has something to queue.
-const POOL: usize = 8;
+/// A list that has grown beyond this is not kept for the next connection.
+const MAX_KEPT: usize = 64;
 
 thread_local! {
-    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// An empty list: most connections need one for a moment, and not two at a time.
+    static SPARE: Cell<Option<Box<Frames>>> = const { Cell::new(None) };
 }
 
-/// Frames on their way to the transport, in order. Owns no buffer while it is empty.
+/// Frames on their way to the transport, in order: a [`Frames`] that owns no memory while it is empty.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub(crate) struct Queue(Option<Box<Frames>>);
+
+impl Deref for Queue {
+    type Target = Frames;
+
+    fn deref(&self) -> &Frames {
+        static EMPTY: Frames = Frames { segments: VecDeque::new(), len: 0, written: 0, mid_frame: false, controls: 0 };
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
+}
+
+impl DerefMut for Queue {
+    fn deref_mut(&mut self) -> &mut Frames {
+        self.0.get_or_insert_with(|| SPARE.take().unwrap_or_default())
+    }
+}
+
+impl Queue {
+    /// Room for [`Frames::slices`].
+    pub(crate) fn no_slices<'a>() -> [IoSlice<'a>; MAX_SLICES] {
+        [IoSlice::new(&[]); MAX_SLICES]
+    }
+
+    /// The transport took `n` bytes.
+    pub(crate) fn advance(&mut self, n: usize) {
+        let Some(frames) = &mut self.0 else { return };
+        frames.advance(n);
+        if frames.segments.is_empty() {
+            let kept = self.0.take().filter(|frames| frames.segments.capacity() <= MAX_KEPT);
+            SPARE.set(kept);
+        }
+    }
+}
+
+/// See [`Queue`].
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
     segments: VecDeque<Segment>,
     /// Bytes that wait, over all segments.
     len: usize,
@@ -62,7 +102,7 @@ impl Segment {
     }
 }
 
-impl Queue {
+impl Frames {
     /// How many bytes wait.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -162,13 +202,13 @@ impl Queue {
         n
     }
 
-    /// Room for [`slices`](Self::slices).
-    pub(crate) fn no_slices<'a>() -> [IoSlice<'a>; MAX_SLICES] {
-        [IoSlice::new(&[]); MAX_SLICES]
+    /// All that waits, if it lies in one piece.
+    pub(crate) fn only_slice(&self) -> Option<&[u8]> {
+        let only = self.segments.front().filter(|_| self.segments.len() == 1)?;
+        Some(&only.bytes()[self.written..])
     }
 
-    /// The transport took `n` bytes.
-    pub(crate) fn advance(&mut self, n: usize) {
+    fn advance(&mut self, n: usize) {
         self.len -= n;
         self.written += n;
         while let Some(first) = self.segments.front() {
@@ -180,12 +220,8 @@ impl Queue {
             self.mid_frame = !first.ends_frame;
             self.controls = self.controls.saturating_sub(1);
             if let Some(Segment { data: Data::Gathered(buffer), .. }) = self.segments.pop_front() {
-                give_back(buffer);
+                pool::give_back(buffer);
             }
-        }
-        // The list itself is memory too, and an idle connection owns none.
-        if self.segments.is_empty() {
-            self.segments = VecDeque::new();
         }
     }
 
@@ -224,19 +260,8 @@ impl Queue {
     }
 
     fn start_segment(&mut self) {
-        let buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+        let buffer = pool::take();
         self.segments.push_back(Segment { data: Data::Gathered(buffer), ends_frame: true, published: false });
-    }
-}
-
-fn give_back(mut buffer: Vec<u8>) {
-    if buffer.capacity() <= 2 * GATHER {
-        buffer.clear();
-        BUFFERS.with_borrow_mut(|pool| {
-            if pool.len() < POOL {
-                pool.push(buffer);
-            }
-        });
     }
 }
 
@@ -297,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_queue_owns_no_list() {
+    fn an_empty_queue_owns_no_memory() {
         let mut queue = Queue::default();
         for _ in 0..100 {
             queue.push_published(Bytes::from_static(b"x"));
@@ -305,6 +330,6 @@ mod tests {
         while !queue.is_empty() {
             written(&mut queue, false, 99);
         }
-        assert_eq!(queue.segments.capacity(), 0);
+        assert!(queue.0.is_none());
     }
 }

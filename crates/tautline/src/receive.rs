@@ -1,15 +1,17 @@
 //! Receiving: reads, and what the protocol core makes of them.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes};
 use tautline_proto::{Connection, Control, Data, Event as CoreEvent, Instant, Kind};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use crate::message::{Chunk, Event, Message};
+use crate::pool;
 use crate::shared::{Item, State, Surroundings, now};
 use crate::stream::Stream;
 use crate::text::Text;
@@ -34,32 +36,78 @@ thread_local! {
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
+/// What has been received ahead. Owns no memory while there is nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Ready(Option<Box<Ahead>>);
+
+#[derive(Debug, Default)]
+struct Ahead {
+    items: VecDeque<Item>,
+    /// What they hold, in bytes.
+    size: usize,
+}
+
+impl Ready {
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |ahead| ahead.items.len())
+    }
+
+    fn size(&self) -> usize {
+        self.0.as_ref().map_or(0, |ahead| ahead.size)
+    }
+
+    fn push(&mut self, item: Item) {
+        let ahead = self.0.get_or_insert_default();
+        ahead.size += cost(&item);
+        ahead.items.push_back(item);
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let ahead = self.0.as_mut()?;
+        let item = ahead.items.pop_front()?;
+        ahead.size -= cost(&item);
+        if ahead.items.is_empty() {
+            self.0 = None;
+        }
+        Some(item)
+    }
+}
+
 impl State {
+    /// The next item without reading for it: one that has been received ahead, or lies behind the last one.
+    pub(crate) fn item_at_hand(&mut self) -> Option<Item> {
+        loop {
+            if let Some(item) = self.ready.pop() {
+                return Some(item);
+            }
+            if !self.unparsed {
+                return None;
+            }
+            let item = self.parse_raw();
+            self.send_control();
+            if item.is_some() {
+                return item;
+            }
+        }
+    }
+
     /// The next item, reading as needed. `None`: the connection has ended. `Pending`: the transport's waker is
     /// registered.
     pub(crate) fn poll_item(&mut self) -> Poll<Option<Item>> {
         loop {
-            if let Some(item) = self.ready.pop_front() {
-                self.ready_len -= cost(&item);
-                if self.ready.is_empty() {
-                    self.ready = Default::default();
-                }
+            if let Some(item) = self.item_at_hand() {
                 return Poll::Ready(Some(item));
-            }
-            if self.unparsed {
-                self.parse_raw(true);
-                self.send_control();
-                continue;
             }
             if self.has_ended() {
                 return Poll::Ready(None);
             }
             // Before waiting, what the handler has queued goes out.
             let _ = self.drain();
-            if self.poll_read(true).is_pending() {
-                return Poll::Pending;
-            }
+            let item = ready!(self.poll_read());
             self.send_control();
+            if item.is_some() {
+                return Poll::Ready(item);
+            }
         }
     }
 
@@ -72,17 +120,21 @@ impl State {
             }
             // While we close, the peer's close frame is worth more than data that nobody has asked for. Once it is here,
             // nothing more comes, and what has come is kept.
-            if self.ready_len >= READ_AHEAD && (self.discard || self.core.ended().is_none()) {
-                self.ready.clear();
-                self.ready_len = 0;
+            if self.ready.size() >= READ_AHEAD && (self.discard || self.core.ended().is_none()) {
+                self.ready = Ready::default();
             }
-            if self.unparsed {
-                self.parse_raw(false);
-            } else if self.core.transport() == tautline_proto::Transport::Close
-                || self.stream.is_none()
-                || self.poll_read(false).is_pending()
-            {
+            let item = if self.unparsed {
+                self.parse_raw()
+            } else if self.core.transport() == tautline_proto::Transport::Close || self.stream.is_none() {
                 return;
+            } else {
+                match self.poll_read() {
+                    Poll::Ready(item) => item,
+                    Poll::Pending => return,
+                }
+            };
+            if let Some(item) = item {
+                self.ready.push(item);
             }
             self.send_control();
         }
@@ -90,67 +142,80 @@ impl State {
 
     /// Whether so much has been received ahead that the peer has to wait.
     pub(crate) fn is_reading_paused(&self) -> bool {
-        self.ready_len >= READ_AHEAD && self.core.is_open() && !self.discard
+        self.ready.size() >= READ_AHEAD && self.core.is_open() && !self.discard
     }
 
     /// Gives up what has been received for a receiver that is gone.
     pub(crate) fn forget_received(&mut self) {
-        self.ready = Default::default();
-        self.ready_len = 0;
+        self.ready = Ready::default();
         self.partial = Default::default();
     }
 
-    /// One read and what it contains; with `one`, up to the first item. `Ready` if anything happened.
-    fn poll_read(&mut self, one: bool) -> Poll<()> {
+    /// One read, and the first item that it contains; more may be [`unparsed`](Self::unparsed). `Ready` if anything
+    /// happened.
+    fn poll_read(&mut self) -> Poll<Option<Item>> {
         // What is still to be written goes on by the transport's waker; there is nothing more to read.
         if self.read_ended {
             return Poll::Pending;
         }
-        let Some(mut stream) = self.stream.take() else { return Poll::Ready(()) };
+        let Some(mut stream) = self.stream.take() else { return Poll::Ready(None) };
         let outstanding = self.core.payload_outstanding();
         let by_event = self.by_event && self.partial.is_empty();
         let direct = outstanding >= DIRECT && self.raw.is_empty() && !by_event && !self.discard;
-        let result = if direct { self.read_direct(&mut stream, outstanding) } else { self.read(&mut stream, one) };
+        let result = if direct { self.read_direct(&mut stream, outstanding) } else { self.read(&mut stream) };
         self.stream = Some(stream);
-        match result {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(0)) => {
+        match ready!(result) {
+            Ok(Some(item)) => return Poll::Ready(item),
+            Ok(None) => {
                 self.read_ended = true;
                 self.core.receive_end();
             }
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(_)) => {
+            Err(_) => {
                 self.read_ended = true;
                 self.core.transport_failed();
             }
         }
-        Poll::Ready(())
+        Poll::Ready(None)
     }
 
-    fn read(&mut self, stream: &mut Stream, one: bool) -> Poll<io::Result<usize>> {
+    /// One read through the thread's buffer; `None` at the end of the stream.
+    fn read(&mut self, stream: &mut Stream) -> Poll<io::Result<Option<Option<Item>>>> {
         let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; READ_BUFFER].into());
         let kept = self.raw.len();
         buffer[..kept].copy_from_slice(&self.raw);
         let mut read = ReadBuf::new(&mut buffer[kept..]);
         let result = Pin::new(stream).poll_read(&mut Context::from_waker(&self.waker), &mut read);
-        let n = read.filled().len();
-        let result = result.map_ok(|()| n);
-        if let Poll::Ready(Ok(1..)) = result {
-            let rest = self.parse(&mut buffer[..kept + n], one);
-            let end = kept + n;
-            // Little is left, if anything: an incomplete header or control frame, or further small messages.
-            self.raw.clear();
-            self.raw.extend_from_slice(&buffer[end - rest..end]);
-            if self.raw.is_empty() {
-                self.raw = Vec::new();
-            }
-        }
+        let end = kept + read.filled().len();
+        let result = result.map_ok(|()| {
+            (end > kept).then(|| {
+                let at = now();
+                self.just_read = true;
+                let mut input = &mut buffer[..end];
+                let item = self.parse(at, &mut input);
+                self.keep(input);
+                item
+            })
+        });
         BUFFER.set(Some(buffer));
         result
     }
 
+    /// Keeps what was read and not consumed: an incomplete header or control frame, or further small messages, which are
+    /// soon consumed.
+    fn keep(&mut self, rest: &[u8]) {
+        let mut raw = std::mem::take(&mut self.raw);
+        raw.clear();
+        if !rest.is_empty() {
+            if self.unparsed && raw.capacity() == 0 {
+                raw = pool::take();
+            }
+            raw.extend_from_slice(rest);
+            self.raw = raw;
+        }
+    }
+
     /// Reads payload to the end of the message that is being put together, where the core unmasks it.
-    fn read_direct(&mut self, stream: &mut Stream, outstanding: u64) -> Poll<io::Result<usize>> {
+    fn read_direct(&mut self, stream: &mut Stream, outstanding: u64) -> Poll<io::Result<Option<Option<Item>>>> {
         let outstanding = usize::try_from(outstanding).unwrap_or(usize::MAX);
         let have = self.partial.len();
         if self.partial.capacity() == have {
@@ -159,95 +224,96 @@ impl State {
         }
         let mut room = (&mut self.partial).limit(outstanding);
         let read = std::pin::pin!(stream.read_buf(&mut room));
-        let result = read.poll(&mut Context::from_waker(&self.waker));
-        if let Poll::Ready(Ok(1..)) = result {
-            let now = now();
-            self.in_pieces = false;
-            let mut partial = std::mem::take(&mut self.partial);
-            let mut input = &mut partial[have..];
-            let mut last = None;
-            self.with_control(|core, control| {
-                while let Some(event) = core.receive(now, &mut input, control) {
-                    if let CoreEvent::Data(data) = event {
-                        last = data.is_last().then_some(data.kind());
-                    }
-                }
-            });
-            self.partial = partial;
-            if let Some(kind) = last {
-                self.complete_partial(kind);
-            }
-            if self.core.ended().is_some() {
-                self.partial = Default::default();
-            }
+        if ready!(read.poll(&mut Context::from_waker(&self.waker)))? == 0 {
+            return Poll::Ready(Ok(None));
         }
-        result
-    }
-
-    fn parse_raw(&mut self, one: bool) {
-        let mut raw = std::mem::take(&mut self.raw);
-        let at = std::mem::take(&mut self.raw_at);
-        let rest = self.parse(&mut raw[at..], one);
-        if self.unparsed {
-            self.raw_at = raw.len() - rest;
-            self.raw = raw;
-        } else if rest > 0 {
-            self.raw = raw[raw.len() - rest..].to_vec();
-        }
-    }
-
-    /// Hands `input` to the core; with `one`, up to the first item. Answers how many bytes at its end are left, and
-    /// notes in `unparsed` whether they may contain more.
-    fn parse(&mut self, input: &mut [u8], one: bool) -> usize {
         let now = now();
-        let mut input = input;
-        self.unparsed = false;
-        while let Some(()) = self.parse_one(now, &mut input) {
-            if one && !self.ready.is_empty() {
-                self.unparsed = !input.is_empty();
-                break;
+        self.in_pieces = false;
+        let mut partial = std::mem::take(&mut self.partial);
+        let mut input = &mut partial[have..];
+        let mut last = None;
+        self.with_control(|core, control| {
+            while let Some(event) = core.receive(now, &mut input, control) {
+                if let CoreEvent::Data(data) = event {
+                    last = data.is_last().then_some(data.kind());
+                }
             }
-        }
+        });
+        self.partial = partial;
+        let item = last.map(|kind| self.complete_partial(kind));
         if self.core.ended().is_some() {
             self.partial = Default::default();
         }
-        input.len()
+        Poll::Ready(Ok(Some(item)))
     }
 
-    fn parse_one(&mut self, now: Instant, input: &mut &mut [u8]) -> Option<()> {
-        let event = receive(&mut self.core, &mut self.control, now, input)?;
-        match event {
-            CoreEvent::Data(data) => self.data(&data),
+    fn parse_raw(&mut self) -> Option<Item> {
+        let mut raw = std::mem::take(&mut self.raw);
+        let at = std::mem::take(&mut self.raw_at);
+        let mut input = &mut raw[at..];
+        let item = self.parse(self.time(), &mut input);
+        if self.unparsed {
+            let rest = input.len();
+            self.raw_at = raw.len() - rest;
+            self.raw = raw;
+        } else {
+            self.raw = input.to_vec();
+            pool::give_back(raw);
+        }
+        item
+    }
+
+    /// Hands `input` to the core, up to the first item. Moves its beginning past what was consumed, and notes in `unparsed`
+    /// whether the rest may contain more.
+    fn parse(&mut self, now: Instant, input: &mut &mut [u8]) -> Option<Item> {
+        self.unparsed = false;
+        while let Some(event) = receive(&mut self.core, &mut self.control, now, input) {
+            let item = match event {
+                CoreEvent::Data(data) => self.data(&data),
+                event => self.control_event(event),
+            };
+            if item.is_some() {
+                self.unparsed = !input.is_empty();
+                return item;
+            }
+        }
+        // A violation. (The peer's close frame is an event.)
+        if self.core.ended().is_some() {
+            self.partial = Default::default();
+        }
+        None
+    }
+
+    fn control_event(&mut self, event: CoreEvent<'_>) -> Option<Item> {
+        let event = match event {
+            CoreEvent::Data(_) => None,
             CoreEvent::Ping(payload) => {
-                if self.by_event {
-                    self.push(Item::Event(Event::Ping(Bytes::copy_from_slice(payload))));
-                }
                 // The core owes a pong to the latest ping only; while the transport keeps up, each gets its own.
                 if !self.blocked {
                     self.take_control_frames();
                 }
+                self.by_event.then(|| Event::Ping(Bytes::copy_from_slice(payload)))
             }
             CoreEvent::Pong { payload, latency } => {
-                if let (Some(latency), Some(&number)) = (latency, payload.first_chunk()) {
-                    self.last_pong = Some((u32::from_be_bytes(number), latency));
+                if self.pings_waiting > 0
+                    && let (Some(latency), Some(&number)) = (latency, payload.first_chunk())
+                {
+                    self.last_pong = Some(Box::new((u32::from_be_bytes(number), latency)));
                 }
-                if self.by_event {
-                    self.push(Item::Event(Event::Pong { payload: Bytes::copy_from_slice(payload), latency }));
-                }
+                self.by_event.then(|| Event::Pong { payload: Bytes::copy_from_slice(payload), latency })
             }
             CoreEvent::Close { code, reason } => {
+                self.partial = Default::default();
                 self.close_reason = Some(reason.into());
-                if self.by_event {
-                    self.push(Item::Event(Event::Close { code, reason: reason.into() }));
-                }
+                self.by_event.then(|| Event::Close { code, reason: reason.into() })
             }
-        }
-        Some(())
+        };
+        event.map(|event| Item::Event(Box::new(event)))
     }
 
-    fn data(&mut self, data: &Data<'_>) {
+    fn data(&mut self, data: &Data<'_>) -> Option<Item> {
         if self.discard {
-            return;
+            return None;
         }
         if data.is_first() {
             self.in_pieces = self.by_event;
@@ -261,29 +327,21 @@ impl State {
                 payload_len: data.payload_len(),
                 offset: data.offset(),
             };
-            self.push(Item::Event(Event::Data(chunk)));
-        } else if data.is_whole() {
-            let bytes = Bytes::copy_from_slice(data.bytes());
-            self.push(Item::Message(message(data.kind(), bytes)));
-        } else {
-            self.partial.extend_from_slice(data.bytes());
-            if data.is_last() {
-                self.complete_partial(data.kind());
-            }
+            return Some(Item::Event(Box::new(Event::Data(chunk))));
         }
+        if data.is_whole() {
+            return Some(Item::Message(message(data.kind(), Bytes::copy_from_slice(data.bytes()))));
+        }
+        self.partial.extend_from_slice(data.bytes());
+        data.is_last().then(|| self.complete_partial(data.kind()))
     }
 
-    fn complete_partial(&mut self, kind: Kind) {
+    fn complete_partial(&mut self, kind: Kind) -> Item {
         let partial = std::mem::take(&mut self.partial);
         // Not more than twice its size is held for a message.
         let bytes =
             if partial.capacity() / 2 > partial.len() { Bytes::copy_from_slice(&partial) } else { partial.freeze() };
-        self.push(Item::Message(message(kind, bytes)));
-    }
-
-    fn push(&mut self, item: Item) {
-        self.ready_len += cost(&item);
-        self.ready.push_back(item);
+        Item::Message(message(kind, bytes))
     }
 
     /// Pongs and close frames go out at once, unless the transport is busy: then they are next.
@@ -328,11 +386,13 @@ pub(crate) fn message(kind: Kind, bytes: Bytes) -> Message {
 }
 
 fn cost(item: &Item) -> usize {
-    ITEM_COST
-        + match item {
-            Item::Message(message) => message.len(),
-            Item::Event(Event::Data(chunk)) => chunk.data.len(),
-            Item::Event(Event::Ping(payload) | Event::Pong { payload, .. }) => payload.len(),
-            Item::Event(Event::Close { reason, .. }) => reason.len(),
-        }
+    let payload = match item {
+        Item::Message(message) => message.len(),
+        Item::Event(event) => match &**event {
+            Event::Data(chunk) => chunk.data.len(),
+            Event::Ping(payload) | Event::Pong { payload, .. } => payload.len(),
+            Event::Close { reason, .. } => reason.len(),
+        },
+    };
+    ITEM_COST + payload
 }

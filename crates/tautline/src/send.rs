@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::IoSlice;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tautline_proto::{CloseCode, Ended, Kind, MAX_HEADER, Part, Role, mask};
 use tokio::io::AsyncWrite;
 
@@ -16,7 +16,7 @@ use crate::keeper::in_handler;
 use crate::message::Message;
 use crate::queue::COPY_LIMIT;
 use crate::shared::{Info, Shared, State, mask_key, now};
-use crate::wakers::Waiter;
+use crate::wakers::{Ticket, Waiter};
 use crate::websocket::Sender;
 use crate::writer::MessageWriter;
 
@@ -83,8 +83,9 @@ impl Sender {
     ///
     /// The connection is closed, or there is no room now; nothing of the message was sent.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let (kind, payload) = crate::shared::into_parts(message.into());
-        match self.handle.0.try_send_part(Part::Whole(kind), &payload, Urgency::Now, false) {
+        let (kind, mut payload) = crate::shared::into_parts(message.into());
+        let shared = &self.handle.0;
+        match shared.lock().try_send_part(shared, Part::Whole(kind), &mut payload, Urgency::Now, false) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(SendError::Busy),
         }
@@ -131,7 +132,7 @@ impl Sender {
     ///
     /// Dropping the future stops the waiting, not the writing.
     pub async fn flush(&self) -> Result<(), SendError> {
-        self.handle.0.until(Shared::try_flush).await
+        self.handle.0.until(State::try_flush).await
     }
 
     /// Begins a message that is sent in fragments, for data that is not at hand at once. Other messages wait until it
@@ -147,8 +148,7 @@ impl Sender {
     pub async fn begin(&self, kind: Kind) -> Result<MessageWriter, SendError> {
         self.handle
             .0
-            .until(|shared| {
-                let mut state = shared.lock();
+            .until(|state| {
                 if !state.core.is_open() {
                     return Poll::Ready(Err(SendError::Closed));
                 }
@@ -185,14 +185,11 @@ impl Sender {
         shared.wakers.wake_one(Waiter::Keeper);
         let _waiting = WaitingForPong(shared);
         shared
-            .until(|shared| {
-                let state = shared.lock();
-                match state.last_pong {
-                    // The answer to a later ping, of another task, answers ours as well.
-                    Some((answered, latency)) if answered.wrapping_sub(number) as i32 >= 0 => Poll::Ready(Ok(latency)),
-                    _ if state.has_ended() => Poll::Ready(Err(SendError::Closed)),
-                    _ => Poll::Pending,
-                }
+            .until(|state| match state.last_pong.as_deref() {
+                // The answer to a later ping, of another task, answers ours as well.
+                Some(&(answered, latency)) if answered.wrapping_sub(number) as i32 >= 0 => Poll::Ready(Ok(latency)),
+                _ if state.has_ended() => Poll::Ready(Err(SendError::Closed)),
+                _ => Poll::Pending,
             })
             .await
     }
@@ -208,9 +205,9 @@ impl Sender {
     pub async fn close(&self, code: CloseCode, reason: &str) -> Ended {
         let shared = &self.handle.0;
         shared.begin_close(code, reason);
-        let ended = shared.until(|shared| match shared.lock() {
-            state if !state.has_ended() => Poll::Pending,
-            state => Poll::Ready(Ok(state.core.ended().unwrap_or(Ended::TransportFailed))),
+        let ended = shared.until(|state| match state.has_ended() {
+            false => Poll::Pending,
+            true => Poll::Ready(Ok(state.core.ended().unwrap_or(Ended::TransportFailed))),
         });
         ended.await.unwrap_or(Ended::TransportFailed)
     }
@@ -250,82 +247,70 @@ struct WaitingForPong<'a>(&'a Arc<Shared>);
 
 impl Drop for WaitingForPong<'_> {
     fn drop(&mut self) {
-        self.0.lock().pings_waiting -= 1;
+        let mut state = self.0.lock();
+        state.pings_waiting -= 1;
+        if state.pings_waiting == 0 {
+            state.last_pong = None;
+        }
+    }
+}
+
+/// Waits until `attempt` is ready, trying again whenever something of the connection has changed.
+pub(crate) struct Until<'a, A> {
+    shared: &'a Arc<Shared>,
+    attempt: A,
+    ticket: Option<Ticket>,
+    done: bool,
+}
+
+impl<R, A> Future for Until<'_, A>
+where
+    A: FnMut(&mut State) -> Poll<Result<R, SendError>> + Unpin,
+{
+    type Output = Result<R, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        assert!(!this.done, "polled again after it was ready");
+        let mut state = this.shared.lock();
+        let result = (this.attempt)(&mut state);
+        this.done = result.is_ready();
+        // Under the same lock, so that no change goes unseen.
+        if result.is_pending() {
+            state.waiting.register(&mut this.ticket, cx.waker());
+        }
+        result
+    }
+}
+
+impl<A> Drop for Until<'_, A> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.shared.lock().waiting.remove(ticket);
+        }
     }
 }
 
 impl Shared {
-    /// Waits until `attempt` is ready, trying again whenever something changed.
-    pub(crate) async fn until<R>(
-        self: &Arc<Self>,
-        attempt: impl Fn(&Arc<Self>) -> Poll<Result<R, SendError>>,
-    ) -> Result<R, SendError> {
-        loop {
-            // Most attempts succeed at once; only then is it worth waiting.
-            if let Poll::Ready(result) = attempt(self) {
-                return result;
-            }
-            let mut change = pin!(self.progress.notified());
-            change.as_mut().enable();
-            if let Poll::Ready(result) = attempt(self) {
-                return result;
-            }
-            change.await;
-        }
+    pub(crate) fn until<R, A>(self: &Arc<Self>, attempt: A) -> Until<'_, A>
+    where
+        A: FnMut(&mut State) -> Poll<Result<R, SendError>> + Unpin,
+    {
+        Until { shared: self, attempt, ticket: None, done: false }
     }
 
     /// Sends one frame, waiting for room and, unless it is `in_stream` itself, for the end of a message in fragments.
-    pub(crate) async fn send_part(
+    pub(crate) fn send_part(
         self: &Arc<Self>,
         part: Part,
-        payload: Bytes,
+        mut payload: Bytes,
         urgency: Urgency,
         in_stream: bool,
-    ) -> Result<(), SendError> {
-        self.until(|shared| shared.try_send_part(part, &payload, urgency, in_stream)).await
-    }
-
-    fn try_send_part(
-        self: &Arc<Self>,
-        part: Part,
-        payload: &Bytes,
-        urgency: Urgency,
-        in_stream: bool,
-    ) -> Poll<Result<(), SendError>> {
-        let mut state = self.lock();
-        if !state.core.is_open() {
-            return Poll::Ready(Err(SendError::Closed));
-        }
-        if state.streaming && !in_stream {
-            return Poll::Pending;
-        }
-        if state.is_full() {
-            let _ = state.drain();
-            if state.is_full() {
-                return Poll::Pending;
-            }
-        }
-        let cork = state.unparsed || urgency == Urgency::WhenFlushed;
-        let sent = state.send(part, payload, cork);
-        drop(state);
-        // Replies to messages that arrived together leave together: when the last one has been answered, or when the
-        // handler waits for something. Outside of a handler its task cannot tell, so the keeper's is asked.
-        if cork && urgency == Urgency::Now && !in_handler(self) {
-            self.wakers.wake_one(Waiter::Keeper);
-        }
-        Poll::Ready(sent)
-    }
-
-    fn try_flush(self: &Arc<Self>) -> Poll<Result<(), SendError>> {
-        let mut state = self.lock();
-        if state.drain().is_pending() {
-            return Poll::Pending;
-        }
-        Poll::Ready(if state.queue.is_empty() && !state.has_failed() { Ok(()) } else { Err(SendError::Closed) })
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
+        self.until(move |state| state.try_send_part(self, part, &mut payload, urgency, in_stream))
     }
 
     pub(crate) fn poll_ready(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.wakers.register(Waiter::Sink, cx.waker());
         let mut state = self.lock();
         if !state.core.is_open() {
             return Poll::Ready(Err(SendError::Closed));
@@ -333,11 +318,15 @@ impl Shared {
         if state.is_full() {
             let _ = state.drain();
         }
-        if state.streaming || state.is_full() { Poll::Pending } else { Poll::Ready(Ok(())) }
+        if state.streaming || state.is_full() {
+            state.waiting.register_task(cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 
     pub(crate) fn start_send(self: &Arc<Self>, message: Message, urgency: Urgency) -> Result<(), SendError> {
-        let (kind, payload) = crate::shared::into_parts(message);
+        let (kind, mut payload) = crate::shared::into_parts(message);
         let mut state = self.lock();
         if !state.core.is_open() {
             return Err(SendError::Closed);
@@ -345,20 +334,28 @@ impl Shared {
         if state.streaming {
             return Err(SendError::Busy);
         }
-        state.send(Part::Whole(kind), &payload, urgency == Urgency::WhenFlushed)
+        state.send(Part::Whole(kind), &mut payload, urgency == Urgency::WhenFlushed)
     }
 
     pub(crate) fn poll_flush(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.wakers.register(Waiter::Sink, cx.waker());
-        self.try_flush()
+        let mut state = self.lock();
+        let flushed = state.try_flush();
+        if flushed.is_pending() {
+            state.waiting.register_task(cx.waker());
+        }
+        flushed
     }
 
     pub(crate) fn poll_close(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.wakers.register(Waiter::Sink, cx.waker());
         if self.lock().core.is_open() {
             self.begin_close(CloseCode::NORMAL, "");
         }
-        if self.lock().has_ended() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        let mut state = self.lock();
+        if state.has_ended() {
+            return Poll::Ready(Ok(()));
+        }
+        state.waiting.register_task(cx.waker());
+        Poll::Pending
     }
 }
 
@@ -368,8 +365,45 @@ impl State {
         self.core.ended().map_or(self.stream.is_none(), |ended| !ended.is_clean())
     }
 
-    /// Writes a frame at once, or queues it: with `cork`, and where the transport is busy.
-    pub(crate) fn send(&mut self, part: Part, payload: &Bytes, cork: bool) -> Result<(), SendError> {
+    /// Sends one frame, if it need not wait for room or, unless it is `in_stream` itself, for the end of a message in
+    /// fragments. Takes the payload if it is kept.
+    fn try_send_part(
+        &mut self,
+        shared: &Arc<Shared>,
+        part: Part,
+        payload: &mut Bytes,
+        urgency: Urgency,
+        in_stream: bool,
+    ) -> Poll<Result<(), SendError>> {
+        if !self.core.is_open() {
+            return Poll::Ready(Err(SendError::Closed));
+        }
+        if self.streaming && !in_stream {
+            return Poll::Pending;
+        }
+        if self.is_full() {
+            let _ = self.drain();
+            if self.is_full() {
+                return Poll::Pending;
+            }
+        }
+        let cork = self.unparsed || urgency == Urgency::WhenFlushed;
+        let sent = self.send(part, payload, cork);
+        // Replies to messages that arrived together leave together: when the last one has been answered, or when the
+        // handler waits for something. Outside of a handler its task cannot tell, so the keeper's is asked.
+        if cork && urgency == Urgency::Now && !in_handler(shared) {
+            shared.wakers.wake_one(Waiter::Keeper);
+        }
+        Poll::Ready(sent)
+    }
+
+    fn try_flush(&mut self) -> Poll<Result<(), SendError>> {
+        ready!(self.drain());
+        Poll::Ready(if self.queue.is_empty() && !self.has_failed() { Ok(()) } else { Err(SendError::Closed) })
+    }
+
+    /// Writes a frame at once, or queues it: with `cork`, and where the transport is busy. Takes the payload if it is kept.
+    pub(crate) fn send(&mut self, part: Part, payload: &mut Bytes, cork: bool) -> Result<(), SendError> {
         let role = self.core.role();
         let key = mask_key(role);
         let mut head = [0; MAX_HEADER];
@@ -391,7 +425,7 @@ impl State {
                 }
             }
             Role::Server if payload.len() <= COPY_LIMIT => self.queue.push(head, payload),
-            Role::Server => self.queue.push_shared(head, payload.clone()),
+            Role::Server => self.queue.push_shared(head, std::mem::take(payload)),
         }
         if !cork {
             let _ = self.drain();
@@ -400,7 +434,7 @@ impl State {
     }
 
     /// Writes a frame while nothing else waits; what the transport does not take is queued.
-    fn write_now(&mut self, role: Role, head: &[u8], key: [u8; 4], payload: &Bytes) {
+    fn write_now(&mut self, role: Role, head: &[u8], key: [u8; 4], payload: &mut Bytes) {
         let Some(mut stream) = self.stream.take() else { return };
         let cx = &mut Context::from_waker(&self.waker);
         let to = Pin::new(&mut stream);
@@ -408,7 +442,8 @@ impl State {
             let result = to.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(payload)]);
             let n = taken(&result);
             if n < head.len() + payload.len() {
-                let rest = payload.slice(n.saturating_sub(head.len())..);
+                let mut rest = std::mem::take(payload);
+                rest.advance(n.saturating_sub(head.len()));
                 self.queue.push_rest_shared(&head[n.min(head.len())..], rest, n > 0);
             }
             result

@@ -1,7 +1,6 @@
 //! The state of a connection that its handles and its keeper share.
 
-use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -12,12 +11,13 @@ use tautline_proto::{
     CloseCode, Config, Connection, Control, Ended, Instant, Kind, MAX_CONTROL_FRAME, OpCode, Role, Transport,
 };
 use tokio::io::AsyncWrite;
-use tokio::sync::Notify;
 
 use crate::message::{Event, Message};
+use crate::pool;
 use crate::queue::Queue;
+use crate::receive::Ready;
 use crate::stream::Stream;
-use crate::wakers::{Waiter, Wakers};
+use crate::wakers::{Waiter, Waiting, Wakers};
 
 /// How a connection behaves.
 #[derive(Clone, Debug)]
@@ -46,6 +46,11 @@ impl Settings {
     pub const fn send_queue(mut self, bytes: usize) -> Self {
         self.send_queue = bytes;
         self
+    }
+
+    /// What was set: limits and timers of the protocol, and the bytes that may wait to be sent.
+    pub const fn parts(&self) -> (Config, usize) {
+        (self.protocol, self.send_queue)
     }
 }
 
@@ -79,7 +84,8 @@ pub struct Info {
 #[derive(Debug)]
 pub(crate) enum Item {
     Message(Message),
-    Event(Event),
+    /// Boxed, since it is several times as large as a message, and all items are moved about.
+    Event(Box<Event>),
 }
 
 /// What handles and keeper share.
@@ -87,8 +93,6 @@ pub(crate) enum Item {
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) wakers: Arc<Wakers>,
-    /// Told whenever something that a sender may wait for has changed: room in the queue, a pong, the end.
-    pub(crate) progress: Notify,
     pub(crate) info: Info,
 }
 
@@ -105,10 +109,11 @@ pub(crate) struct State {
     pub(super) raw: Vec<u8>,
     pub(super) raw_at: usize,
     pub(super) unparsed: bool,
+    /// Something was read since the keeper's last turn, which was a moment ago: see [`time`](Self::time).
+    pub(crate) just_read: bool,
     /// A message that is being put together.
     pub(super) partial: BytesMut,
-    pub(super) ready: VecDeque<Item>,
-    pub(super) ready_len: usize,
+    pub(super) ready: Ready,
     /// Somebody asked for events: frames are reported one by one, not as whole messages.
     pub(crate) by_event: bool,
     /// The message that is coming in is one of those: what had begun before is still put together.
@@ -129,15 +134,18 @@ pub(crate) struct State {
     /// The transport did not take the last write.
     pub(super) blocked: bool,
     /// The last drain left something behind, in the queue or inside the transport.
-    waiting: bool,
+    behind: bool,
     /// Something of that has moved since the keeper last told those who wait for it.
     pub(crate) moved: bool,
     /// Published messages are held for the end of the publisher's batch.
     pub(crate) held: bool,
     pub(crate) half_closed: bool,
     pub(crate) pings_waiting: u32,
-    pub(crate) last_pong: Option<(u32, Duration)>,
+    /// Number and round trip of the ping that was answered last, while somebody waits for it.
+    pub(crate) last_pong: Option<Box<(u32, Duration)>>,
     pub(crate) close_reason: Option<Box<str>>,
+    /// Who waits for a change that a sender may wait for: room in the queue, a pong, the end.
+    pub(crate) waiting: Waiting,
     pub(crate) handles: u32,
 }
 
@@ -155,9 +163,9 @@ impl Shared {
                 raw: leftover.to_vec(),
                 raw_at: 0,
                 unparsed: !leftover.is_empty(),
+                just_read: false,
                 partial: BytesMut::new(),
-                ready: VecDeque::new(),
-                ready_len: 0,
+                ready: Ready::default(),
                 by_event: false,
                 in_pieces: false,
                 attended: false,
@@ -167,17 +175,17 @@ impl Shared {
                 read_ended: false,
                 streaming: false,
                 blocked: false,
-                waiting: false,
+                behind: false,
                 moved: false,
                 held: false,
                 half_closed: false,
                 pings_waiting: 0,
                 last_pong: None,
                 close_reason: None,
+                waiting: Waiting::default(),
                 handles: 0,
             }),
             wakers,
-            progress: Notify::new(),
             info,
         })
     }
@@ -187,21 +195,21 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Senders that wait look again.
-    pub(crate) fn notify(&self) {
-        self.progress.notify_waiters();
-        self.wakers.wake_one(Waiter::Sink);
-    }
-
     /// Begins the closing handshake and sends what it can.
     pub(crate) fn begin_close(&self, code: CloseCode, reason: &str) {
         let mut state = self.lock();
         state.with_control(|core, control| core.close(now(), code, reason, control));
         let _ = state.drain();
-        drop(state);
-        self.notify();
+        notify(state);
         self.wakers.wake_one(Waiter::Keeper);
     }
+}
+
+/// Lets go of the state, and whoever waits for a change looks again.
+pub(crate) fn notify(mut state: MutexGuard<'_, State>) {
+    let waiting = state.waiting.take();
+    drop(state);
+    waiting.for_each(Waker::wake);
 }
 
 impl State {
@@ -226,6 +234,11 @@ impl State {
         }
     }
 
+    /// The time, without a look at the clock where the last one was a moment ago. Not for what was read just now.
+    pub(crate) fn time(&self) -> Instant {
+        if self.just_read { self.core.last_heard() } else { now() }
+    }
+
     /// Whether senders have to wait.
     pub(crate) fn is_full(&self) -> bool {
         !self.queue.is_empty() && self.queue.len() >= self.core.context().0.send_queue
@@ -240,14 +253,18 @@ impl State {
     /// takes no more. A failure of the transport is noted in the core, and nothing is left then.
     pub(crate) fn drain(&mut self) -> Poll<()> {
         self.held = false;
-        let before = (self.waiting, self.queue.len());
+        let inside = self.behind || self.stream.as_ref().is_some_and(Stream::needs_flush);
+        if !inside && self.queue.is_empty() && self.next_control().is_none() {
+            return Poll::Ready(());
+        }
+        let before = (self.behind, self.queue.len());
         let result = self.try_drain();
         if let Poll::Ready(Err(_)) = result {
             self.write_failed();
             return Poll::Ready(());
         }
-        self.waiting = result.is_pending();
-        self.moved |= before.0 && before != (self.waiting, self.queue.len());
+        self.behind = result.is_pending();
+        self.moved |= before.0 && before != (self.behind, self.queue.len());
         result.map(|_| ())
     }
 
@@ -277,10 +294,15 @@ impl State {
                     Poll::Ready(Ok(()))
                 };
             }
-            let mut slices = Queue::no_slices();
-            let count = self.queue.slices(wants_in, &mut slices);
             let cx = &mut Context::from_waker(&self.waker);
-            let written = Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]);
+            let written = match self.queue.only_slice() {
+                Some(slice) => Pin::new(&mut *stream).poll_write(cx, slice),
+                None => {
+                    let mut slices = Queue::no_slices();
+                    let count = self.queue.slices(wants_in, &mut slices);
+                    poll_write_slices(stream, cx, &slices[..count])
+                }
+            };
             self.blocked = written.is_pending();
             let written = ready!(written)?;
             if written == 0 {
@@ -317,7 +339,13 @@ impl State {
 
     /// What others may be waiting for: if it changes, they are told.
     pub(crate) fn landmarks(&self) -> impl PartialEq + use<> {
-        (self.queue.len(), self.has_ended(), self.stream.is_some(), self.last_pong, self.ready.len())
+        (
+            self.queue.len(),
+            self.has_ended(),
+            self.stream.is_some(),
+            self.last_pong.as_deref().copied(),
+            self.ready.len(),
+        )
     }
 
     /// Whether it is over for the connection's owner: no more messages will come, and the close frame that we owed has
@@ -362,18 +390,37 @@ impl State {
     }
 }
 
+/// One write of all of them.
+fn poll_write_slices(stream: &mut Stream, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    // The kernel takes longer over many small pieces than over their copy in one.
+    const SMALL: usize = 512;
+    let len: usize = slices.iter().map(|slice| slice.len()).sum();
+    if len > SMALL * slices.len() {
+        return Pin::new(stream).poll_write_vectored(cx, slices);
+    }
+    let mut joined = pool::take();
+    slices.iter().for_each(|slice| joined.extend_from_slice(slice));
+    let written = Pin::new(stream).poll_write(cx, &joined);
+    pool::give_back(joined);
+    written
+}
+
+/// Where the time of this process's connections begins. Not tokio's `now`: the first runtime to ask may have its clock
+/// paused and moved ahead. And a moment ago, since that clock may also stand a little behind.
+static START: LazyLock<tokio::time::Instant> = LazyLock::new(|| {
+    let now = std::time::Instant::now();
+    tokio::time::Instant::from_std(now.checked_sub(Duration::from_secs(1)).unwrap_or(now))
+});
+
 /// The time of this process's connections. Follows tokio's clock, so that it can be paused in tests.
 pub(crate) fn now() -> Instant {
-    // Not tokio's `now`: the first runtime to ask may have its clock paused and moved ahead.
-    static START: LazyLock<tokio::time::Instant> =
-        LazyLock::new(|| tokio::time::Instant::from_std(std::time::Instant::now()));
     let start = *START;
     Instant::from_micros(tokio::time::Instant::now().saturating_duration_since(start).as_micros() as u64)
 }
 
-/// Where a time of the core lies on tokio's clock.
+/// Where a time of the core lies on tokio's clock: always at the same place, so that a timer need not be moved.
 pub(crate) fn to_tokio(at: Instant) -> tokio::time::Instant {
-    tokio::time::Instant::now() + (at - now())
+    *START + Duration::from_micros(at.as_micros())
 }
 
 /// A masking key: fresh, and unpredictable for whoever chooses the payload (RFC 6455 §5.3). A server has none.

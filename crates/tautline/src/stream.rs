@@ -12,7 +12,10 @@ pub struct Stream(Kind);
 
 enum Kind {
     Tcp(TcpStream),
-    /// Everything else, TLS too: an indirect call is nothing beside what TLS costs.
+    /// What a server has accepted, boxed because a session is large.
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    /// Everything else: an indirect call is nothing beside what TLS costs.
     Other(Pin<Box<dyn Transport>>),
 }
 
@@ -26,6 +29,12 @@ impl Stream {
         Self(Kind::Tcp(stream))
     }
 
+    /// A TLS connection that a server has accepted.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Self {
+        Self(Kind::Tls(Box::new(stream)))
+    }
+
     /// Any other stream.
     pub fn other(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self(Kind::Other(Box::pin(stream)))
@@ -35,7 +44,29 @@ impl Stream {
 impl Stream {
     /// Whether written bytes may stay inside until a flush: TLS keeps records that the socket did not take.
     pub(crate) fn needs_flush(&self) -> bool {
-        matches!(self.0, Kind::Other(_))
+        !matches!(self.0, Kind::Tcp(_))
+    }
+
+    /// The socket and the TLS session of a connection that a server has accepted.
+    #[cfg(feature = "tls")]
+    pub(crate) fn into_parts(self) -> io::Result<(std::net::TcpStream, Option<rustls::ServerConnection>)> {
+        match self.0 {
+            Kind::Tcp(stream) => Ok((stream.into_std()?, None)),
+            Kind::Tls(stream) => {
+                let (stream, session) = stream.into_inner();
+                Ok((stream.into_std()?, Some(session)))
+            }
+            Kind::Other(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The socket of a connection that a server has accepted.
+    #[cfg(not(feature = "tls"))]
+    pub(crate) fn into_parts(self) -> io::Result<std::net::TcpStream> {
+        match self.0 {
+            Kind::Tcp(stream) => stream.into_std(),
+            Kind::Other(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 
@@ -43,6 +74,8 @@ impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
             Kind::Tcp(stream) => f.debug_tuple("Stream").field(stream).finish(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => f.debug_tuple("Stream").field(stream.get_ref().0).finish(),
             Kind::Other(_) => f.write_str("Stream(..)"),
         }
     }
@@ -52,6 +85,8 @@ macro_rules! delegate {
     ($self:ident, $method:ident($($arg:expr),*)) => {
         match &mut $self.get_mut().0 {
             Kind::Tcp(stream) => Pin::new(stream).$method($($arg),*),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).$method($($arg),*),
             Kind::Other(stream) => stream.as_mut().$method($($arg),*),
         }
     };
@@ -79,6 +114,8 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match &self.0 {
             Kind::Tcp(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => stream.is_write_vectored(),
             Kind::Other(stream) => stream.is_write_vectored(),
         }
     }

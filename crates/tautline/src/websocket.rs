@@ -2,7 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream as FuturesStream;
@@ -12,7 +12,7 @@ use tautline_proto::{CloseCode, Ended, Kind, Role};
 use crate::keeper::{Keeper, in_handler};
 use crate::message::{Chunk, Event, Message};
 use crate::send::{SendError, Urgency};
-use crate::shared::{Info, Item, Settings, Shared};
+use crate::shared::{Info, Item, Settings, Shared, notify};
 use crate::stream::Stream;
 use crate::wakers::Waiter;
 use crate::writer::MessageWriter;
@@ -85,8 +85,8 @@ impl WebSocket {
     }
 
     /// The next event: data as it arrives, pings, pongs and the close frame. See [`Receiver::recv_event`].
-    pub async fn recv_event(&mut self) -> Option<Event> {
-        self.receiver.recv_event().await
+    pub fn recv_event(&mut self) -> impl Future<Output = Option<Event>> + Send {
+        self.receiver.recv_event()
     }
 
     /// Sends a message. See [`Sender::send`].
@@ -161,18 +161,24 @@ impl Receiver {
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped: the next call goes on where this one was.
-    pub async fn recv(&mut self) -> Option<Message> {
-        loop {
-            match self.item(false).await? {
-                Item::Message(message) => return Some(message),
-                Item::Event(Event::Data(chunk)) => {
-                    if let Some(message) = self.assemble(chunk) {
-                        return Some(message);
+    pub fn recv(&mut self) -> impl Future<Output = Option<Message>> + Send {
+        let Self { handle, assembled } = self;
+        let mut attending = Attending { shared: &handle.0, pending: false };
+        std::future::poll_fn(move |cx| {
+            loop {
+                match ready!(attending.poll(cx, false)) {
+                    Some(Item::Message(message)) => return Poll::Ready(Some(message)),
+                    Some(Item::Event(event)) => {
+                        if let Event::Data(chunk) = *event
+                            && let Some(message) = assemble(assembled, chunk)
+                        {
+                            return Poll::Ready(Some(message));
+                        }
                     }
+                    None => return Poll::Ready(None),
                 }
-                Item::Event(_) => {}
             }
-        }
+        })
     }
 
     /// The next event: data as it arrives, with the frame's opcode, length and offset; pings, pongs and the close
@@ -185,45 +191,49 @@ impl Receiver {
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped.
-    pub async fn recv_event(&mut self) -> Option<Event> {
-        loop {
-            let message = match self.item(true).await? {
-                Item::Message(message) => message,
-                Item::Event(Event::Data(chunk)) if self.assembled.is_some() => match self.assemble(chunk) {
-                    Some(message) => message,
-                    None => continue,
-                },
-                Item::Event(event) => return Some(event),
-            };
-            let kind = message.kind();
-            let data = message.into_bytes();
-            let payload_len = data.len() as u64;
-            return Some(Event::Data(Chunk { data, kind, opcode: kind.opcode(), fin: true, payload_len, offset: 0 }));
-        }
+    pub fn recv_event(&mut self) -> impl Future<Output = Option<Event>> + Send {
+        let Self { handle, assembled } = self;
+        let mut attending = Attending { shared: &handle.0, pending: false };
+        std::future::poll_fn(move |cx| {
+            loop {
+                let message = match ready!(attending.poll(cx, true)) {
+                    Some(Item::Message(message)) => message,
+                    Some(Item::Event(event)) => match *event {
+                        Event::Data(chunk) if assembled.is_some() => match assemble(assembled, chunk) {
+                            Some(message) => message,
+                            None => continue,
+                        },
+                        event => return Poll::Ready(Some(event)),
+                    },
+                    None => return Poll::Ready(None),
+                };
+                let kind = message.kind();
+                let data = message.into_bytes();
+                let payload_len = data.len() as u64;
+                let chunk = Chunk { data, kind, opcode: kind.opcode(), fin: true, payload_len, offset: 0 };
+                return Poll::Ready(Some(Event::Data(chunk)));
+            }
+        })
     }
 
     /// Why the connection ended; `None` while it is open.
     pub fn ended(&self) -> Option<Ended> {
         self.handle.0.lock().core.ended()
     }
+}
 
-    async fn item(&mut self, by_event: bool) -> Option<Item> {
-        let mut attending = Attending { shared: &self.handle.0, pending: false };
-        std::future::poll_fn(|cx| attending.poll(cx, by_event)).await
+/// Puts a chunk to the others of its message; answers the message when it is whole.
+fn assemble(assembled: &mut Option<Vec<u8>>, chunk: Chunk) -> Option<Message> {
+    if chunk.offset == 0 && chunk.opcode == chunk.kind.opcode() {
+        *assembled = Some(Vec::new());
     }
-
-    fn assemble(&mut self, chunk: Chunk) -> Option<Message> {
-        if chunk.offset == 0 && chunk.opcode == chunk.kind.opcode() {
-            self.assembled = Some(Vec::new());
-        }
-        // Of any other message the beginning was reported as events: the rest alone is not a message.
-        let assembled = self.assembled.as_mut()?;
-        assembled.extend_from_slice(&chunk.data);
-        if !chunk.is_last() {
-            return None;
-        }
-        Some(crate::receive::message(chunk.kind, self.assembled.take()?.into()))
+    // Of any other message the beginning was reported as events: the rest alone is not a message.
+    let bytes = assembled.as_mut()?;
+    bytes.extend_from_slice(&chunk.data);
+    if !chunk.is_last() {
+        return None;
     }
+    Some(crate::receive::message(chunk.kind, assembled.take()?.into()))
 }
 
 /// A task that waits for the next item. Dropping it tells the keeper that nobody does.
@@ -234,7 +244,6 @@ struct Attending<'a> {
 
 impl Attending<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, by_event: bool) -> Poll<Option<Item>> {
-        self.shared.wakers.register(Waiter::Receiver, cx.waker());
         let handled = in_handler(self.shared);
         let mut state = self.shared.lock();
         // Before this connection waits for more input, what its handler has published goes out. Not under our own
@@ -245,25 +254,34 @@ impl Attending<'_> {
             state = self.shared.lock();
         }
         state.by_event |= by_event;
-        let (before, due) = (state.landmarks(), state.core.poll_timeout());
-        let polled = state.poll_item();
-        let sooner = state.core.poll_timeout().is_some_and(|at| due.is_none_or(|due| at < due));
+        let before = (!state.waiting.is_empty()).then(|| state.landmarks());
+        // In a handler the keeper is polled next anyway.
+        let due = (!handled).then(|| state.core.poll_timeout());
+        let polled = match state.item_at_hand() {
+            Some(item) => Poll::Ready(Some(item)),
+            None => {
+                self.shared.wakers.register(Waiter::Receiver, cx.waker());
+                state.poll_item()
+            }
+        };
         state.receives = state.receives.wrapping_add(1);
         state.attended = polled.is_pending();
         self.pending = state.attended;
-        let news = state.landmarks() != before;
-        // In a handler the keeper is polled next anyway.
+        if handled {
+            crate::broadcast::set_batch(state.unparsed);
+        }
         let watch = polled.is_ready() && !state.watched && !handled;
         state.watched |= watch;
-        let more = state.unparsed;
-        drop(state);
-        if handled {
-            crate::broadcast::set_batch(more);
+        let sooner = due.is_some_and(|due| {
+            let at = state.core.poll_timeout();
+            at.is_some_and(|at| due.is_none_or(|due| at < due))
+        });
+        if before.is_some_and(|before| state.landmarks() != before) {
+            notify(state);
+        } else {
+            drop(state);
         }
-        if news {
-            self.shared.notify();
-        }
-        if watch || (sooner && !handled) || (news && matches!(polled, Poll::Ready(None))) {
+        if watch || sooner || (!handled && matches!(polled, Poll::Ready(None))) {
             self.shared.wakers.wake_one(Waiter::Keeper);
         }
         polled

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tautline_proto::{CloseCode, Kind, Part};
 
 use crate::send::{SendError, Urgency};
+use crate::shared::notify;
 use crate::websocket::Sender;
 
 /// A message that is being sent in fragments (RFC 6455 §5.4): see [`Sender::begin`].
@@ -65,6 +66,6 @@ impl Drop for MessageWriter {
         if self.begun && !self.finished {
             shared.begin_close(CloseCode::INTERNAL_ERROR, "message not finished");
         }
-        shared.notify();
+        notify(shared.lock());
     }
 }

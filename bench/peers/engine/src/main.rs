@@ -14,7 +14,10 @@ use tokio::sync::oneshot;
 
 fn main() {
     peer_common::run(|listener| async move {
-        let engine = Engine::start(Settings::new().loops(peer_common::threads()).waking(wake_later)).expect("event loops");
+        let settings = Settings::new().loops(peer_common::threads()).waking(wake_later);
+        // `BATCHING=0`: one system call a write, as where there is no io_uring.
+        let settings = settings.batching(std::env::var("BATCHING").as_deref() != Ok("0"));
+        let engine = Engine::start(settings).expect("event loops");
         let hosts = engine.host_on_all(|_| Peer::default()).iter().map(Host::untyped).collect();
         let loops = Loops { engine, hosts, next: AtomicUsize::new(0), profile: Arc::default() };
         let mut server = Server::new();

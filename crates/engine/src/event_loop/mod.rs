@@ -76,6 +76,11 @@ impl<T: Transport> Loop<T> {
         }
     }
 
+    /// Has the writes of a turn done at once, where the system has a way to do that. To be called by the thread of the loop.
+    pub(crate) fn start_batching(&mut self) {
+        self.world.start_batching();
+    }
+
     /// The time of the turn that begins.
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.world.now = now;
@@ -285,7 +290,8 @@ impl<T: Transport> Loop<T> {
         let Some(connection) = self.world.slots.at(slot) else { return };
         connection.set(Flags::LISTED, false);
         let verdict = connection.core.transport();
-        if !self.world.published || verdict != Verdict::Keep || connection.is(Flags::BUSY) {
+        let at_once = verdict != Verdict::Keep || connection.is(Flags::BUSY);
+        if at_once || !self.world.writes_wait() {
             self.world.write(slot);
         }
         let Some(connection) = self.world.slots.at(slot) else { return };

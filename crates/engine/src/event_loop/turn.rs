@@ -93,12 +93,10 @@ impl Turn {
 
     /// Calls `write` with an entry's bytes, and further slices behind them.
     pub(super) fn gather<R>(&self, entry: u32, further: &[&[u8]], write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
-        let mut pieces = self.pieces(entry);
-        // Nearly always it is one.
         if further.is_empty()
-            && let (Some(piece), None) = (pieces.next(), pieces.next())
+            && let Some(bytes) = self.one_piece(entry)
         {
-            return write(&[IoSlice::new(self.bytes(piece))]);
+            return write(&[IoSlice::new(bytes)]);
         }
         let mut slices = [IoSlice::new(&[]); GATHER];
         let mut len = 0;
@@ -108,6 +106,12 @@ impl Turn {
             len += 1;
         }
         write(&slices[..len])
+    }
+
+    /// The bytes of an entry if they are in one piece, as nearly all are.
+    pub(super) fn one_piece(&self, entry: u32) -> Option<&[u8]> {
+        let mut pieces = self.pieces(entry);
+        pieces.next().filter(|_| pieces.next().is_none()).map(|piece| self.bytes(piece))
     }
 
     /// Takes `n` written bytes off an entry; what is left of `n` when it is empty.

@@ -1,5 +1,7 @@
 //! The connections of a loop, and what is to be written to them.
 
+use std::io;
+
 use bytes::Bytes;
 use tautline_proto::app::{ConnectionId, Delivery, Message, Sent, Slow};
 use tautline_proto::{CloseCode, Control, Header, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part};
@@ -7,6 +9,7 @@ use tautline_proto::{CloseCode, Control, Header, Instant, Kind, MAX_CONTROL_FRAM
 use super::connection::{Connection, Flags};
 use super::slots::{Slots, slot_of};
 use super::turn::{self, Turn};
+use crate::batch::{Batch, Descriptor, Write};
 use crate::encoded::Encoded;
 use crate::metrics::Counters;
 use crate::timers::Timers;
@@ -18,6 +21,9 @@ const LARGE: usize = 16 * 1024;
 
 /// How much a connection may get in a turn before it is written.
 const CORK: usize = 64 * 1024;
+
+/// From how many writes on doing them at once is worth it.
+const BATCH: usize = 4;
 
 /// Everything of a loop but its apps.
 pub(super) struct World<T> {
@@ -31,6 +37,11 @@ pub(super) struct World<T> {
     pub(super) timers: Vec<Timers>,
     /// The control frame that a connection owes whose transport takes it at once.
     pub(super) control: Control,
+    /// For writing to many connections at once.
+    batch: Batch,
+    /// The connections of a batch with their sockets, and what became of the writes.
+    batched: Vec<(u32, Descriptor)>,
+    results: Vec<Option<io::Result<usize>>>,
     /// Connections to look at before the turn ends.
     pub(super) listed: Vec<u32>,
     pub(super) random: fastrand::Rng,
@@ -47,11 +58,25 @@ impl<T: Transport> World<T> {
             wheel: Wheel::new(),
             timers: Vec::new(),
             control: Control::new(),
+            batch: Batch::default(),
+            batched: Vec::new(),
+            results: Vec::new(),
             listed: Vec::new(),
             random: fastrand::Rng::new(),
             now: Instant::ZERO,
             counters: Counters::default(),
         }
+    }
+
+    /// Writes to many connections at once from now on. To be called by the thread of the loop.
+    pub(super) fn start_batching(&mut self) {
+        self.batch = Batch::start();
+    }
+
+    /// Whether what connections get is better written at the turn's end: since more may follow, or because it goes with
+    /// what others get.
+    pub(super) fn writes_wait(&self) -> bool {
+        self.published || self.batch.is_there()
     }
 
     /// Sends a message. `shared`: where its payload lies, if that can be shared.
@@ -301,6 +326,7 @@ impl<T: Transport> World<T> {
 
     /// Writes what all connections get in this turn. What their transports do not take goes to their backlogs.
     pub(super) fn write_all(&mut self) {
+        self.write_batch();
         let (mut index, mut to_share) = (0, 0);
         while let Some(slot) = self.turn.slot(index) {
             index += 1;
@@ -322,6 +348,43 @@ impl<T: Transport> World<T> {
             self.each_waiting(index, |connection, turn| connection.spill_shared(turn, &all));
         }
         self.published = false;
+    }
+
+    /// Does the first write to every connection that has one, all at once.
+    fn write_batch(&mut self) {
+        let mut index = 0;
+        while self.batch.is_there()
+            && let Some(slot) = self.turn.slot(index)
+        {
+            index += 1;
+            if slot != turn::NONE
+                && let Some(connection) = self.slots.at(slot as usize)
+                && !connection.is(Flags::BLOCKED)
+                && let Some(descriptor) = connection.transport.descriptor()
+                && self.turn.one_piece(connection.entry).is_some()
+            {
+                self.batched.push((slot, descriptor));
+            }
+        }
+        if self.batched.len() < BATCH {
+            return self.batched.clear();
+        }
+        self.results.resize_with(self.batched.len(), || None);
+        let (slots, turn, results) = (&mut self.slots, &self.turn, &mut self.results);
+        let writes = self.batched.iter().map(|&(slot, socket)| {
+            let entry = slots.at(slot as usize).map_or(turn::NONE, |connection| connection.entry);
+            Write { socket, bytes: turn.one_piece(entry).unwrap_or_default() }
+        });
+        self.batch.write(writes, &mut |number, result| results[number] = Some(result));
+        self.counters.batches += 1;
+        for ((slot, _), result) in self.batched.drain(..).zip(self.results.drain(..)) {
+            if let (Some(connection), Some(result)) = (self.slots.at(slot as usize), result) {
+                self.counters.batched += 1;
+                if let Some(n) = connection.wrote(result, &mut self.turn, &mut self.counters) {
+                    self.turn.advance(connection.entry, n);
+                }
+            }
+        }
     }
 
     fn each_waiting(&mut self, entries: usize, mut f: impl FnMut(&mut Connection<T>, &mut Turn)) {

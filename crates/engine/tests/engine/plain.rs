@@ -99,7 +99,7 @@ fn an_app_is_told_of_a_client_that_left_before_its_connection_opened() {
 fn the_client_address_is_what_the_request_says() {
     let engine = engine(1);
     let (app, record) = Recorder::new(|io, happened| {
-        if let Happened::Admit(id, _) | Happened::Open(id) | Happened::Closed(id, _) = happened {
+        if let Happened::Open(id) | Happened::Closed(id, _) = happened {
             assert_eq!(io.peer(*id), Some("192.0.2.7:99".parse().unwrap()));
         }
     });
@@ -228,7 +228,7 @@ fn clients_are_pinged_and_answered_ones_live() {
     let host = engine.host(0, app);
     let config = Config::new().ping_interval(Some(Duration::from_millis(50))).pong_timeout(Duration::from_millis(400));
     let profile = std::sync::Arc::new(tautline_engine::Profile::new(config));
-    let mut adopt = || {
+    let adopt = || {
         let (server, client) = pair();
         let request = Request { profile: profile.clone(), ..Request::default() };
         (ask(&host, request).unwrap().adopt(handover(server)).id(), crate::support::Client::new(client))

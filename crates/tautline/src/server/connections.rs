@@ -1,81 +1,85 @@
 //! The connections of a running server.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tautline_proto::{CloseCode, Role};
+use tautline_proto::CloseCode;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::shared::{Info, Settings, Shared};
-use crate::stream::Stream;
+use crate::keeper::Handling;
+use crate::shared::Shared;
 
-use super::Request;
+/// How many connections over the limit are told so at once before further ones are just closed.
+const OVERFLOW: usize = 64;
 
-/// A connection whose handshake has been answered.
-pub(super) fn open(stream: Stream, settings: Arc<Settings>, leftover: &[u8], request: &Request) -> Arc<Shared> {
-    let info = Info { subprotocol: request.subprotocol().map(str::to_owned), peer: Some(request.peer()) };
-    Shared::new(stream, Role::Server, settings, leftover, info)
-}
-
-/// What has to end before the server has.
-#[derive(Debug, Default)]
+/// The connections that have to end before the server has.
+#[derive(Debug)]
 pub(super) struct Connections {
+    limit: usize,
     lists: Mutex<Lists>,
-    /// Told when the last task ends.
+    /// Told when the last one ends.
     idle: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Lists {
     next: u64,
-    tasks: HashMap<u64, Option<AbortHandle>>,
-    open: HashMap<usize, Weak<Shared>>,
+    entries: HashMap<u64, Entry>,
+    /// How many of them are over the limit.
+    over: usize,
+    /// The server waits no longer: tasks that are started now are aborted.
+    aborted: bool,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    task: Option<AbortHandle>,
+    /// Once the handshake is done.
+    open: Weak<Shared>,
 }
 
 impl Connections {
-    fn lists(&self) -> std::sync::MutexGuard<'_, Lists> {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, lists: Mutex::default(), idle: Notify::new() })
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a task that belongs to the server.
-    pub(super) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        let id = {
-            let mut lists = self.lists();
-            lists.next += 1;
-            let id = lists.next;
-            lists.tasks.insert(id, None);
-            id
-        };
-        let listed = ListedTask { connections: self.clone(), id };
-        let handle = tokio::spawn(async move {
-            let _listed = listed;
-            task.await;
-        });
-        // It may have ended already, and is not listed any more then.
-        if let Some(slot) = self.lists().tasks.get_mut(&id) {
-            *slot = Some(handle.abort_handle());
+    /// Counts a connection until the answer is dropped, besides those `elsewhere`; `None` if there are far too many.
+    pub(super) fn admit(self: &Arc<Self>, elsewhere: usize) -> Option<Place> {
+        let mut lists = self.lists();
+        let over = lists.entries.len() - lists.over + elsewhere >= self.limit;
+        if over && lists.over >= OVERFLOW {
+            return None;
         }
-    }
-
-    /// Lists an open connection until the answer is dropped.
-    pub(super) fn add(self: &Arc<Self>, shared: &Arc<Shared>) -> ListedConnection {
-        let key = Arc::as_ptr(shared).addr();
-        self.lists().open.insert(key, Arc::downgrade(shared));
-        ListedConnection { connections: self.clone(), key }
+        lists.over += usize::from(over);
+        lists.next += 1;
+        let id = lists.next;
+        lists.entries.insert(id, Entry::default());
+        drop(lists);
+        Some(Place { connections: self.clone(), id, over })
     }
 
     /// Closes every connection and waits for all tasks, at most `timeout`; what is left then is aborted.
     pub(super) async fn drain(&self, code: CloseCode, timeout: Duration) {
-        let open: Vec<_> = self.lists().open.values().filter_map(Weak::upgrade).collect();
+        let open: Vec<_> = self.lists().entries.values().filter_map(|entry| entry.open.upgrade()).collect();
         for shared in open {
             shared.begin_close(code, "");
         }
         if tokio::time::timeout(timeout, self.wait_idle()).await.is_ok() {
             return;
         }
-        let left: Vec<_> = self.lists().tasks.values().flatten().cloned().collect();
+        let left: Vec<_> = {
+            let mut lists = self.lists();
+            lists.aborted = true;
+            lists.entries.values().filter_map(|entry| entry.task.clone()).collect()
+        };
         tracing::warn!(connections = left.len(), "did not end in time: dropped");
         for task in left {
             task.abort();
@@ -86,7 +90,7 @@ impl Connections {
     async fn wait_idle(&self) {
         loop {
             let idle = self.idle.notified();
-            if self.lists().tasks.is_empty() {
+            if self.lists().entries.is_empty() {
                 return;
             }
             idle.await;
@@ -94,29 +98,87 @@ impl Connections {
     }
 }
 
-struct ListedTask {
+/// A connection's place among those of the server, from accepting it to its end. It is owned by the task that serves the
+/// connection.
+#[derive(Debug)]
+pub(super) struct Place {
     connections: Arc<Connections>,
     id: u64,
+    over: bool,
 }
 
-impl Drop for ListedTask {
-    fn drop(&mut self) {
-        let mut lists = self.connections.lists();
-        lists.tasks.remove(&self.id);
-        if lists.tasks.is_empty() {
-            self.connections.idle.notify_waiters();
+impl Place {
+    /// Whether the connection is one too many.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Runs a task that is given this place.
+    pub(super) fn run<T>(self, task: impl FnOnce(Self) -> T)
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let (connections, id) = (self.connections.clone(), self.id);
+        let handle = tokio::spawn(task(self)).abort_handle();
+        let mut lists = connections.lists();
+        let aborted = lists.aborted;
+        // It may have ended already, and is not listed any more then.
+        if let Some(entry) = lists.entries.get_mut(&id) {
+            if aborted {
+                handle.abort();
+            }
+            entry.task = Some(handle);
+        }
+    }
+
+    /// Runs the handler of this connection, whose handshake has been answered. The caller has listed it as open.
+    pub(super) fn handle(self, handling: Handling) {
+        self.run(|place| Open { handling, _place: place });
+    }
+
+    /// From now on the server closes this connection when it shuts down.
+    pub(super) fn set_open(&self, shared: &Arc<Shared>) {
+        if let Some(entry) = self.connections.lists().entries.get_mut(&self.id) {
+            entry.open = Arc::downgrade(shared);
         }
     }
 }
 
-/// Keeps a connection listed.
-pub(super) struct ListedConnection {
-    connections: Arc<Connections>,
-    key: usize,
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut lists = self.connections.lists();
+        let entry = lists.entries.remove(&self.id);
+        lists.over -= usize::from(self.over);
+        if lists.entries.is_empty() {
+            self.connections.idle.notify_waiters();
+        }
+        drop(lists);
+        // Outside of the lock: it may be all that is left of the task or of the connection.
+        drop(entry);
+    }
 }
 
-impl Drop for ListedConnection {
-    fn drop(&mut self) {
-        self.connections.lists().open.remove(&self.key);
+/// The task of an open connection. Written out, since an `async` block would hold what it is given twice: once as it was
+/// given, once as it is awaited.
+struct Open {
+    handling: Handling,
+    _place: Place,
+}
+
+impl Future for Open {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let panicked = ready!(Pin::new(&mut self.handling).poll(cx));
+        let shared = self.handling.shared();
+        let peer = shared.info.peer.map(tracing::field::display);
+        let ended = shared.lock().core.ended();
+        match ended {
+            _ if panicked => tracing::error!(peer, "the handler panicked; the connection was closed with 1011"),
+            Some(ended) if ended.is_clean() => tracing::debug!(peer, %ended, "connection closed"),
+            Some(ended) => tracing::info!(peer, %ended, "connection lost"),
+            None => tracing::info!(peer, "connection dropped"),
+        }
+        Poll::Ready(())
     }
 }

@@ -1,6 +1,7 @@
 //! The server.
 
 mod connections;
+mod hand_over;
 mod request;
 
 use std::io;
@@ -16,19 +17,19 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tautline_proto::handshake::Limits;
 use tautline_proto::handshake::server::{Options, OriginPolicy};
-use tautline_proto::{CloseCode, Config};
+use tautline_proto::{CloseCode, Config, Role};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
-use crate::shared::Settings;
+use crate::keeper::{self, Handling};
+use crate::shared::{Info, Settings, Shared};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
-use connections::Connections;
+use connections::{Connections, Place};
+use hand_over::{AnyCarrier, Carry};
+pub use hand_over::{Carrier, Handover};
 pub use request::{Body, Refusal, Request, Response};
-
-/// How often a connection over the limit is told so before further ones are just closed.
-const OVERFLOW: usize = 64;
 
 /// Serves WebSocket connections from `listener` with default settings: see [`Server::serve`].
 ///
@@ -148,6 +149,11 @@ impl Server {
         self
     }
 
+    /// How connections behave, as was set with [`config`](Self::config) and [`send_queue`](Self::send_queue).
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Which pages may open connections; others get 403. Default [`Origins::SameHost`].
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
@@ -157,7 +163,7 @@ impl Server {
     /// How many connections are served at once, WebSocket and HTTP together; more get 503 with `Retry-After`. Default
     /// 100,000.
     pub fn max_connections(mut self, connections: usize) -> Self {
-        self.max_connections = connections.min(Semaphore::MAX_PERMITS);
+        self.max_connections = connections;
         self
     }
 
@@ -214,15 +220,38 @@ impl Server {
         H: Fn(WebSocket, Request) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        let handler: Box<Handler> = Box::new(move |ws, request| Box::pin(handler(ws, request)));
+        self.run(listener, Whose::Handler(handler), shutdown).await
+    }
+
+    /// As [`serve`](Self::serve), but carries no connection itself: what is admitted by `carrier` is handed over to it as
+    /// soon as the opening handshake has been answered. What was set with [`admit`](Self::admit) has no effect, and of
+    /// [`settings`](Self::settings) whatever the carrier makes of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`serve`](Self::serve).
+    pub async fn hand_over<C: Carrier>(
+        self,
+        listener: TcpListener,
+        carrier: Arc<C>,
+        shutdown: impl Future,
+    ) -> io::Result<()> {
+        self.run(listener, Whose::Carrier(carrier), shutdown).await
+    }
+
+    async fn run(self, listener: TcpListener, whose: Whose, shutdown: impl Future) -> io::Result<()> {
         listener.local_addr()?;
         let running = Arc::new(Running {
             settings: Arc::new(self.settings.clone()),
-            permits: Arc::new(Semaphore::new(self.max_connections)),
-            overflow: Arc::new(Semaphore::new(OVERFLOW)),
-            connections: Arc::new(Connections::default()),
+            connections: Connections::new(self.max_connections),
             closing: watch::channel(false).0,
             server: self,
-            handler: Box::new(move |ws, request| Box::pin(handler(ws, request))),
+            whose,
         });
         let mut shutdown = pin!(shutdown);
         loop {
@@ -233,7 +262,14 @@ impl Server {
         }
         drop(listener);
         running.closing.send_replace(true);
-        running.connections.drain(running.server.shutdown_code, running.server.drain_timeout).await;
+        let Server { shutdown_code, drain_timeout, .. } = running.server;
+        let drained = running.connections.drain(shutdown_code, drain_timeout);
+        match &running.whose {
+            Whose::Handler(_) => drained.await,
+            Whose::Carrier(carrier) => {
+                tokio::join!(drained, carrier.clone().drain(shutdown_code, drain_timeout));
+            }
+        }
         Ok(())
     }
 
@@ -270,41 +306,44 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-type Handler = dyn Fn(WebSocket, Request) -> BoxFuture<()> + Send + Sync;
+type Handler = dyn Fn(WebSocket, Request) -> keeper::Handler + Send + Sync;
+
+/// Who gets the connections.
+enum Whose {
+    Handler(Box<Handler>),
+    Carrier(Arc<dyn AnyCarrier>),
+}
 
 /// A server that is running.
 struct Running {
     server: Server,
     settings: Arc<Settings>,
-    handler: Box<Handler>,
-    permits: Arc<Semaphore>,
-    overflow: Arc<Semaphore>,
+    whose: Whose,
     connections: Arc<Connections>,
     closing: watch::Sender<bool>,
 }
 
 impl Running {
     fn start(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let (permit, full) = match self.permits.clone().try_acquire_owned() {
-            Ok(permit) => (permit, false),
-            Err(_) => match self.overflow.clone().try_acquire_owned() {
-                Ok(permit) => (permit, true),
-                Err(_) => return tracing::warn!(%peer, "connection limit reached: closed"),
-            },
+        let elsewhere = match &self.whose {
+            Whose::Handler(_) => 0,
+            Whose::Carrier(carrier) => carrier.open(),
         };
-        if full {
+        let Some(place) = self.connections.admit(elsewhere) else {
+            return tracing::warn!(%peer, "connection limit reached: closed");
+        };
+        if place.is_over() {
             tracing::warn!(%peer, limit = self.server.max_connections, "connection limit reached: 503");
         }
         // Messages are written whole; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
-        let connections = self.connections.clone();
-        connections.spawn(async move {
+        place.run(|place| async move {
             let secured = tokio::select! {
                 secured = self.secure(stream) => secured,
                 () = self.closed() => return,
             };
             match secured {
-                Ok(stream) => self.serve_http(stream, peer, permit, full).await,
+                Ok(stream) => self.serve_http(stream, peer, place).await,
                 Err(error) => tracing::info!(%peer, %error, "TLS handshake failed"),
             }
         });
@@ -321,7 +360,7 @@ impl Running {
         let accept = tokio_rustls::TlsAcceptor::from(config.clone()).accept(stream);
         let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "took too long");
         let stream = tokio::time::timeout(self.server.limits.opening_timeout(), accept).await.map_err(timed_out)??;
-        Ok(Stream::other(stream))
+        Ok(Stream::tls(stream))
     }
 
     #[cfg(not(feature = "tls"))]
@@ -331,12 +370,12 @@ impl Running {
 
     /// Speaks HTTP until the client leaves or asks for a WebSocket, whose connection then gets a task of its own: a
     /// task is as large as the largest thing that it ever does, and HTTP is large.
-    async fn serve_http(self: Arc<Self>, stream: Stream, peer: SocketAddr, permit: OwnedSemaphorePermit, full: bool) {
+    async fn serve_http(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) {
+        let full = place.is_over();
         let upgrade = Arc::new(Mutex::new(None));
         let asked = Arc::new(AtomicBool::new(false));
         let (this, slot, noted) = (self.clone(), upgrade.clone(), asked.clone());
-        let service = service_fn(move |mut request: http::Request<Incoming>| {
-            request.extensions_mut().insert(peer);
+        let service = service_fn(move |request: http::Request<Incoming>| {
             noted.store(true, Ordering::Relaxed);
             let (this, slot) = (this.clone(), slot.clone());
             async move {
@@ -375,9 +414,12 @@ impl Running {
             };
         }
         let pending = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Upgrade { transport, request }) = pending {
+        if let Some(Upgrade { transport, next }) = pending {
             match transport.await {
-                Ok(upgraded) => self.open(upgraded, request, permit),
+                Ok(upgraded) => match next {
+                    Next::Handle(request) => self.open(upgraded, request, place),
+                    Next::Carry(carry) => pass_on(upgraded, peer, carry),
+                },
                 Err(error) => tracing::info!(%peer, %error, "client left during the handshake"),
             }
         }
@@ -385,20 +427,23 @@ impl Running {
 
     async fn answer(
         &self,
-        request: http::Request<Incoming>,
+        mut request: http::Request<Incoming>,
         peer: SocketAddr,
         upgrade: &Mutex<Option<Upgrade>>,
     ) -> Response {
         if !request::is_upgrade(&request) {
             return match &self.server.http {
-                Some(http) => http(request).await,
+                Some(http) => {
+                    request.extensions_mut().insert(peer);
+                    http(request).await
+                }
                 None => Refusal::new(426, "this is a WebSocket server")
                     .header("Upgrade", "websocket")
                     .header("Connection", "close, Upgrade")
                     .into_response(),
             };
         }
-        match self.accept(request, peer) {
+        match self.accept(request, peer).await {
             Ok((response, accepted)) => {
                 *upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepted);
                 response
@@ -410,44 +455,62 @@ impl Running {
         }
     }
 
-    fn accept(&self, mut http: http::Request<Incoming>, peer: SocketAddr) -> Result<(Response, Upgrade), Refusal> {
+    async fn accept(
+        &self,
+        mut http: http::Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<(Response, Upgrade), Refusal> {
         let transport = hyper::upgrade::on(&mut http);
         let (parts, _) = http.into_parts();
         let (response, subprotocol) = self.server.with_options(|options| request::accept(&parts, options))?;
         let mut request = Request::new(parts, peer, subprotocol);
-        if let Some(admit) = &self.server.admit {
-            admit(&mut request)?;
-        }
-        Ok((response, Upgrade { transport, request }))
+        let next = match &self.whose {
+            Whose::Carrier(carrier) => Next::Carry(carrier.clone().admit(request).await?),
+            Whose::Handler(_) => {
+                if let Some(admit) = &self.server.admit {
+                    admit(&mut request)?;
+                }
+                Next::Handle(request)
+            }
+        };
+        Ok((response, Upgrade { transport, next }))
     }
 
     /// Starts the handler of a connection whose handshake has been answered.
-    fn open(self: Arc<Self>, upgraded: Upgraded, request: Request, permit: OwnedSemaphorePermit) {
+    fn open(&self, upgraded: Upgraded, request: Request, place: Place) {
         // The transport is what `serve_http` gave to hyper.
         let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
-        let peer = request.peer();
-        let shared = connections::open(parts.io.into_inner(), self.settings.clone(), &parts.read_buf, &request);
-        let listed = self.connections.add(&shared);
+        let info = Info { subprotocol: request.subprotocol().map(str::to_owned), peer: Some(request.peer()) };
+        let stream = parts.io.into_inner();
+        let shared = Shared::new(stream, Role::Server, self.settings.clone(), &parts.read_buf, info);
+        place.set_open(&shared);
         if *self.closing.borrow() {
             shared.begin_close(self.server.shutdown_code, "");
         }
-        let handler = (self.handler)(WebSocket::from_shared(&shared), request);
-        self.connections.spawn(async move {
-            let _held = (permit, listed);
-            let panicked = crate::keeper::run(shared.clone(), handler).await;
-            let ended = shared.lock().core.ended();
-            match ended {
-                _ if panicked => tracing::error!(%peer, "the handler panicked; the connection was closed with 1011"),
-                Some(ended) if ended.is_clean() => tracing::debug!(%peer, %ended, "connection closed"),
-                Some(ended) => tracing::info!(%peer, %ended, "connection lost"),
-                None => tracing::info!(%peer, "connection dropped"),
-            }
-        });
+        let Whose::Handler(handler) = &self.whose else { return };
+        let handler = handler(WebSocket::from_shared(&shared), request);
+        place.handle(Handling::new(shared, handler));
     }
 }
 
 /// An accepted handshake.
 struct Upgrade {
     transport: OnUpgrade,
-    request: Request,
+    next: Next,
+}
+
+/// What becomes of the connection.
+enum Next {
+    Handle(Request),
+    Carry(Carry),
+}
+
+/// Passes a connection on to the carrier that has admitted it.
+fn pass_on(upgraded: Upgraded, peer: SocketAddr, carry: Carry) {
+    // The transport is what `serve_http` gave to hyper.
+    let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
+    match Handover::new(parts.io.into_inner(), &parts.read_buf, peer) {
+        Ok(handover) => carry(handover),
+        Err(error) => tracing::error!(%peer, %error, "cannot hand a connection over: dropped"),
+    }
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, Version, header};
 use http_body_util::Full;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -43,50 +44,71 @@ impl hyper::body::Body for Body {
 
 /// The request that opened, or is to open, a connection.
 #[derive(Debug)]
-pub struct Request {
-    parts: http::request::Parts,
+pub struct Request(Box<Inner>);
+
+/// What a handler may ask for, and not a byte of hyper's read buffer: a handler keeps its request for as long as it likes.
+#[derive(Debug)]
+struct Inner {
+    target: PathAndQuery,
+    headers: http::HeaderMap,
+    extensions: http::Extensions,
     peer: SocketAddr,
     subprotocol: Option<String>,
 }
 
 impl Request {
     pub(super) fn new(parts: http::request::Parts, peer: SocketAddr, subprotocol: Option<String>) -> Self {
-        Self { parts, peer, subprotocol }
+        let mut bytes = Vec::with_capacity(parts.headers.values().map(HeaderValue::len).sum());
+        parts.headers.values().for_each(|value| bytes.extend_from_slice(value.as_bytes()));
+        let bytes = Bytes::from(bytes);
+        let mut headers = http::HeaderMap::with_capacity(parts.headers.len());
+        let mut at = 0;
+        for (name, value) in &parts.headers {
+            let end = at + value.len();
+            if let Ok(value) = HeaderValue::from_maybe_shared(bytes.slice(at..end)) {
+                headers.append(name, value);
+            }
+            at = end;
+        }
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let target = PathAndQuery::try_from(target).unwrap_or_else(|_| PathAndQuery::from_static("/"));
+        let extensions = if parts.extensions.is_empty() { http::Extensions::new() } else { parts.extensions };
+        Self(Box::new(Inner { target, headers, extensions, peer, subprotocol }))
     }
 
     /// The path, without the query.
     pub fn path(&self) -> &str {
-        self.parts.uri.path()
+        self.0.target.path()
     }
 
     /// The query, without the question mark.
     pub fn query(&self) -> Option<&str> {
-        self.parts.uri.query()
+        self.0.target.query()
     }
 
     /// The headers.
     pub fn headers(&self) -> &http::HeaderMap {
-        &self.parts.headers
+        &self.0.headers
     }
 
     /// The address of the client.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.0.peer
     }
 
     /// The subprotocol that was selected.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.0.subprotocol.as_deref()
     }
 
     /// What was attached to the request.
     pub fn extensions(&self) -> &http::Extensions {
-        &self.parts.extensions
+        &self.0.extensions
     }
 
     /// For attaching to the request what the handler needs: see [`Server::admit`](crate::Server::admit).
     pub fn extensions_mut(&mut self) -> &mut http::Extensions {
-        &mut self.parts.extensions
+        &mut self.0.extensions
     }
 }
 
@@ -197,7 +219,7 @@ pub(super) fn accept(
         Version::HTTP_11 => HttpVersion::HTTP_11,
         _ => HttpVersion { major: 2, minor: 0 },
     };
-    let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let headers = headers(&parts.headers);
     let accepted = server::validate(parts.method.as_str(), version, target, headers.iter().copied(), options)?;
     let mut response = http::Response::new(Body::default());

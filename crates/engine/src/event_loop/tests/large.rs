@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use tautline_proto::app::Message;
 use tautline_proto::{CloseCode, Ended, OpCode, Violation};
 
 use super::support::{Call, QUIET, World, frames, secs};

@@ -17,7 +17,7 @@ fn panicking(kind: &'static str) -> (World, Arc<AtomicBool>) {
     let switch = on.clone();
     let world = World::new(move |io, call| {
         let this = match call {
-            Call::Admit(..) => "admit",
+            Call::Admit(_) => "admit",
             Call::Open(_) => "open",
             Call::Message(..) => "message",
             Call::Drained(_) => "drained",

@@ -14,7 +14,7 @@ use super::support::{Call, Client, Happened, QUIET, World, profile, secs, wire};
 
 const SEEDS: u64 = 300;
 const CLIENTS: usize = 6;
-const STEPS: usize = 250;
+const STEPS: usize = 200;
 
 /// What the app has done for a connection.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ fn app(ledgers: Shared, mut rng: Rng) -> impl FnMut(&mut dyn Io, Call<'_>) + Sen
             Call::Message(id, _) => (id, "message"),
             Call::Drained(id) => (id, "drained"),
             Call::Closed(id, _) => (id, "closed"),
-            Call::Admit(..) | Call::Timer(_) => return,
+            Call::Admit(_) | Call::Timer(_) => return,
         };
         if name == "open" {
             all.of.insert(id, Ledger::default());

@@ -127,6 +127,18 @@ fn the_oldest_messages_make_room() {
 }
 
 #[test]
+fn a_queue_is_full_when_it_has_reached_its_limit() {
+    let mut world = World::new(|_, _| {}).with_queue(100);
+    let peer = world.connect();
+    peer.take_only(0);
+    for number in 0..10 {
+        assert_eq!(publish(&mut world, &peer, &text(number), Slow::DropOldest), sent(1, 0), "message {number}");
+    }
+    assert_eq!(publish(&mut world, &peer, &text(10), Slow::DropOldest), sent(1, 1));
+    assert_eq!(taken(&mut world, &peer), texts(1..=10));
+}
+
+#[test]
 fn as_many_old_messages_go_as_the_limit_wants() {
     let (mut world, peer) = full();
     let long = "l".repeat(98);

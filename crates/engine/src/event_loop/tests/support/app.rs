@@ -9,7 +9,7 @@ use tautline_proto::handshake::server::Rejection;
 /// A call of the app.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Call<'a> {
-    Admit(ConnectionId, &'a str),
+    Admit(ConnectionId),
     Open(ConnectionId),
     Message(ConnectionId, Message<'a>),
     Drained(ConnectionId),
@@ -47,7 +47,7 @@ impl Happened {
 impl From<Call<'_>> for Happened {
     fn from(call: Call<'_>) -> Self {
         match call {
-            Call::Admit(id, _) => Self::Admit(id),
+            Call::Admit(id) => Self::Admit(id),
             Call::Open(id) => Self::Open(id),
             Call::Message(id, Message::Text(text)) => Self::Text(id, text.to_owned()),
             Call::Message(id, Message::Binary(bytes)) => Self::Binary(id, bytes.to_vec()),
@@ -94,7 +94,7 @@ impl<F: FnMut(&mut dyn Io, Call<'_>) + Send> App for Recorder<F> {
         if opening.path == "/refused" {
             return Err(Rejection::new(409));
         }
-        self.happened(io, Call::Admit(id, opening.path));
+        self.happened(io, Call::Admit(id));
         Ok(())
     }
 

@@ -40,10 +40,6 @@ impl Client {
         self.core.is_open() && !self.over
     }
 
-    pub(crate) fn ended(&self) -> Option<Ended> {
-        self.core.ended()
-    }
-
     /// Sends a message, or a part of one.
     pub(crate) fn send(&mut self, part: Part, payload: &[u8]) -> bool {
         let key = [7, payload.len() as u8, 99, 3];
