@@ -8,6 +8,7 @@ mod read;
 mod slots;
 mod turn;
 mod world;
+mod write;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,15 +1,13 @@
 //! The connections of a loop, and what is to be written to them.
 
-use std::io;
-
 use bytes::Bytes;
 use tautline_proto::app::{ConnectionId, Delivery, Message, Sent, Slow};
 use tautline_proto::{CloseCode, Control, Header, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part};
 
-use super::connection::{Connection, Flags};
+use super::connection::Flags;
 use super::slots::{Slots, slot_of};
-use super::turn::{self, Turn};
-use crate::batch::{Batch, Descriptor, Write};
+use super::turn::Turn;
+use super::write::Batching;
 use crate::encoded::Encoded;
 use crate::metrics::Counters;
 use crate::timers::Timers;
@@ -18,12 +16,6 @@ use crate::wheel::Wheel;
 
 /// From which size on a payload is written from where it lies, without a copy. Below it a copy costs less than a write.
 const LARGE: usize = 16 * 1024;
-
-/// How much a connection may get in a turn before it is written.
-const CORK: usize = 64 * 1024;
-
-/// From how many writes on doing them at once is worth it.
-const BATCH: usize = 4;
 
 /// Everything of a loop but its apps.
 pub(super) struct World<T> {
@@ -37,11 +29,7 @@ pub(super) struct World<T> {
     pub(super) timers: Vec<Timers>,
     /// The control frame that a connection owes whose transport takes it at once.
     pub(super) control: Control,
-    /// For writing to many connections at once.
-    batch: Batch,
-    /// The connections of a batch with their sockets, and what became of the writes.
-    batched: Vec<(u32, Descriptor)>,
-    results: Vec<Option<io::Result<usize>>>,
+    pub(super) batching: Batching,
     /// Connections to look at before the turn ends.
     pub(super) listed: Vec<u32>,
     pub(super) random: fastrand::Rng,
@@ -58,25 +46,12 @@ impl<T: Transport> World<T> {
             wheel: Wheel::new(),
             timers: Vec::new(),
             control: Control::new(),
-            batch: Batch::default(),
-            batched: Vec::new(),
-            results: Vec::new(),
+            batching: Batching::default(),
             listed: Vec::new(),
             random: fastrand::Rng::new(),
             now: Instant::ZERO,
             counters: Counters::default(),
         }
-    }
-
-    /// Writes to many connections at once from now on. To be called by the thread of the loop.
-    pub(super) fn start_batching(&mut self) {
-        self.batch = Batch::start();
-    }
-
-    /// Whether what connections get is better written at the turn's end: since more may follow, or because it goes with
-    /// what others get.
-    pub(super) fn writes_wait(&self) -> bool {
-        self.published || self.batch.is_there()
     }
 
     /// Sends a message. `shared`: where its payload lies, if that can be shared.
@@ -220,39 +195,6 @@ impl<T: Transport> World<T> {
         true
     }
 
-    /// Writes a large frame, after what waits. What the transport does not take is queued, shared if it can be.
-    fn send_large(&mut self, slot: usize, head: &[u8], payload: &[u8], shared: Option<Bytes>, published: bool) {
-        let Some(connection) = self.slots.at(slot) else { return };
-        let (mut written, total) = (0, head.len() + payload.len());
-        while !connection.is(Flags::BLOCKED) && written < total {
-            let rest = [&head[written.min(head.len())..], &payload[written.saturating_sub(head.len())..]];
-            let result = self.turn.gather(connection.entry, &rest, |slices| connection.transport.write(slices));
-            if let Some(n) = connection.wrote(result, &mut self.turn, &mut self.counters) {
-                written += self.turn.advance(connection.entry, n);
-            }
-        }
-        if connection.is(Flags::BLOCKED) {
-            connection.spill(&mut self.turn);
-            let backlog = &mut connection.more().backlog;
-            // Behind a beginning that is written, everything continues the frame.
-            let mut begun = written > 0;
-            if let Some(rest) = head.get(written..).filter(|rest| !rest.is_empty()) {
-                backlog.copy(rest, if begun { rest.len() } else { 0 }, published);
-                begun = true;
-            }
-            let rest = written.saturating_sub(head.len())..payload.len();
-            let begun = if begun { rest.len() } else { 0 };
-            match shared {
-                Some(shared) => backlog.share(shared.slice(rest), begun, published),
-                None => backlog.copy(&payload[rest], begun, published),
-            }
-        } else {
-            self.turn.done(&mut connection.entry);
-            connection.flush_transport(&mut self.turn);
-        }
-        self.list(slot);
-    }
-
     /// Begins to close a connection.
     pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
         let now = self.now;
@@ -296,124 +238,6 @@ impl<T: Transport> World<T> {
             let frame = self.turn.push(&out[..n], &[]);
             self.turn.give(&mut connection.entry, slot, frame, false);
         }
-    }
-
-    fn write_if_much(&mut self, slot: usize) {
-        let Some(connection) = self.slots.at(slot) else { return };
-        if !connection.is(Flags::BLOCKED) && self.turn.len(connection.entry) >= CORK {
-            self.write(slot);
-        }
-    }
-
-    /// Writes what a connection gets in this turn, as far as its transport takes it. The rest stays in the turn until
-    /// that ends.
-    pub(super) fn write(&mut self, slot: usize) {
-        let Some(connection) = self.slots.at(slot) else { return };
-        while !connection.is(Flags::BLOCKED) && self.turn.len(connection.entry) > 0 {
-            let result = self.turn.gather(connection.entry, &[], |slices| connection.transport.write(slices));
-            if let Some(n) = connection.wrote(result, &mut self.turn, &mut self.counters) {
-                self.turn.advance(connection.entry, n);
-            }
-        }
-        if !connection.is(Flags::BLOCKED) {
-            self.turn.done(&mut connection.entry);
-            connection.flush_transport(&mut self.turn);
-        }
-        if connection.is(Flags::FAILED) {
-            self.list(slot);
-        }
-    }
-
-    /// Writes what all connections get in this turn. What their transports do not take goes to their backlogs.
-    pub(super) fn write_all(&mut self) {
-        self.write_batch();
-        let (mut index, mut to_share) = (0, 0);
-        while let Some(slot) = self.turn.slot(index) {
-            index += 1;
-            if slot != turn::NONE {
-                self.write(slot as usize);
-                to_share += self.turn.worth_sharing(self.slots.at(slot as usize).map_or(turn::NONE, |c| c.entry));
-            }
-        }
-        // If the parts add up to more than the whole, they are shared and not copied. A small part alone would hold on to
-        // too much.
-        let share = to_share > self.turn.total();
-        self.each_waiting(index, |connection, turn| {
-            if !share || turn.worth_sharing(connection.entry) == 0 {
-                connection.spill(turn);
-            }
-        });
-        if share {
-            let all = Bytes::from(self.turn.take_bytes());
-            self.each_waiting(index, |connection, turn| connection.spill_shared(turn, &all));
-        }
-        self.published = false;
-    }
-
-    /// Does the first write to every connection that has one, all at once.
-    fn write_batch(&mut self) {
-        let mut index = 0;
-        while self.batch.is_there()
-            && let Some(slot) = self.turn.slot(index)
-        {
-            index += 1;
-            if slot != turn::NONE
-                && let Some(connection) = self.slots.at(slot as usize)
-                && !connection.is(Flags::BLOCKED)
-                && let Some(descriptor) = connection.transport.descriptor()
-                && self.turn.one_piece(connection.entry).is_some()
-            {
-                self.batched.push((slot, descriptor));
-            }
-        }
-        if self.batched.len() < BATCH {
-            return self.batched.clear();
-        }
-        self.results.resize_with(self.batched.len(), || None);
-        let (slots, turn, results) = (&mut self.slots, &self.turn, &mut self.results);
-        let writes = self.batched.iter().map(|&(slot, socket)| {
-            let entry = slots.at(slot as usize).map_or(turn::NONE, |connection| connection.entry);
-            Write { socket, bytes: turn.one_piece(entry).unwrap_or_default() }
-        });
-        self.batch.write(writes, &mut |number, result| results[number] = Some(result));
-        self.counters.batches += 1;
-        for ((slot, _), result) in self.batched.drain(..).zip(self.results.drain(..)) {
-            if let (Some(connection), Some(result)) = (self.slots.at(slot as usize), result) {
-                self.counters.batched += 1;
-                if let Some(n) = connection.wrote(result, &mut self.turn, &mut self.counters) {
-                    self.turn.advance(connection.entry, n);
-                }
-            }
-        }
-    }
-
-    fn each_waiting(&mut self, entries: usize, mut f: impl FnMut(&mut Connection<T>, &mut Turn)) {
-        for index in 0..entries {
-            let slot = self.turn.slot(index).filter(|slot| *slot != turn::NONE);
-            if let Some(connection) = slot.and_then(|slot| self.slots.at(slot as usize)) {
-                f(connection, &mut self.turn);
-            }
-        }
-    }
-
-    /// The transport of a connection takes bytes again.
-    pub(super) fn writable(&mut self, slot: usize) {
-        let now = self.now;
-        let Some(connection) = self.slots.at(slot).filter(|connection| connection.is(Flags::BLOCKED)) else { return };
-        connection.spill(&mut self.turn);
-        connection.set(Flags::BLOCKED, false);
-        while !connection.is(Flags::BLOCKED) {
-            connection.backlog_owed(now);
-            let Some(more) = connection.more.as_mut().filter(|more| !more.backlog.is_empty()) else { break };
-            let result = more.backlog.gather(|slices| connection.transport.write(slices));
-            let Some(n) = connection.wrote(result, &mut self.turn, &mut self.counters) else { continue };
-            connection.more().backlog.advance(n);
-            connection.core.transport_took_bytes(now);
-        }
-        if !connection.is(Flags::BLOCKED) {
-            connection.flush_transport(&mut self.turn);
-        }
-        self.list(slot);
     }
 
     /// Whether what the app has sent to a connection does not fit its queue.

@@ -81,6 +81,31 @@ fn an_answer_leaves_with_what_is_published_and_in_its_place() {
 }
 
 #[test]
+fn what_is_published_when_others_leave_joins_what_the_turn_has_published_before() {
+    let mut all = Vec::new();
+    let mut world = World::new(move |io, call| match call {
+        Call::Open(id) => all.push(id),
+        Call::Closed(id, _) => {
+            all.retain(|member| *member != id);
+            io.publish(&mut all.iter().copied(), Message::Text("left"), Slow::Disconnect);
+        }
+        Call::Message(id, message) => {
+            io.publish(&mut all.iter().copied(), message, Slow::Disconnect);
+            io.send(id, Message::Text("!"));
+        }
+        _ => {}
+    });
+    // One leaves before and one after the message, so that one of them is looked at later than who sent it.
+    let [first, stays, last] = world.connect_some();
+    first.reset();
+    stays.send("?");
+    last.reset();
+    world.run();
+    assert_eq!(stays.texts(), ["?", "!", "left", "left"]);
+    assert_eq!(stays.writes(), 1);
+}
+
+#[test]
 fn a_turn_can_publish_more_than_a_turn_holds() {
     let mut world = World::new(|_, _| {}).with_queue(usize::MAX);
     let members: [Peer; 3] = world.connect_some();
