@@ -183,6 +183,7 @@ impl Engine {
     fn end(&mut self, code: CloseCode, timeout: Duration) -> io::Result<usize> {
         for event_loop in &self.loops {
             let _ = event_loop.inbox.push(Post::Drain { code, timeout });
+            event_loop.inbox.wake();
         }
         let mut dropped = 0;
         for thread in self.loops.iter_mut().filter_map(|event_loop| event_loop.thread.take()) {

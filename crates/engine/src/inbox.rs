@@ -1,5 +1,6 @@
 //! What other threads want of a loop.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -101,6 +102,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// Wakes the loop at once, though somebody may keep a [`Wake`].
+    pub(crate) fn wake(&self) {
+        drop(Wake(self.waker.clone()));
+    }
+
     /// Whether a message of so many bytes fits in.
     pub(crate) fn reserve(&self, bytes: usize) -> bool {
         let waiting = self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -137,9 +143,11 @@ impl Inbox {
         let mut posts = self.lock();
         posts.closed = true;
         let waiting = std::mem::take(&mut posts.waiting);
-        // A post may push when it is dropped.
+        // A post may push when it is dropped, and calls whoever asked for an admission.
         drop(posts);
-        drop(waiting);
+        for post in waiting {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(post)));
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Posts> {

@@ -30,16 +30,25 @@ pub(crate) struct Runner {
     pub(crate) start: Clock,
 }
 
+struct CloseOnDrop(Arc<Inbox>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Runner {
     /// Runs the loop until it is drained. Answers how many connections were dropped then.
     pub(crate) fn run(mut self) -> io::Result<usize> {
         if self.batching {
             self.event_loop.start_batching();
         }
+        // Whatever happens, nobody waits for this loop afterwards.
+        let _closed = CloseOnDrop(self.inbox.clone());
         let result = self.turns();
         let dropped = self.event_loop.drop_all();
         self.counters.store(self.event_loop.counters());
-        self.inbox.close();
         result.map(|()| dropped)
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Tls {
     session: ServerConnection,
     /// The peer ended its direction.
     ended: bool,
+    /// What came behind what the last read has given, and is told by the next.
+    error: Option<io::Error>,
     /// The sending direction is to end when all records are written.
     ending: bool,
 }
@@ -33,11 +35,14 @@ impl Wire for mio::net::TcpStream {
 impl Tls {
     pub(crate) fn new(mut session: ServerConnection) -> Self {
         session.set_buffer_limit(Some(LIMIT));
-        Self { session, ended: false, ending: false }
+        Self { session, ended: false, error: None, ending: false }
     }
 
     /// Fills `buffer` as far as the records that have arrived do: a short read means that the socket is empty.
     pub(crate) fn read(&mut self, wire: &mut impl Wire, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
         let mut read = 0;
         while read < buffer.len() {
             match self.session.reader().read(&mut buffer[read..]) {
@@ -56,25 +61,34 @@ impl Tls {
                     self.ended = true;
                     break;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return self.failed(read, error),
             }
             match uninterrupted(|| self.session.read_tls(wire)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && read > 0 => break,
-                Err(error) => return Err(error),
+                Err(error) => return self.failed(read, error),
                 Ok(_) => {}
             }
             if let Err(error) = self.session.process_new_packets() {
                 // The peer gets to know why, if the socket takes it.
                 let _ = self.flush(wire);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                return self.failed(read, io::Error::new(io::ErrorKind::InvalidData, error));
             }
         }
         Ok(read)
     }
 
-    /// Nobody announces the end that a read has found behind the last bytes.
+    /// Tells of an error, or first of what was read before it.
+    fn failed(&mut self, read: usize, error: io::Error) -> io::Result<usize> {
+        if read == 0 {
+            return Err(error);
+        }
+        self.error = Some(error);
+        Ok(read)
+    }
+
+    /// Nobody announces the end, or the error, that a read has found behind the last bytes.
     pub(crate) fn short_read_is_all(&self) -> bool {
-        cfg!(unix) && !self.ended
+        cfg!(unix) && !self.ended && self.error.is_none()
     }
 
     pub(crate) fn write(&mut self, wire: &mut impl Wire, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -28,8 +28,18 @@ struct Segment {
     written: usize,
     /// How many of the bytes that are not written, counted from the front, belong to a frame that has begun before.
     begun: usize,
-    /// Whether these are published messages, which may be dropped; each is whole but for what has begun.
-    published: bool,
+    what: What,
+}
+
+/// What frames are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// Sent to this connection alone.
+    Own,
+    /// Published, which may be dropped. Each is whole but for what has begun.
+    Published,
+    /// A ping, pong or close frame.
+    Control,
 }
 
 #[derive(Debug)]
@@ -72,35 +82,52 @@ impl Backlog {
     }
 
     /// Adds a copy of `bytes`, the first `begun` of which continue a frame that has begun.
-    pub(super) fn copy(&mut self, bytes: &[u8], begun: usize, published: bool) {
+    pub(super) fn copy(&mut self, bytes: &[u8], begun: usize, what: What) {
         self.bytes += bytes.len();
-        if let Some(Segment { data: Data::Own(data), published: p, .. }) = self.segments.back_mut()
-            && *p == published
+        if let Some(Segment { data: Data::Own(data), what: w, .. }) = self.segments.back_mut()
+            && *w == what
             && begun == 0
             && data.len() + bytes.len() <= MERGE
         {
             return data.extend_from_slice(bytes);
         }
         if !bytes.is_empty() {
-            self.segments.push_back(Segment { data: Data::Own(bytes.to_vec()), written: 0, begun, published });
+            self.segments.push_back(Segment { data: Data::Own(bytes.to_vec()), written: 0, begun, what });
         }
     }
 
     /// As [`copy`](Self::copy), without one.
-    pub(super) fn share(&mut self, bytes: Bytes, begun: usize, published: bool) {
+    pub(super) fn share(&mut self, bytes: Bytes, begun: usize, what: What) {
         self.bytes += bytes.len();
         if !bytes.is_empty() {
-            self.segments.push_back(Segment { data: Data::Shared(bytes), written: 0, begun, published });
+            self.segments.push_back(Segment { data: Data::Shared(bytes), written: 0, begun, what });
         }
     }
 
-    /// Calls `write` with what is to be written next.
-    pub(super) fn gather<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+    /// Whether a frame has begun that is not written to its end.
+    pub(super) fn has_begun(&self) -> bool {
+        self.segments.front().is_some_and(|front| front.begun > 0)
+    }
+
+    /// Whether a control frame is next.
+    pub(super) fn is_control_next(&self) -> bool {
+        self.segments.front().is_some_and(|front| front.what == What::Control)
+    }
+
+    /// Calls `write` with what is to be written next; `to_boundary`: only to the end of the frame that has begun.
+    pub(super) fn gather<R>(&self, to_boundary: bool, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let mut slices = [IoSlice::new(&[]); GATHER];
         let mut len = 0;
         for (slice, segment) in slices.iter_mut().zip(&self.segments) {
-            *slice = IoSlice::new(segment.bytes());
+            let bytes = if to_boundary { &segment.bytes()[..segment.begun] } else { segment.bytes() };
+            if bytes.is_empty() {
+                break;
+            }
+            *slice = IoSlice::new(bytes);
             len += 1;
+            if bytes.len() < segment.len() {
+                break;
+            }
         }
         write(&slices[..len])
     }
@@ -118,25 +145,12 @@ impl Backlog {
         }
     }
 
-    /// Puts a control frame at the earliest place between two frames.
-    pub(super) fn overtake(&mut self, frame: &[u8]) {
-        let mut at = 0;
-        while self.segments.get(at).is_some_and(|segment| segment.begun == segment.len()) {
-            at += 1;
-        }
-        if let Some(segment) = self.segments.get_mut(at)
-            && segment.begun > 0
-        {
-            let begun = Data::Own(segment.bytes()[..segment.begun].to_vec());
-            segment.written += segment.begun;
-            let part = Segment { data: begun, written: 0, begun: segment.begun, published: segment.published };
-            segment.begun = 0;
-            self.segments.insert(at, part);
-            at += 1;
-        }
-        self.bytes += frame.len();
-        let data = Data::Own(frame.to_vec());
-        self.segments.insert(at, Segment { data, written: 0, begun: 0, published: false });
+    /// Puts control frames in front of everything. No frame may have begun.
+    pub(super) fn overtake(&mut self, frames: &[u8]) {
+        debug_assert!(!self.has_begun());
+        self.bytes += frames.len();
+        let data = Data::Own(frames.to_vec());
+        self.segments.push_front(Segment { data, written: 0, begun: 0, what: What::Control });
     }
 
     /// Drops published messages that have not begun, the oldest first, until `room` bytes have gone. Answers how many
@@ -146,7 +160,7 @@ impl Backlog {
         while gone < room
             && let Some(segment) = self.segments.get_mut(at)
         {
-            if !segment.published {
+            if segment.what != What::Published {
                 at += 1;
                 continue;
             }
@@ -166,7 +180,7 @@ impl Backlog {
                 self.segments.remove(at);
             }
             if !begun.is_empty() {
-                let begun = Segment { begun: begun.len(), data: Data::Own(begun), written: 0, published: true };
+                let begun = Segment { begun: begun.len(), data: Data::Own(begun), written: 0, what: What::Published };
                 self.segments.insert(at, begun);
                 at += 1;
             }
@@ -184,10 +198,23 @@ mod tests {
         [&[0x81, text.len() as u8], text.as_bytes()].concat()
     }
 
+    fn gathered(backlog: &Backlog, to_boundary: bool) -> Vec<u8> {
+        backlog.gather(to_boundary, |slices| slices.iter().flat_map(|slice| slice.to_vec()).collect())
+    }
+
     fn contents(backlog: &Backlog) -> Vec<u8> {
-        let all = backlog.gather(|slices| slices.iter().flat_map(|slice| slice.to_vec()).collect::<Vec<u8>>());
+        let all = gathered(backlog, false);
         assert_eq!(all.len(), backlog.len());
         all
+    }
+
+    /// Lets a pong overtake as early as it may. Answers what goes before it.
+    fn overtake(backlog: &mut Backlog) -> Vec<u8> {
+        let before = if backlog.has_begun() { gathered(backlog, true) } else { Vec::new() };
+        backlog.advance(before.len());
+        backlog.overtake(&PONG);
+        assert!(backlog.is_control_next());
+        before
     }
 
     const PONG: [u8; 2] = [0x8a, 0];
@@ -199,20 +226,14 @@ mod tests {
             for shared in [false, true] {
                 let mut backlog = Backlog::default();
                 match shared {
-                    true => backlog.share(frames.clone().into(), 0, false),
-                    false => backlog.copy(&frames, 0, false),
+                    true => backlog.share(frames.clone().into(), 0, What::Own),
+                    false => backlog.copy(&frames, 0, What::Own),
                 }
                 backlog.advance(written);
-                backlog.overtake(&PONG);
-                let boundary = if written == 0 {
-                    0
-                } else if written <= 5 {
-                    5
-                } else {
-                    10
-                };
-                let expected = [&frames[written..boundary], &PONG, &frames[boundary..]].concat();
-                assert_eq!(contents(&backlog), expected, "after {written}");
+                // 0, 5 or 10: each frame is 5 bytes long.
+                let boundary = written.div_ceil(5) * 5;
+                assert_eq!(overtake(&mut backlog), frames[written..boundary], "after {written}");
+                assert_eq!(contents(&backlog), [&PONG, &frames[boundary..]].concat(), "after {written}");
             }
         }
     }
@@ -223,26 +244,24 @@ mod tests {
         let head = [0x81, 126, 1, 44];
         for written in 0..304 {
             let mut backlog = Backlog::default();
-            backlog.copy(&head, 0, false);
-            backlog.share(payload.clone().into(), payload.len(), false);
-            backlog.copy(&frame("next"), 0, false);
+            backlog.copy(&head, 0, What::Own);
+            backlog.share(payload.clone().into(), payload.len(), What::Own);
+            backlog.copy(&frame("next"), 0, What::Own);
             backlog.advance(written);
-            backlog.overtake(&PONG);
             let all = [&head[..], &payload, &frame("next")].concat();
             let boundary = if written == 0 { 0 } else { 304 };
-            let expected = [&all[written..boundary], &PONG, &all[boundary..]].concat();
-            assert_eq!(contents(&backlog), expected, "after {written}");
+            assert_eq!(overtake(&mut backlog), all[written..boundary], "after {written}");
+            assert_eq!(contents(&backlog), [&PONG, &all[boundary..]].concat(), "after {written}");
         }
     }
 
     #[test]
     fn a_tail_that_begins_inside_a_frame_knows_where_the_next_one_begins() {
         let mut backlog = Backlog::default();
-        backlog.copy(b"ne\x81\x01x", 2, true);
-        backlog.overtake(&PONG);
-        assert_eq!(contents(&backlog), b"ne\x8a\0\x81\x01x");
+        backlog.copy(b"ne\x81\x01x", 2, What::Published);
+        assert_eq!(gathered(&backlog, true), b"ne");
         assert_eq!(backlog.drop_published(usize::MAX), 1);
-        assert_eq!(contents(&backlog), b"ne\x8a\0");
+        assert_eq!(contents(&backlog), b"ne");
     }
 
     #[test]
@@ -250,12 +269,12 @@ mod tests {
         for shared in [false, true] {
             let mut backlog = Backlog::default();
             let published = [frame("1"), frame("2"), frame("3")].concat();
-            backlog.copy(&frame("own"), 0, false);
+            backlog.copy(&frame("own"), 0, What::Own);
             match shared {
-                true => backlog.share(published.into(), 0, true),
-                false => backlog.copy(&published, 0, true),
+                true => backlog.share(published.into(), 0, What::Published),
+                false => backlog.copy(&published, 0, What::Published),
             }
-            backlog.copy(&frame("own too"), 0, false);
+            backlog.copy(&frame("own too"), 0, What::Own);
             assert_eq!(backlog.drop_published(4), 2, "6 bytes of 2 messages are the least that make 4 bytes of room");
             assert_eq!(contents(&backlog), [frame("own"), frame("3"), frame("own too")].concat());
             assert_eq!(backlog.drop_published(usize::MAX), 1);
@@ -267,11 +286,11 @@ mod tests {
     #[test]
     fn a_published_message_that_has_begun_is_finished() {
         let mut backlog = Backlog::default();
-        backlog.share([frame("one"), frame("two")].concat().into(), 0, true);
+        backlog.share([frame("one"), frame("two")].concat().into(), 0, What::Published);
         backlog.advance(3);
         assert_eq!(backlog.drop_published(1), 1);
         assert_eq!(contents(&backlog), b"ne");
-        backlog.copy(&frame("new"), 0, true);
+        backlog.copy(&frame("new"), 0, What::Published);
         assert_eq!(contents(&backlog), b"ne\x81\x03new");
         backlog.advance(7);
         assert!(backlog.is_empty());
@@ -281,7 +300,7 @@ mod tests {
     fn small_copies_share_a_segment() {
         let mut backlog = Backlog::default();
         for _ in 0..100 {
-            backlog.copy(&frame("x"), 0, false);
+            backlog.copy(&frame("x"), 0, What::Own);
         }
         assert_eq!(backlog.segments.len(), 1);
         assert_eq!(backlog.len(), 300);

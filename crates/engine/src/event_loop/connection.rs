@@ -63,6 +63,10 @@ pub(super) struct More {
     pub(super) unread: Vec<u8>,
     /// A message whose end has not come.
     pub(super) message: Assembly,
+    /// The transport has said that its end is among what was not read.
+    pub(super) to_end: bool,
+    /// Until when a connection that is closed otherwise may take what is left.
+    pub(super) linger: Option<Instant>,
 }
 
 /// A message that is being put together. `bytes` is longer than what has come, so that the rest can be read to its place.
@@ -105,6 +109,16 @@ impl<T: Transport> Connection<T> {
 
     pub(super) fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
+    }
+
+    /// Whether the app can send to it.
+    pub(super) fn takes_messages(&self) -> bool {
+        !self.is(Flags::CLOSING) && self.core.is_open()
+    }
+
+    /// Whether it is to be read no further: what was sent to it does not fit its queue.
+    pub(super) fn is_to_pause(&self, turn: &Turn) -> bool {
+        self.is_full(turn) && self.takes_messages()
     }
 
     /// How many bytes wait to be written.
@@ -182,15 +196,15 @@ impl<T: Transport> Connection<T> {
         false
     }
 
-    /// Moves what the connection gets in this turn to its backlog.
+    /// Moves what the connection gets in this turn to its backlog. The turn forgets nothing by that.
     pub(super) fn spill(&mut self, turn: &mut Turn) {
         let mut begun = turn.begun(self.entry);
         let backlog = &mut self.more.get_or_insert_default().backlog;
         for piece in turn.pieces(self.entry) {
-            backlog.copy(turn.bytes(piece), begun, piece.published);
+            backlog.copy(turn.bytes(piece), begun, piece.what);
             begun = 0;
         }
-        turn.done(&mut self.entry);
+        turn.release(&mut self.entry);
     }
 
     /// As [`spill`](Self::spill), with `all` bytes of the turn to share.
@@ -198,23 +212,33 @@ impl<T: Transport> Connection<T> {
         let mut begun = turn.begun(self.entry);
         let backlog = &mut self.more.get_or_insert_default().backlog;
         for piece in turn.pieces(self.entry) {
-            backlog.share(all.slice(Turn::range(piece)), begun, piece.published);
+            backlog.share(all.slice(Turn::range(piece)), begun, piece.what);
             begun = 0;
         }
-        turn.done(&mut self.entry);
+        turn.release(&mut self.entry);
     }
 
-    /// Puts the control frames that are owed to where they belong in the backlog: pings and pongs between the next two
-    /// frames, a close frame behind everything (RFC 6455 §5.5.1).
-    pub(super) fn backlog_owed(&mut self, now: Instant) {
-        let Some(more) = &mut self.more else { return };
+    /// Puts the control frames that are owed to where they belong in the backlog, once it is their turn: pings and pongs
+    /// before the next frame, a close frame behind everything (RFC 6455 §5.5.1). Not earlier, since a ping that is
+    /// transmitted as far as the core knows has to be answered in time. Answers whether one waits for the end of a frame.
+    pub(super) fn backlog_owed(&mut self, now: Instant) -> bool {
+        let Some(more) = &mut self.more else { return false };
+        let mut frames = Vec::new();
         let mut out = [0; MAX_CONTROL_FRAME];
         while let Some(opcode) = self.core.next_transmit(&more.control)
             && (opcode != OpCode::Close || more.backlog.is_empty())
+            && !more.backlog.is_control_next()
         {
+            if more.backlog.has_begun() {
+                return true;
+            }
             let n = self.core.poll_transmit(now, [0; 4], &mut more.control, &mut out);
-            more.backlog.overtake(&out[..n]);
+            frames.extend_from_slice(&out[..n]);
         }
+        if !frames.is_empty() {
+            more.backlog.overtake(&frames);
+        }
+        false
     }
 
     /// Gives back the memory that is not needed any more.

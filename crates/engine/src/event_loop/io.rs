@@ -13,12 +13,8 @@ use crate::transport::Transport;
 pub(super) struct Call<'a, T> {
     pub(super) world: &'a mut World<T>,
     pub(super) app: u8,
-    /// The connection that the call is about.
-    pub(super) current: Option<ConnectionId>,
-    /// Where its message lies, if it can be shared.
+    /// Where the message lies that the call is about, if it can be shared.
     pub(super) shared: Option<&'a Bytes>,
-    /// Whether something was sent to it.
-    pub(super) answered: bool,
 }
 
 impl<T: Transport> Io for Call<'_, T> {
@@ -35,14 +31,11 @@ impl<T: Transport> Io for Call<'_, T> {
     }
 
     fn send(&mut self, to: ConnectionId, message: Message<'_>) -> Sent {
-        self.answered |= self.current == Some(to);
         self.world.send(to, message, self.shared)
     }
 
     fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>, slow: Slow) -> Delivery {
-        let (current, answered) = (self.current, &mut self.answered);
-        let mut to = to.inspect(|id| *answered |= current == Some(*id));
-        self.world.publish(&mut to, message.kind(), message.as_bytes(), slow)
+        self.world.publish(to, message.kind(), message.as_bytes(), slow)
     }
 
     fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {

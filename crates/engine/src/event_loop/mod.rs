@@ -45,8 +45,9 @@ pub(crate) struct Loop<T> {
     buffer: Vec<u8>,
     /// A buffer of a large message, for the next one.
     spare: Vec<u8>,
-    /// Connections that have more input than a turn takes, and those whose time has come.
-    again: Vec<ConnectionId>,
+    /// Connections that have more input than a turn takes, and whether their end is among it.
+    again: Vec<(ConnectionId, bool)>,
+    /// Slots whose time has come.
     up: Vec<usize>,
     /// Nobody is admitted any more.
     draining: bool,
@@ -57,12 +58,6 @@ const LINGER: Duration = Duration::from_secs(10);
 
 /// An app that panicked instead of answering.
 struct Panicked;
-
-/// The message that an app is called for.
-struct Current<'a> {
-    from: ConnectionId,
-    shared: Option<&'a Bytes>,
-}
 
 impl<T: Transport> Loop<T> {
     pub(crate) fn new(loop_index: u8) -> Self {
@@ -111,12 +106,12 @@ impl<T: Transport> Loop<T> {
             return Err(Rejection::new(503));
         }
         let id = self.world.slots.next_id().ok_or(Rejection::new(503).with_retry_after(5))?;
-        self.call(app, None, |app, io| app.admit(io, id, opening)).unwrap_or(Err(Rejection::new(500)))?;
+        self.call(app, None, None, |app, io| app.admit(io, id, opening)).unwrap_or(Err(Rejection::new(500)))?;
         let jitter = self.world.random.u32(..);
         let core = tautline_proto::Connection::new(Shared(profile), Role::Server, self.world.now, jitter);
         self.world.slots.insert(Connection::new(id, core, app, Peer::from(opening.peer)));
         self.world.list(slot_of(id));
-        self.call_for(id, |app, io| app.open(io, id));
+        self.call_for(id, None, |app, io| app.open(io, id));
         Ok(id)
     }
 
@@ -157,7 +152,7 @@ impl<T: Transport> Loop<T> {
     pub(crate) fn visit(&mut self, app: u8, visit: impl FnOnce(&mut dyn Hosted, &mut dyn Io)) {
         let world = &mut self.world;
         let Some(hosted) = self.apps.get_mut(usize::from(app)) else { return };
-        let mut io = Call { world, app, current: None, shared: None, answered: false };
+        let mut io = Call { world, app, shared: None };
         if catch_unwind(AssertUnwindSafe(|| visit(&mut **hosted, &mut io))).is_err() {
             self.panicked(app, None);
         }
@@ -221,9 +216,9 @@ impl<T: Transport> Loop<T> {
     /// Goes on with the connections that had more input than the last turn took. Answers whether there were any.
     pub(crate) fn go_on(&mut self) -> bool {
         let again = std::mem::take(&mut self.again);
-        for id in &again {
+        for (id, to_end) in &again {
             if self.world.slots.get(*id).is_some() {
-                self.readable(slot_of(*id), false);
+                self.readable(slot_of(*id), *to_end);
             }
         }
         !again.is_empty()
@@ -248,7 +243,7 @@ impl<T: Transport> Loop<T> {
             let batch = self.world.timers[app].batch();
             // One at a time: a timer may take the next one back.
             while let Some(timer) = self.world.timers[app].pop(now, batch) {
-                let _ = self.call(app as u8, None, |app, io| app.timer(io, timer));
+                let _ = self.call(app as u8, None, None, |app, io| app.timer(io, timer));
             }
         }
         let mut up = std::mem::take(&mut self.up);
@@ -272,8 +267,12 @@ impl<T: Transport> Loop<T> {
             connection.core.not_reading(now);
         }
         match connection.core.transport() {
-            // It had its time to take what is left.
-            Verdict::Close => connection.fail(&mut self.world.turn),
+            Verdict::Close => {
+                let linger = connection.more.as_ref().and_then(|more| more.linger);
+                if linger.is_some_and(|until| until <= now) {
+                    connection.fail(&mut self.world.turn);
+                }
+            }
             _ => match connection.core.handle_timeout(now) {
                 Timeout::Idle | Timeout::Ping => {}
                 Timeout::Stalled { late } => {
@@ -301,12 +300,12 @@ impl<T: Transport> Loop<T> {
             return self.settle_ended(slot);
         }
         if connection.is_flushed() && connection.replace(Flags::BUSY, false) && !connection.is(Flags::CLOSING) {
-            self.call_for(id, |app, io| app.drained(io, id));
+            self.call_for(id, None, |app, io| app.drained(io, id));
         }
         if self.world.slots.at(slot).is_some_and(|connection| connection.is(Flags::PAUSED)) && !self.world.is_full(slot)
         {
-            self.resume(slot);
-            self.readable(slot, false);
+            let to_end = self.resume(slot);
+            self.readable(slot, to_end);
         }
         let Some(connection) = self.world.slots.at(slot) else { return };
         connection.shrink();
@@ -326,7 +325,7 @@ impl<T: Transport> Loop<T> {
                 Some(ended) => tracing::debug!(peer, %ended, "connection closed"),
                 None => {}
             }
-            self.call_for(id, |app, io| app.closed(io, id, ended));
+            self.call_for(id, None, |app, io| app.closed(io, id, ended));
         }
         let Some(connection) = self.world.slots.at(slot) else { return };
         let timeout = match verdict {
@@ -338,7 +337,10 @@ impl<T: Transport> Loop<T> {
                 self.world.slots.remove(slot);
                 return;
             }
-            Verdict::Close => Some(self.world.now + LINGER),
+            Verdict::Close => {
+                let until = self.world.now + LINGER;
+                Some(*connection.more().linger.get_or_insert(until))
+            }
             Verdict::HalfClose if connection.is_flushed() && !connection.replace(Flags::SHUT, true) => {
                 if connection.transport.shutdown().is_err() || !connection.flush_transport(&mut self.world.turn) {
                     self.world.list(slot);
@@ -352,35 +354,31 @@ impl<T: Transport> Loop<T> {
         }
     }
 
-    /// Calls the app of a connection, which is closed if the app panics. Answers whether something was sent to it.
-    fn call_for(&mut self, id: ConnectionId, call: impl FnOnce(&mut dyn App, &mut Call<'_, T>)) -> bool {
-        self.call_current(Current { from: id, shared: None }, call)
-    }
-
-    fn call_current(&mut self, current: Current<'_>, call: impl FnOnce(&mut dyn App, &mut Call<'_, T>)) -> bool {
-        let id = current.from;
-        let Some(app) = self.world.slots.get(id).map(|connection| connection.app) else { return false };
-        let answered = self.call(app, Some(current), |app, io| {
-            call(app, io);
-            io.answered
-        });
-        answered.unwrap_or_else(|Panicked| {
+    /// Calls the app of a connection, which is closed if the app panics. `shared`: where the message lies that the call is
+    /// about, if it can be shared.
+    fn call_for(
+        &mut self,
+        id: ConnectionId,
+        shared: Option<&Bytes>,
+        call: impl FnOnce(&mut dyn App, &mut Call<'_, T>),
+    ) {
+        let Some(app) = self.world.slots.get(id).map(|connection| connection.app) else { return };
+        if let Err(Panicked) = self.call(app, Some(id), shared, call) {
             self.world.close(id, CloseCode::INTERNAL_ERROR, "");
-            false
-        })
+        }
     }
 
     fn call<R>(
         &mut self,
         app: u8,
-        current: Option<Current<'_>>,
+        about: Option<ConnectionId>,
+        shared: Option<&Bytes>,
         call: impl FnOnce(&mut dyn App, &mut Call<'_, T>) -> R,
     ) -> Result<R, Panicked> {
         let Some(hosted) = self.apps.get_mut(usize::from(app)) else { return Err(Panicked) };
-        let (from, shared) = (current.as_ref().map(|c| c.from), current.and_then(|c| c.shared));
-        let mut io = Call { world: &mut self.world, app, current: from, shared, answered: false };
+        let mut io = Call { world: &mut self.world, app, shared };
         let result = catch_unwind(AssertUnwindSafe(|| call(&mut **hosted, &mut io)));
-        result.map_err(|_| self.panicked(app, from))
+        result.map_err(|_| self.panicked(app, about))
     }
 
     fn panicked(&mut self, app: u8, id: Option<ConnectionId>) -> Panicked {

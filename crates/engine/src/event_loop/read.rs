@@ -6,9 +6,8 @@ use bytes::Bytes;
 use tautline_proto::app::Message;
 use tautline_proto::{Event, Kind};
 
-use super::connection::Flags;
-use super::slots::slot_of;
-use super::{Current, Loop};
+use super::Loop;
+use super::connection::{Assembly, Flags};
 use crate::transport::Transport;
 
 /// How much is read at once.
@@ -40,29 +39,39 @@ impl<T: Transport> Loop<T> {
         while let Read::Some(n) = self.read(slot, &mut buffer, to_end) {
             left = left.saturating_sub(n);
             if left == 0 {
-                self.again.extend(self.world.slots.at(slot).map(|connection| connection.id));
+                self.again.extend(self.world.slots.at(slot).map(|connection| (connection.id, to_end)));
                 break;
             }
         }
         self.buffer = buffer;
+        if let Some(connection) = self.world.slots.at(slot).filter(|connection| connection.is(Flags::PAUSED)) {
+            connection.more().to_end |= to_end;
+        }
         self.world.list(slot);
     }
 
-    /// Goes on with what was read and not consumed.
-    pub(super) fn resume(&mut self, slot: usize) {
-        let Some(connection) = self.world.slots.at(slot) else { return };
+    /// Goes on with what was read and not consumed. Answers whether the end is among what was not read.
+    pub(super) fn resume(&mut self, slot: usize) -> bool {
+        let Some(connection) = self.world.slots.at(slot) else { return false };
         connection.set(Flags::PAUSED, false);
-        let Some(more) = connection.more.as_mut() else { return };
+        let Some(more) = connection.more.as_mut() else { return false };
+        let to_end = std::mem::take(&mut more.to_end);
         let mut unread = std::mem::take(&mut more.unread);
         self.receive(slot, &mut unread);
+        to_end
     }
 
     fn read(&mut self, slot: usize, buffer: &mut [u8], to_end: bool) -> Read {
         let Some(connection) = self.world.slots.at(slot).filter(|connection| !connection.is(Flags::PAUSED)) else {
             return Read::Done;
         };
+        if connection.is_to_pause(&self.world.turn) {
+            connection.set(Flags::PAUSED, true);
+            return Read::Done;
+        }
         let outstanding = connection.core.payload_outstanding();
-        if outstanding >= DIRECT && !connection.is(Flags::CLOSING) {
+        // What comes after the end is only to be discarded.
+        if outstanding >= DIRECT && !connection.is(Flags::CLOSING) && connection.core.ended().is_none() {
             return self.read_payload(slot, outstanding, to_end);
         }
         // An incomplete header comes in front of what follows it.
@@ -97,16 +106,20 @@ impl<T: Transport> Loop<T> {
         let at = more.message.len;
         let mut input = &mut more.message.bytes[at..at + n];
         let control = if blocked { &mut more.control } else { &mut self.world.control };
-        let ended = match core.receive(now, &mut input, control) {
-            Some(Event::Data(data)) => data.is_last().then_some(data.kind()),
+        match core.receive(now, &mut input, control) {
+            Some(Event::Data(data)) => {
+                let kind = data.is_last().then_some(data.kind());
+                more.message.len += n;
+                if let Some(kind) = kind {
+                    self.deliver_assembled(slot, kind);
+                }
+            }
             // It broke a rule.
-            _ => None,
-        };
-        more.message.len += n;
-        if ended.is_some_and(|kind| self.deliver_assembled(slot, kind)) {
-            self.pause_if_full(slot, &[]);
+            _ => {
+                more.message = Assembly::default();
+                self.world.transmit_owed(slot);
+            }
         }
-        self.world.transmit_owed(slot);
         if n < len && short && !to_end { Read::Done } else { Read::Some(n) }
     }
 
@@ -133,57 +146,49 @@ impl<T: Transport> Loop<T> {
             let Some(connection) = self.world.slots.at(slot) else { return };
             let id = connection.id;
             let closing = connection.is(Flags::CLOSING);
+            // Not read faster than the answers are taken.
+            if connection.is_to_pause(&self.world.turn) {
+                connection.set(Flags::PAUSED, true);
+                connection.more().unread = input.to_vec();
+                return;
+            }
             let (core, control) = connection.core_and_control(&mut self.world.control);
             let Some(event) = core.receive(now, &mut input, control) else {
                 self.world.transmit_owed(slot);
-                if !input.is_empty()
-                    && let Some(connection) = self.world.slots.at(slot)
-                {
+                let Some(connection) = self.world.slots.at(slot) else { return };
+                if !input.is_empty() {
                     connection.more().unread = input.to_vec();
+                }
+                if let Some(more) = connection.more.as_mut().filter(|_| connection.core.ended().is_some()) {
+                    more.message = Assembly::default();
                 }
                 return;
             };
-            let answered = match event {
-                Event::Data(_) if closing => false,
+            match event {
+                Event::Data(_) if closing => {}
                 Event::Data(data) if data.is_whole() => {
                     self.world.counters.messages_in += 1;
                     let message = match (data.kind(), data.text()) {
                         (Kind::Text, Some(text)) => Message::Text(text),
                         _ => Message::Binary(data.bytes()),
                     };
-                    let current = Current { from: id, shared: None };
-                    self.call_current(current, |app, io| app.message(io, id, message))
+                    self.call_for(id, None, |app, io| app.message(io, id, message));
                 }
                 Event::Data(data) => {
                     let (kind, last) = (data.kind(), data.is_last());
                     connection.more().message.push(data.bytes(), &mut self.spare);
-                    last && self.deliver_assembled(slot, kind)
+                    if last {
+                        self.deliver_assembled(slot, kind);
+                    }
                 }
-                _ => {
-                    self.world.transmit_owed(slot);
-                    false
-                }
-            };
-            if answered && self.pause_if_full(slot, input) {
-                return;
+                _ => self.world.transmit_owed(slot),
             }
         }
     }
 
-    /// A connection is not read faster than it takes the answers. Answers whether that is so, and keeps the rest of its
-    /// input then.
-    fn pause_if_full(&mut self, slot: usize, input: &[u8]) -> bool {
-        let full = self.world.is_full(slot);
-        if let Some(connection) = self.world.slots.at(slot).filter(|_| full) {
-            connection.set(Flags::PAUSED, true);
-            connection.more().unread = input.to_vec();
-        }
-        full
-    }
-
-    /// Hands a message to the app that came in pieces. Answers whether the app answered.
-    fn deliver_assembled(&mut self, slot: usize, kind: Kind) -> bool {
-        let Some(connection) = self.world.slots.at(slot) else { return false };
+    /// Hands a message to the app that came in pieces.
+    fn deliver_assembled(&mut self, slot: usize, kind: Kind) {
+        let Some(connection) = self.world.slots.at(slot) else { return };
         let id = connection.id;
         let message = std::mem::take(&mut connection.more().message);
         let shared = Bytes::from(message.bytes);
@@ -194,9 +199,7 @@ impl<T: Transport> Loop<T> {
             Kind::Text => simdutf8::basic::from_utf8(payload).map_or(Message::Binary(payload), Message::Text),
             Kind::Binary => Message::Binary(payload),
         };
-        let current = Current { from: id, shared: Some(&shared) };
-        let answered = self.call_current(current, |app, io| app.message(io, id, message));
-        debug_assert_eq!(slot, slot_of(id));
+        self.call_for(id, Some(&shared), |app, io| app.message(io, id, message));
         // What nobody holds on to serves the next one.
         if let Ok(bytes) = shared.try_into_mut()
             && bytes.len() <= SPARE
@@ -204,6 +207,5 @@ impl<T: Transport> Loop<T> {
         {
             self.spare = bytes.into();
         }
-        answered
     }
 }

@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 use std::ops::Range;
 
+use super::backlog::What;
 use super::frame_len;
 
 /// No entry.
@@ -44,7 +45,7 @@ pub(super) struct Piece {
     start: u32,
     end: u32,
     next: u32,
-    pub(super) published: bool,
+    pub(super) what: What,
 }
 
 impl Turn {
@@ -62,9 +63,9 @@ impl Turn {
     }
 
     /// Gives the connection in `slot`, whose entry is `entry`, a frame.
-    pub(super) fn give(&mut self, entry: &mut u32, slot: usize, frame: Range<u32>, published: bool) {
+    pub(super) fn give(&mut self, entry: &mut u32, slot: usize, frame: Range<u32>, what: What) {
         let len = frame.end - frame.start;
-        let piece = Piece { start: frame.start, end: frame.end, next: NONE, published };
+        let piece = Piece { start: frame.start, end: frame.end, next: NONE, what };
         if *entry == NONE {
             *entry = self.entries.len() as u32;
             let at = self.pieces.len() as u32;
@@ -77,7 +78,7 @@ impl Turn {
         entry.bytes += len;
         let at = self.pieces.len() as u32;
         let last = &mut self.pieces[entry.last as usize];
-        if last.end == piece.start && last.published == published {
+        if last.end == piece.start && last.what == what {
             last.end = piece.end;
         } else {
             last.next = at;
@@ -170,13 +171,17 @@ impl Turn {
 
     /// Lets a connection go whose bytes are written, or will not be.
     pub(super) fn done(&mut self, entry: &mut u32) {
-        let entry = std::mem::replace(entry, NONE);
-        if entry == NONE {
-            return;
-        }
-        self.entries[entry as usize].slot = NONE;
-        self.unwritten -= 1;
+        self.release(entry);
         self.forget_if_unused();
+    }
+
+    /// As [`done`](Self::done), in the middle of something that needs the bytes still.
+    pub(super) fn release(&mut self, entry: &mut u32) {
+        let entry = std::mem::replace(entry, NONE);
+        if entry != NONE {
+            self.entries[entry as usize].slot = NONE;
+            self.unwritten -= 1;
+        }
     }
 
     /// Begins anew if nobody has anything to get.
@@ -222,9 +227,9 @@ mod tests {
         let (mut a, mut b) = (NONE, NONE);
         for frame in ["1", "2", "3"] {
             let frame = turn.push(b"h", frame.as_bytes());
-            turn.give(&mut a, 0, frame.clone(), true);
+            turn.give(&mut a, 0, frame.clone(), What::Published);
             if frame.start != 2 {
-                turn.give(&mut b, 1, frame, true);
+                turn.give(&mut b, 1, frame, What::Published);
             }
         }
         assert_eq!(text(&turn, a, &[]), ("h1h2h3".into(), 1));
@@ -237,20 +242,21 @@ mod tests {
         let mut turn = Turn::default();
         let mut a = NONE;
         let frame = turn.push(b"", b"own");
-        turn.give(&mut a, 0, frame, false);
+        turn.give(&mut a, 0, frame, What::Own);
         let frame = turn.push(b"", b"all");
-        turn.give(&mut a, 0, frame, true);
-        let published: Vec<_> = turn.pieces(a).map(|piece| piece.published).collect();
-        assert_eq!(published, [false, true]);
+        turn.give(&mut a, 0, frame, What::Published);
+        let what: Vec<_> = turn.pieces(a).map(|piece| piece.what).collect();
+        assert_eq!(what, [What::Own, What::Published]);
     }
 
     #[test]
     fn what_is_written_is_taken_off_across_pieces() {
         let mut turn = Turn::default();
         let mut a = NONE;
-        for (payload, published) in [("abc", false), ("d", false), ("e", true), ("fgh", true)] {
+        use What::{Own, Published};
+        for (payload, what) in [("abc", Own), ("d", Own), ("e", Published), ("fgh", Published)] {
             let frame = turn.push(&[0x01, payload.len() as u8], payload.as_bytes());
-            turn.give(&mut a, 0, frame, published);
+            turn.give(&mut a, 0, frame, what);
         }
         assert_eq!((turn.advance(a, 6), turn.begun(a)), (0, 2), "in the middle of the second frame");
         assert_eq!(text(&turn, a, &[]).0, "\u{1}d\u{1}\u{1}e\u{1}\u{3}fgh");
@@ -267,8 +273,8 @@ mod tests {
         let mut turn = Turn::default();
         let (mut a, mut b) = (NONE, NONE);
         let frame = turn.push(b"", b"x");
-        turn.give(&mut a, 4, frame.clone(), true);
-        turn.give(&mut b, 5, frame, true);
+        turn.give(&mut a, 4, frame.clone(), What::Published);
+        turn.give(&mut b, 5, frame, What::Published);
         turn.done(&mut a);
         turn.done(&mut a);
         assert_eq!((turn.slot(0), turn.slot(1), turn.total()), (Some(NONE), Some(5), 1));

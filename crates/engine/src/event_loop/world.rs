@@ -4,7 +4,8 @@ use bytes::Bytes;
 use tautline_proto::app::{ConnectionId, Delivery, Message, Sent, Slow};
 use tautline_proto::{CloseCode, Control, Header, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part};
 
-use super::connection::Flags;
+use super::backlog::What;
+use super::connection::{Assembly, Flags};
 use super::slots::{Slots, slot_of};
 use super::turn::Turn;
 use super::write::Batching;
@@ -60,7 +61,7 @@ impl<T: Transport> World<T> {
             self.write_all();
         }
         let slot = slot_of(to);
-        let Some(connection) = self.slots.get(to).filter(|connection| !connection.is(Flags::CLOSING)) else {
+        let Some(connection) = self.slots.get(to).filter(|connection| connection.takes_messages()) else {
             return Sent::Closed;
         };
         if connection.is_full(&self.turn) {
@@ -76,12 +77,12 @@ impl<T: Transport> World<T> {
         let head = &head[..head_len];
         if payload.len() < LARGE {
             let frame = self.turn.push(head, payload);
-            self.turn.give(&mut connection.entry, slot, frame, false);
+            self.turn.give(&mut connection.entry, slot, frame, What::Own);
             self.list(slot);
             self.write_if_much(slot);
         } else {
             let shared = shared.filter(|shared| shared.as_ptr_range().contains(&payload.as_ptr()));
-            self.send_large(slot, head, payload, shared.map(|shared| shared.slice_ref(payload)), false);
+            self.send_large(slot, head, payload, shared.map(|shared| shared.slice_ref(payload)), What::Own);
         }
         self.sent(slot)
     }
@@ -123,7 +124,7 @@ impl<T: Transport> World<T> {
             }
             let slot = slot_of(id);
             if let Some(connection) = self.slots.at(slot) {
-                self.turn.give(&mut connection.entry, slot, frame.clone(), true);
+                self.turn.give(&mut connection.entry, slot, frame.clone(), What::Published);
                 delivery.sent += 1;
             }
         }
@@ -146,7 +147,7 @@ impl<T: Transport> World<T> {
         let mut delivery = Delivery::default();
         for id in to {
             if self.takes_published(id, message.header(), message.payload(), slow, &mut delivery) {
-                self.send_large(slot_of(id), &[], message.frame(), Some(message.frame().clone()), true);
+                self.send_large(slot_of(id), &[], message.frame(), Some(message.frame().clone()), What::Published);
                 delivery.sent += 1;
             }
         }
@@ -163,7 +164,7 @@ impl<T: Transport> World<T> {
         slow: Slow,
         delivery: &mut Delivery,
     ) -> bool {
-        let Some(connection) = self.slots.get(id).filter(|connection| !connection.is(Flags::CLOSING)) else {
+        let Some(connection) = self.slots.get(id).filter(|connection| connection.takes_messages()) else {
             delivery.closed += 1;
             return false;
         };
@@ -200,6 +201,9 @@ impl<T: Transport> World<T> {
         let now = self.now;
         let Some(connection) = self.slots.get(id).filter(|connection| !connection.is(Flags::CLOSING)) else { return };
         connection.set(Flags::CLOSING, true);
+        if let Some(more) = &mut connection.more {
+            more.message = Assembly::default();
+        }
         let (core, control) = connection.core_and_control(&mut self.control);
         core.close(now, code, reason, control);
         self.transmit_owed(slot_of(id));
@@ -236,7 +240,7 @@ impl<T: Transport> World<T> {
                 return;
             }
             let frame = self.turn.push(&out[..n], &[]);
-            self.turn.give(&mut connection.entry, slot, frame, false);
+            self.turn.give(&mut connection.entry, slot, frame, What::Control);
         }
     }
 

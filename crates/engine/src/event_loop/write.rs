@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 
+use super::backlog::What;
 use super::connection::{Connection, Flags};
 use super::turn::{self, Turn};
 use super::world::World;
@@ -79,6 +80,7 @@ impl<T: Transport> World<T> {
             let all = Bytes::from(self.turn.take_bytes());
             self.each_waiting(index, |connection, turn| connection.spill_shared(turn, &all));
         }
+        self.turn.forget_if_unused();
         self.published = false;
     }
 
@@ -98,7 +100,7 @@ impl<T: Transport> World<T> {
                 self.batching.writes.push((slot, descriptor));
             }
         }
-        let Self { slots, turn, counters, batching: Batching { batch, writes, results }, .. } = self;
+        let Self { slots, turn, counters, listed, batching: Batching { batch, writes, results }, .. } = self;
         if writes.len() < BATCH {
             return writes.clear();
         }
@@ -112,8 +114,12 @@ impl<T: Transport> World<T> {
         for ((slot, _), result) in writes.drain(..).zip(results.drain(..)) {
             if let (Some(connection), Some(result)) = (slots.at(slot as usize), result) {
                 counters.batched += 1;
-                if let Some(n) = connection.wrote(result, turn, counters) {
-                    turn.advance(connection.entry, n);
+                match connection.wrote(result, turn, counters) {
+                    Some(n) => drop(turn.advance(connection.entry, n)),
+                    None if connection.is(Flags::FAILED) && !connection.replace(Flags::LISTED, true) => {
+                        listed.push(slot)
+                    }
+                    None => {}
                 }
             }
         }
@@ -133,11 +139,12 @@ impl<T: Transport> World<T> {
         let now = self.now;
         let Some(connection) = self.slots.at(slot).filter(|connection| connection.is(Flags::BLOCKED)) else { return };
         connection.spill(&mut self.turn);
+        self.turn.forget_if_unused();
         connection.set(Flags::BLOCKED, false);
         while !connection.is(Flags::BLOCKED) {
-            connection.backlog_owed(now);
+            let to_boundary = connection.backlog_owed(now);
             let Some(more) = connection.more.as_mut().filter(|more| !more.backlog.is_empty()) else { break };
-            let result = more.backlog.gather(|slices| connection.transport.write(slices));
+            let result = more.backlog.gather(to_boundary, |slices| connection.transport.write(slices));
             let Some(n) = connection.wrote(result, &mut self.turn, &mut self.counters) else { continue };
             connection.more().backlog.advance(n);
             connection.core.transport_took_bytes(now);
@@ -156,14 +163,7 @@ impl<T: Transport> World<T> {
     }
 
     /// Writes a large frame, after what waits. What the transport does not take is queued, shared if it can be.
-    pub(super) fn send_large(
-        &mut self,
-        slot: usize,
-        head: &[u8],
-        payload: &[u8],
-        shared: Option<Bytes>,
-        published: bool,
-    ) {
+    pub(super) fn send_large(&mut self, slot: usize, head: &[u8], payload: &[u8], shared: Option<Bytes>, what: What) {
         let Some(connection) = self.slots.at(slot) else { return };
         let (mut written, total) = (0, head.len() + payload.len());
         while !connection.is(Flags::BLOCKED) && written < total {
@@ -175,18 +175,19 @@ impl<T: Transport> World<T> {
         }
         if connection.is(Flags::BLOCKED) {
             connection.spill(&mut self.turn);
+            self.turn.forget_if_unused();
             let backlog = &mut connection.more().backlog;
             // Behind a beginning that is written, everything continues the frame.
             let mut begun = written > 0;
             if let Some(rest) = head.get(written..).filter(|rest| !rest.is_empty()) {
-                backlog.copy(rest, if begun { rest.len() } else { 0 }, published);
+                backlog.copy(rest, if begun { rest.len() } else { 0 }, what);
                 begun = true;
             }
             let rest = written.saturating_sub(head.len())..payload.len();
             let begun = if begun { rest.len() } else { 0 };
             match shared {
-                Some(shared) => backlog.share(shared.slice(rest), begun, published),
-                None => backlog.copy(&payload[rest], begun, published),
+                Some(shared) => backlog.share(shared.slice(rest), begun, what),
+                None => backlog.copy(&payload[rest], begun, what),
             }
         } else {
             self.turn.done(&mut connection.entry);
