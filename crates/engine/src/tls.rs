@@ -40,9 +40,6 @@ impl Tls {
 
     /// Fills `buffer` as far as the records that have arrived do: a short read means that the socket is empty.
     pub(crate) fn read(&mut self, wire: &mut impl Wire, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
         let mut read = 0;
         while read < buffer.len() {
             match self.session.reader().read(&mut buffer[read..]) {
@@ -63,6 +60,10 @@ impl Tls {
                 }
                 Err(error) => return self.failed(read, error),
             }
+            // Only behind everything that was deciphered before it.
+            if let Some(error) = self.error.take() {
+                return self.failed(read, error);
+            }
             match uninterrupted(|| self.session.read_tls(wire)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && read > 0 => break,
                 Err(error) => return self.failed(read, error),
@@ -71,7 +72,7 @@ impl Tls {
             if let Err(error) = self.session.process_new_packets() {
                 // The peer gets to know why, if the socket takes it.
                 let _ = self.flush(wire);
-                return self.failed(read, io::Error::new(io::ErrorKind::InvalidData, error));
+                self.error = Some(io::Error::new(io::ErrorKind::InvalidData, error));
             }
         }
         Ok(read)

@@ -92,18 +92,19 @@ impl Harness for Tokio {
     }
 }
 
-/// The driver on event loops.
-struct Loops {
+/// The driver on event loops; `BATCHING`: that may write to many connections at once.
+struct Loops<const BATCHING: bool> {
     address: SocketAddr,
     shutdown: tokio::sync::oneshot::Sender<()>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
-impl Harness for Loops {
+impl<const BATCHING: bool> Harness for Loops<BATCHING> {
     async fn start(app: impl App + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let engine = tautline_engine::Engine::start(tautline_engine::Settings::new().loops(1)).unwrap();
+        let engine =
+            tautline_engine::Engine::start(tautline_engine::Settings::new().loops(1).batching(BATCHING)).unwrap();
         let host = engine.host(0, app).untyped();
         let carrier = std::sync::Arc::new(carrier::OneApp::new(engine, host));
         let (shutdown, down) = tokio::sync::oneshot::channel();
@@ -123,4 +124,8 @@ impl Harness for Loops {
     }
 }
 
-contracts!(on_tokio: crate::Tokio, on_event_loops: crate::Loops);
+contracts!(
+    on_tokio: crate::Tokio,
+    on_event_loops: crate::Loops<true>,
+    on_event_loops_without_batches: crate::Loops<false>,
+);
