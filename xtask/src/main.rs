@@ -1,5 +1,5 @@
 //! Tautline's task runner. `cargo xtask test` proves the tree; `cargo xtask conformance` runs Autobahn and can write its
-//! results into the documentation. `suites.rs` is the table to read first.
+//! results into the documentation; `cargo xtask bench` measures. `suites.rs` is the table to read first.
 
 // This is a terminal program: printing is what it is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -8,10 +8,12 @@
 compile_error!("the task runner starts and stops Unix process groups; on Windows, run it under WSL");
 
 mod autobahn;
+mod bench;
 mod checks;
 mod conformance;
 mod features;
 mod fuzz;
+mod instructions;
 mod interop;
 mod job;
 mod outcome;
@@ -44,6 +46,14 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Count the instructions of the core's work, and compare them with the baseline
+    Instructions {
+        /// Make what is counted now the baseline
+        #[arg(long)]
+        write: bool,
+    },
+    /// Measure the benchmark's peers, one after the other, and write bench/RESULTS.md
+    Bench(bench::Options),
 }
 
 #[derive(clap::Args)]
@@ -73,6 +83,13 @@ fn main() -> ExitCode {
             runner::test(&runner::Options { full: test.full, strict: test.strict || runner::in_ci(), only: test.only })
         }
         Command::Conformance { write } => conformance::run(write),
+        Command::Instructions { write: false } => {
+            let options = runner::Options { full: false, strict: true, only: vec!["instructions".into()] };
+            runner::test(&options)
+        }
+        Command::Instructions { write: true } => runner::Runner::new(false)
+            .map(|mut runner| runner::conclude(&runner.run_all(&[&suites::INSTRUCTIONS_BASELINE]), true)),
+        Command::Bench(options) => bench::run(&options),
     };
     ran.unwrap_or_else(|error| {
         eprintln!("error: {error}");
