@@ -1,5 +1,6 @@
 //! tautline: the plain `recv`, `send` loop; fan-out by its `Group`.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tautline::{Group, Request, Server, Slow, WebSocket};
@@ -11,28 +12,33 @@ fn main() {
         if let Some(config) = peer_common::tls::server() {
             server = server.tls(config);
         }
-        let handler = move |ws, request| serve(ws, request, group.clone());
+        // The request is not needed for as long as the connection lasts, and each path has a future of its own size.
+        let handler = move |ws, request: Request| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            match request.path() {
+                "/sub" => Box::pin(subscribe(ws, group.clone())),
+                "/pub" => Box::pin(publish(ws, group.clone())),
+                _ => Box::pin(echo(ws)),
+            }
+        };
         server.serve(listener, handler, std::future::pending::<()>()).await.expect("a listener that works");
     });
 }
 
-async fn serve(mut ws: WebSocket, request: Request, group: Arc<Group>) {
-    match request.path() {
-        "/sub" => {
-            let _membership = group.join(&ws.sender());
-            while ws.recv().await.is_some() {}
+async fn echo(mut ws: WebSocket) {
+    while let Some(message) = ws.recv().await {
+        if ws.send(message).await.is_err() {
+            return;
         }
-        "/pub" => {
-            while let Some(message) = ws.recv().await {
-                group.publish(message);
-            }
-        }
-        _ => {
-            while let Some(message) = ws.recv().await {
-                if ws.send(message).await.is_err() {
-                    return;
-                }
-            }
-        }
+    }
+}
+
+async fn subscribe(mut ws: WebSocket, group: Arc<Group>) {
+    let _membership = group.join(&ws.sender());
+    while ws.recv().await.is_some() {}
+}
+
+async fn publish(mut ws: WebSocket, group: Arc<Group>) {
+    while let Some(message) = ws.recv().await {
+        group.publish(message);
     }
 }

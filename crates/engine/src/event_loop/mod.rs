@@ -291,7 +291,7 @@ impl<T: Transport> Loop<T> {
         connection.set(Flags::LISTED, false);
         let verdict = connection.core.transport();
         let at_once = verdict != Verdict::Keep || connection.is(Flags::BUSY);
-        if at_once || !self.world.writes_wait() {
+        if at_once || !self.world.published {
             self.world.write(slot);
         }
         let Some(connection) = self.world.slots.at(slot) else { return };

@@ -32,12 +32,6 @@ impl<T: Transport> World<T> {
         self.batching.batch = Batch::start();
     }
 
-    /// Whether what connections get is better written at the turn's end: since more may follow, or because it goes with
-    /// what others get.
-    pub(super) fn writes_wait(&self) -> bool {
-        self.published || self.batching.batch.is_there()
-    }
-
     /// Writes what a connection gets in this turn, as far as its transport takes it. The rest stays in the turn until
     /// that ends.
     pub(super) fn write(&mut self, slot: usize) {

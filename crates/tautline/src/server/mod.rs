@@ -20,6 +20,7 @@ use tautline_proto::handshake::server::{Options, OriginPolicy};
 use tautline_proto::{CloseCode, Config, Role};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::keeper::{self, Handling};
 use crate::shared::{Info, Settings, Shared};
@@ -30,6 +31,9 @@ use connections::{Connections, Place};
 use hand_over::{AnyCarrier, Carry};
 pub use hand_over::{Carrier, Handover};
 pub use request::{Body, Refusal, Request, Response};
+
+/// How long a request's head may take at least, however late its first byte came.
+const LEAST: Duration = Duration::from_millis(100);
 
 /// Serves WebSocket connections from `listener` with default settings: see [`Server::serve`].
 ///
@@ -338,13 +342,15 @@ impl Running {
         // Messages are written whole; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         place.run(|place| async move {
+            let began = Instant::now();
             let secured = tokio::select! {
-                secured = self.secure(stream) => secured,
+                secured = self.begin(stream) => secured,
                 () = self.closed() => return,
             };
             match secured {
-                Ok(stream) => self.serve_http(stream, peer, place).await,
-                Err(error) => tracing::info!(%peer, %error, "TLS handshake failed"),
+                // Boxed, since HTTP is large: a client that has said nothing yet costs little, and many may come at once.
+                Ok(stream) => Box::pin(self.serve_http(stream, peer, place, began)).await,
+                Err(error) => tracing::info!(%peer, %error, "client gave up, or its TLS handshake failed"),
             }
         });
     }
@@ -354,23 +360,26 @@ impl Running {
         let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
-    #[cfg(feature = "tls")]
-    async fn secure(&self, stream: TcpStream) -> io::Result<Stream> {
-        let Some(config) = &self.server.tls else { return Ok(Stream::tcp(stream)) };
-        let accept = tokio_rustls::TlsAcceptor::from(config.clone()).accept(stream);
+    /// Waits until the client has said something; with TLS, until the session stands.
+    async fn begin(&self, stream: TcpStream) -> io::Result<Stream> {
         let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "took too long");
-        let stream = tokio::time::timeout(self.server.limits.opening_timeout(), accept).await.map_err(timed_out)??;
-        Ok(Stream::tls(stream))
+        let limit = self.server.limits.opening_timeout();
+        tokio::time::timeout(limit, self.secure(stream)).await.map_err(timed_out)?
     }
 
-    #[cfg(not(feature = "tls"))]
     async fn secure(&self, stream: TcpStream) -> io::Result<Stream> {
+        stream.readable().await?;
+        #[cfg(feature = "tls")]
+        if let Some(config) = &self.server.tls {
+            let accept = tokio_rustls::TlsAcceptor::from(config.clone()).accept(stream);
+            return Ok(Stream::tls(Box::pin(accept).await?));
+        }
         Ok(Stream::tcp(stream))
     }
 
     /// Speaks HTTP until the client leaves or asks for a WebSocket, whose connection then gets a task of its own: a
     /// task is as large as the largest thing that it ever does, and HTTP is large.
-    async fn serve_http(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) {
+    async fn serve_http(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place, began: Instant) {
         let full = place.is_over();
         let upgrade = Arc::new(Mutex::new(None));
         let asked = Arc::new(AtomicBool::new(false));
@@ -389,7 +398,8 @@ impl Running {
         let limits = &self.server.limits;
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(limits.opening_timeout())
+            // What the client has taken already counts, but even a late one gets to finish what is on its way.
+            .header_read_timeout(limits.opening_timeout().saturating_sub(began.elapsed()).max(LEAST))
             .title_case_headers(true)
             .max_headers(limits.max_headers())
             // hyper's least is 8 KiB; smaller limits are enforced by the validation.
