@@ -129,11 +129,17 @@ fn bytes_per_idle_connection(server: SocketAddr) -> usize {
 /// Allocations per echoed message, once everything that is kept has been allocated.
 fn allocations_per_message(batch: usize) -> f64 {
     const ROUNDS: usize = 200;
+    const WINDOWS: usize = 20;
     let mut stream = open(serve(|ws, _| echo(ws)));
     (0..20).for_each(|_| exchange(&mut stream, batch));
-    let before = ALLOCATIONS.load(Relaxed);
-    (0..ROUNDS).for_each(|_| exchange(&mut stream, batch));
-    (ALLOCATIONS.load(Relaxed) - before) as f64 / (ROUNDS * batch) as f64
+    let window = || {
+        let before = ALLOCATIONS.load(Relaxed);
+        (0..ROUNDS).for_each(|_| exchange(&mut stream, batch));
+        ALLOCATIONS.load(Relaxed) - before
+    };
+    // The servers of other tests may still be busy with the ends of their connections. That only adds, so the least counts.
+    let least = std::iter::repeat_with(window).take(WINDOWS).min().unwrap_or_default();
+    least as f64 / (ROUNDS * batch) as f64
 }
 
 #[test]
