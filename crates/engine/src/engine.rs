@@ -64,8 +64,8 @@ impl Settings {
         self
     }
 
-    /// Whether the writes of a turn are done in one system call where the system has a way (io_uring on Linux, with the
-    /// feature of that name, which is not to be had in every container). Default: yes.
+    /// Whether what was published in a turn is written to all its receivers in one system call where the system has a way
+    /// (io_uring on Linux, with the feature of that name, which is not to be had in every container). Default: yes.
     pub fn batching(mut self, on: bool) -> Self {
         self.batching = on;
         self

@@ -29,7 +29,7 @@
 //!
 //! - A loop is a thread with its sockets, its connections and its apps. Connections never change their loop, and apps
 //!   are called by their loop alone: no lock and no task.
-//! - In each turn it reads every socket that has something, calls apps for the messages, and then writes to each
+//! - In each turn it reads every socket that has something, calls apps for the messages, and writes to each
 //!   connection, once, everything that the turn has produced for it. A message for many is encoded once.
 //! - An idle connection is a record of less than 200 bytes. It owns no buffer.
 //! - What a socket does not take waits in a queue of [`Profile::send_queue`] bytes; see
@@ -44,7 +44,7 @@
 //! # Features
 //!
 //! `tls` (default): connections whose TLS session, by rustls, moves to the loop with them. `io-uring` (default): on Linux,
-//! the writes of a turn to plain connections in one system call, where the kernel permits it.
+//! what is published in a turn goes to all plain connections in one system call, where the kernel permits it.
 
 mod batch;
 mod encoded;

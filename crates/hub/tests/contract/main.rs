@@ -7,9 +7,16 @@ mod recorder;
 mod suite;
 mod wire;
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use tautline::Server;
+use tautline_engine::{Engine, Settings};
 use tautline_proto::app::App;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// A driver under test: a server with one app on every path.
 trait Harness: Sized {
@@ -58,69 +65,72 @@ macro_rules! contracts {
     };
 }
 
-/// The driver on tokio.
-struct Tokio {
+/// A server that is running.
+struct Running {
     address: SocketAddr,
-    shutdown: tokio::sync::oneshot::Sender<()>,
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    shutdown: oneshot::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
 }
+
+impl Running {
+    /// Starts what `serve` makes of a listener and of a future that is ready at the shutdown.
+    async fn start<F>(serve: impl FnOnce(TcpListener, oneshot::Receiver<()>) -> F) -> Self
+    where
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shutdown, down) = oneshot::channel();
+        Self { address, shutdown, server: tokio::spawn(serve(listener, down)) }
+    }
+
+    async fn stop(self) {
+        let _ = self.shutdown.send(());
+        self.server.await.unwrap().unwrap();
+    }
+}
+
+/// The driver on tokio.
+struct Tokio(Running);
 
 impl Harness for Tokio {
     async fn start(app: impl App + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let driver = tautline_hub::Driver::new(app);
         let admit = move |request: &mut tautline::Request| {
             let refused = driver.admit(request).err();
             let refused = refused.map(tautline_proto::handshake::server::Refusal::from);
             refused.map_or(Ok(()), |refused| Err(refused.into()))
         };
-        let (shutdown, down) = tokio::sync::oneshot::channel();
-        let server = tautline::Server::new().admit(admit).serve(listener, tautline_hub::carry, async {
-            let _ = down.await;
-        });
-        Self { address, shutdown, server: tokio::spawn(server) }
+        let server = Server::new().admit(admit);
+        Self(Running::start(|listener, down| server.serve(listener, tautline_hub::carry, down)).await)
     }
 
     fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address
     }
 
     async fn stop(self) {
-        let _ = self.shutdown.send(());
-        self.server.await.unwrap().unwrap();
+        self.0.stop().await;
     }
 }
 
 /// The driver on event loops; `BATCHING`: that may write to many connections at once.
-struct Loops<const BATCHING: bool> {
-    address: SocketAddr,
-    shutdown: tokio::sync::oneshot::Sender<()>,
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
-}
+struct Loops<const BATCHING: bool>(Running);
 
 impl<const BATCHING: bool> Harness for Loops<BATCHING> {
     async fn start(app: impl App + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let engine =
-            tautline_engine::Engine::start(tautline_engine::Settings::new().loops(1).batching(BATCHING)).unwrap();
+        let engine = Engine::start(Settings::new().loops(1).batching(BATCHING)).unwrap();
         let host = engine.host(0, app).untyped();
-        let carrier = std::sync::Arc::new(carrier::OneApp::new(engine, host));
-        let (shutdown, down) = tokio::sync::oneshot::channel();
-        let server = tautline::Server::new().hand_over(listener, carrier, async {
-            let _ = down.await;
-        });
-        Self { address, shutdown, server: tokio::spawn(server) }
+        let carrier = Arc::new(carrier::OneApp::new(engine, host));
+        Self(Running::start(|listener, down| Server::new().hand_over(listener, carrier, down)).await)
     }
 
     fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address
     }
 
     async fn stop(self) {
-        let _ = self.shutdown.send(());
-        self.server.await.unwrap().unwrap();
+        self.0.stop().await;
     }
 }
 
