@@ -170,6 +170,22 @@ impl Engine {
         adoptions.saturating_sub(closed)
     }
 
+    /// Begins to close the TLS connections that `which` chooses, on every loop: those whose certificate is revoked, say.
+    /// It is called by the loops, for all of their TLS connections, and must not block.
+    #[cfg(feature = "tls")]
+    pub fn close_sessions(
+        &self,
+        which: impl Fn(&rustls::ServerConnection) -> bool + Send + Sync + 'static,
+        code: CloseCode,
+        reason: &str,
+    ) {
+        let which: crate::inbox::Which = Arc::new(which);
+        for event_loop in &self.loops {
+            let post = Post::CloseSessions { which: which.clone(), code, reason: reason.to_owned() };
+            let _ = event_loop.inbox.push(post);
+        }
+    }
+
     /// Closes every connection with `code` and waits until all have ended, but no longer than `timeout`; the loops end
     /// with it, and the apps are dropped. Answers how many connections had to be dropped. It blocks.
     ///

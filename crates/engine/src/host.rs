@@ -34,6 +34,8 @@ pub struct Request {
     pub subprotocol: Option<String>,
     /// The client's address.
     pub peer: Option<SocketAddr>,
+    /// The name that the client has proven to have.
+    pub identity: Option<String>,
     /// How its connection is to behave.
     pub profile: Arc<Profile>,
 }
@@ -252,6 +254,7 @@ impl Request {
             query: self.query.as_deref(),
             subprotocol: self.subprotocol.as_deref(),
             peer: self.peer,
+            identity: self.identity.as_deref(),
         }
     }
 }

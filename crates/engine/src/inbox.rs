@@ -23,11 +23,16 @@ pub(crate) enum Post {
     Visit(u8, Visit),
     Publish { to: Vec<ConnectionId>, message: Encoded, slow: Slow },
     Close(ConnectionId, CloseCode, String),
+    #[cfg(feature = "tls")]
+    CloseSessions { which: Which, code: CloseCode, reason: String },
     Drain { code: CloseCode, timeout: std::time::Duration },
 }
 
 pub(crate) type Reply = Box<dyn FnOnce(Result<ConnectionId, Rejection>) + Send>;
 pub(crate) type Visit = Box<dyn FnOnce(&mut dyn Hosted, &mut dyn Io) + Send>;
+
+#[cfg(feature = "tls")]
+pub(crate) type Which = Arc<dyn Fn(&rustls::ServerConnection) -> bool + Send + Sync>;
 
 /// Wakes a loop that has something to do. Consumed by waking it; dropping it does so too.
 pub struct Wake(Arc<Waker>);

@@ -124,6 +124,15 @@ impl Runner {
                 event_loop.publish(&mut to.into_iter(), &message, slow);
             }
             Post::Close(id, code, reason) => event_loop.close(id, code, &reason),
+            #[cfg(feature = "tls")]
+            Post::CloseSessions { which, code, reason } => {
+                let one = |socket: &crate::socket::Socket| socket.session().is_some_and(|session| which(session));
+                // It is other people's code, too.
+                let closed = AssertUnwindSafe(|| event_loop.close_where(one, code, &reason));
+                if catch_unwind(closed).is_err() {
+                    tracing::error!("who chose which sessions to close panicked");
+                }
+            }
             // Handled by the caller.
             Post::Drain { .. } => {}
         }

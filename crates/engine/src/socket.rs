@@ -31,6 +31,11 @@ impl Socket {
     pub(crate) fn secure(tcp: TcpStream, session: rustls::ServerConnection) -> Self {
         Self { tcp, tls: Some(Box::new(Tls::new(session))) }
     }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn session(&self) -> Option<&rustls::ServerConnection> {
+        self.tls.as_ref().map(|tls| tls.session())
+    }
 }
 
 impl Transport for Socket {

@@ -38,6 +38,10 @@ impl Tls {
         Self { session, ended: false, error: None, ending: false }
     }
 
+    pub(crate) fn session(&self) -> &ServerConnection {
+        &self.session
+    }
+
     /// Fills `buffer` as far as the records that have arrived do: a short read means that the socket is empty.
     pub(crate) fn read(&mut self, wire: &mut impl Wire, buffer: &mut [u8]) -> io::Result<usize> {
         let mut read = 0;

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 use core::ops::{Add, AddAssign};
+use core::time::Duration;
 
 use crate::close::CloseCode;
 use crate::event::{Ended, Kind};
@@ -14,7 +15,7 @@ use crate::time::Instant;
 /// not block: a driver may run them inside its event loop. What an application wants done, it asks of [`Io`].
 ///
 /// For every connection the calls are: [`admit`](Self::admit); if that accepts it, [`open`](Self::open);
-/// [`message`](Self::message) and [`drained`](Self::drained) any number of times; and at the end [`closed`](Self::closed),
+/// [`message`](Self::message), [`drained`](Self::drained) and [`alive`](Self::alive) any number of times; and at the end [`closed`](Self::closed),
 /// exactly once for every connection that was admitted, opened or not.
 pub trait App: Send {
     /// A client asks to connect. Refuses it with an HTTP status, or accepts it and reserves what it needs.
@@ -41,6 +42,11 @@ pub trait App: Send {
     /// A connection that [`Io::send`] found busy has written everything. After [`Io::close`] only
     /// [`closed`](Self::closed) follows.
     fn drained(&mut self, io: &mut dyn Io, id: ConnectionId) {
+        let _ = (io, id);
+    }
+
+    /// A connection that [`Io::probe`] asked about has been heard from.
+    fn alive(&mut self, io: &mut dyn Io, id: ConnectionId) {
         let _ = (io, id);
     }
 
@@ -76,6 +82,19 @@ pub trait Io {
     /// end.
     fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str);
 
+    /// Finds out whether a peer is still there: it is sent a ping now, whether or not pings keep connections alive here.
+    ///
+    /// If anything at all arrives from it within the time, [`App::alive`] is called, once. Otherwise the connection is
+    /// given up, and [`App::closed`] tells why: [`Ended::PeerSilent`], or [`Ended::SendStuck`] if the ping itself could not
+    /// leave within the time.
+    ///
+    /// The time is good to some hundredths of a second. More than ten minutes may be cut.
+    ///
+    /// A connection that is being probed keeps the earlier deadline, and is answered once. One that is admitted and whose
+    /// handshake is not answered yet is asked when it is, and its time begins then. Nothing happens to one that is closing,
+    /// whose end is coming anyway, nor to one that is closed or unknown.
+    fn probe(&mut self, id: ConnectionId, within: Duration);
+
     /// Has [`App::timer`] called with `timer` at `at`. A timer that is set again moves.
     fn set_timer(&mut self, timer: u64, at: Instant);
 
@@ -88,7 +107,7 @@ pub trait Io {
 pub struct ConnectionId(pub u64);
 
 /// What a client asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Opening<'a> {
     /// The path, percent-encoded as it was sent, without the query.
     pub path: &'a str,
@@ -98,6 +117,8 @@ pub struct Opening<'a> {
     pub subprotocol: Option<&'a str>,
     /// The client's address; `None` if the transport has no addresses.
     pub peer: Option<SocketAddr>,
+    /// The name that the client has proven to have, for instance by its certificate.
+    pub identity: Option<&'a str>,
 }
 
 /// A message, borrowed.

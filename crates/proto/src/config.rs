@@ -58,6 +58,11 @@ impl Config {
         self
     }
 
+    /// How many bytes a message may have: see [`max_message`](Self::max_message).
+    pub const fn message_limit(&self) -> u64 {
+        self.max_message
+    }
+
     /// The largest number of frames of one message. Default 262,144; at least 1. One more ends the connection with
     /// 1009. It bounds the time that a peer can take with empty fragments.
     pub const fn max_fragments(mut self, frames: u32) -> Self {

@@ -144,10 +144,12 @@ pub enum Ended {
         /// Whether the peer replied in time.
         clean: bool,
     },
-    /// A ping went out and nothing at all came back within [`Config::pong_timeout`](crate::Config::pong_timeout).
+    /// A ping went out and nothing at all came back within [`Config::pong_timeout`](crate::Config::pong_timeout), or
+    /// within the time of a [`probe`](crate::Connection::probe).
     PeerSilent,
-    /// The transport did not take our ping within [`Config::pong_timeout`](crate::Config::pong_timeout): what was
-    /// queued before it did not move.
+    /// The transport did not take our ping: what was queued before it did not move within
+    /// [`Config::pong_timeout`](crate::Config::pong_timeout), or not far enough within the time of a
+    /// [`probe`](crate::Connection::probe).
     SendStuck,
     /// The peer broke a rule or a limit.
     Violation(Violation),

@@ -9,8 +9,8 @@
 //!
 //! 1. Input is one of: bytes from the peer ([`receive`](Connection::receive), repeated until it answers `None`), their
 //!    end ([`receive_end`](Connection::receive_end)) or failure, a timer
-//!    ([`handle_timeout`](Connection::handle_timeout)), or your own [`close`](Connection::close) and
-//!    [`ping`](Connection::ping).
+//!    ([`handle_timeout`](Connection::handle_timeout)), or your own [`close`](Connection::close),
+//!    [`ping`](Connection::ping) and [`probe`](Connection::probe).
 //! 2. After it, while the transport takes bytes, write what [`poll_transmit`](Connection::poll_transmit) gives until
 //!    it gives nothing.
 //! 3. Then do what [`transport`](Connection::transport) says, and wait for more input, until

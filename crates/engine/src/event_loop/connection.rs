@@ -1,6 +1,7 @@
 //! An open connection.
 
 use std::io;
+use std::time::Duration;
 
 use bitflags::bitflags;
 use bytes::Bytes;
@@ -67,6 +68,8 @@ pub(super) struct More {
     pub(super) to_end: bool,
     /// Until when a connection that is closed otherwise may take what is left.
     pub(super) linger: Option<Instant>,
+    /// The app wants to know whether the peer is there, which can be asked when the opening handshake is answered.
+    pub(super) to_probe: Option<Duration>,
 }
 
 /// A message that is being put together. `bytes` is longer than what has come, so that the rest can be read to its place.

@@ -1,6 +1,7 @@
 //! What an app can see and do.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tautline_proto::app::{ConnectionId, Delivery, Io, Message, Sent, Slow};
@@ -40,6 +41,10 @@ impl<T: Transport> Io for Call<'_, T> {
 
     fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
         self.world.close(id, code, reason);
+    }
+
+    fn probe(&mut self, id: ConnectionId, within: Duration) {
+        self.world.probe(id, within);
     }
 
     fn set_timer(&mut self, timer: u64, at: Instant) {

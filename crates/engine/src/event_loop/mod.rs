@@ -6,6 +6,7 @@ mod connection;
 mod io;
 mod read;
 mod slots;
+mod time;
 mod turn;
 mod world;
 mod write;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tautline_proto::app::{App, ConnectionId, Io, Opening, Slow};
 use tautline_proto::handshake::server::Rejection;
-use tautline_proto::{CloseCode, Header, Instant, Role, Timeout, Transport as Verdict};
+use tautline_proto::{CloseCode, Header, Instant, Role, Transport as Verdict};
 
 use crate::encoded::Encoded;
 use crate::metrics::Counters;
@@ -131,13 +132,19 @@ impl<T: Transport> Loop<T> {
             return self.missed();
         };
         connection.transport = Some(transport);
-        connection.more().unread = leftover;
+        let more = connection.more();
+        more.unread = leftover;
+        let to_probe = more.to_probe.take();
         self.world.counters.opened += 1;
         let slot = slot_of(id);
         self.world.writable(slot);
         self.resume(slot);
         if self.world.slots.at(slot).is_some_and(|connection| connection.transport.holds_input()) {
             self.readable(slot, false);
+        }
+        // Behind what was read already: that is no answer.
+        if let Some(within) = to_probe {
+            self.world.probe(id, within);
         }
         self.world.list(slot);
     }
@@ -166,6 +173,13 @@ impl<T: Transport> Loop<T> {
     /// Closes a connection on behalf of another thread.
     pub(crate) fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
         self.world.close(id, code, reason);
+    }
+
+    /// Begins to close the connections whose transport is one of these.
+    pub(crate) fn close_where(&mut self, which: impl FnMut(&T) -> bool, code: CloseCode, reason: &str) {
+        for id in self.world.slots.ids_where(which) {
+            self.world.close(id, code, reason);
+        }
     }
 
     /// Begins to close everything, and admits nobody any more.
@@ -234,56 +248,6 @@ impl<T: Transport> Loop<T> {
         self.world.timers.iter().filter_map(Timers::next).chain(self.world.wheel.next()).min()
     }
 
-    fn run_timers(&mut self) {
-        let now = self.world.now;
-        for app in 0..self.apps.len() {
-            if self.world.timers[app].next().is_none_or(|next| next > now) {
-                continue;
-            }
-            let batch = self.world.timers[app].batch();
-            // One at a time: a timer may take the next one back.
-            while let Some(timer) = self.world.timers[app].pop(now, batch) {
-                let _ = self.call(app as u8, None, None, |app, io| app.timer(io, timer));
-            }
-        }
-        let mut up = std::mem::take(&mut self.up);
-        self.world.wheel.expire(now, &mut up);
-        for slot in up.drain(..) {
-            self.time_out(slot);
-        }
-        self.up = up;
-    }
-
-    fn time_out(&mut self, slot: usize) {
-        let now = self.world.now;
-        let Some(connection) = self.world.slots.at(slot) else { return };
-        if connection.core.poll_timeout().is_some_and(|at| at > now) {
-            return self.world.list(slot);
-        }
-        // An answer that is here already counts.
-        self.readable(slot, false);
-        let Some(connection) = self.world.slots.at(slot) else { return };
-        if connection.is(Flags::PAUSED) {
-            connection.core.not_reading(now);
-        }
-        match connection.core.transport() {
-            Verdict::Close => {
-                let linger = connection.more.as_ref().and_then(|more| more.linger);
-                if linger.is_some_and(|until| until <= now) {
-                    connection.fail(&mut self.world.turn);
-                }
-            }
-            _ => match connection.core.handle_timeout(now) {
-                Timeout::Idle | Timeout::Ping => {}
-                Timeout::Stalled { late } => {
-                    tracing::warn!(?late, "this program stood still; the peer gets another chance to answer");
-                }
-                Timeout::Ended => connection.fail(&mut self.world.turn),
-            },
-        }
-        self.world.list(slot);
-    }
-
     /// Brings a connection to rest after something has happened to it.
     fn settle(&mut self, slot: usize) {
         self.world.transmit_owed(slot);
@@ -299,6 +263,10 @@ impl<T: Transport> Loop<T> {
         if connection.core.ended().is_some() {
             return self.settle_ended(slot);
         }
+        if connection.core.poll_alive() {
+            self.call_for(id, None, |app, io| app.alive(io, id));
+        }
+        let Some(connection) = self.world.slots.at(slot) else { return };
         if connection.is_flushed() && connection.replace(Flags::BUSY, false) && !connection.is(Flags::CLOSING) {
             self.call_for(id, None, |app, io| app.drained(io, id));
         }

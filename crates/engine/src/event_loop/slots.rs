@@ -64,6 +64,12 @@ impl<T> Slots<T> {
         connection.map_or(Peer::UNKNOWN, |connection| connection.peer)
     }
 
+    /// The connections whose transport is one of these.
+    pub(super) fn ids_where(&self, mut which: impl FnMut(&T) -> bool) -> Vec<ConnectionId> {
+        let those = self.slab.iter().filter(|(_, connection)| connection.transport.as_ref().is_some_and(&mut which));
+        those.map(|(_, connection)| connection.id).collect()
+    }
+
     pub(super) fn ids(&self) -> Vec<ConnectionId> {
         self.slab.iter().map(|(_, connection)| connection.id).collect()
     }

@@ -1,5 +1,7 @@
 //! The connections of a loop, and what is to be written to them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tautline_proto::app::{ConnectionId, Delivery, Message, Sent, Slow};
 use tautline_proto::{CloseCode, Control, Header, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part};
@@ -207,6 +209,20 @@ impl<T: Transport> World<T> {
         let (core, control) = connection.core_and_control(&mut self.control);
         core.close(now, code, reason, control);
         self.transmit_owed(slot_of(id));
+        self.list(slot_of(id));
+    }
+
+    /// Begins to find out whether a peer is still there.
+    pub(super) fn probe(&mut self, id: ConnectionId, within: Duration) {
+        let now = self.now;
+        let Some(connection) = self.slots.get(id).filter(|connection| connection.takes_messages()) else { return };
+        if connection.transport.is_none() {
+            let to_probe = &mut connection.more().to_probe;
+            *to_probe = Some(to_probe.map_or(within, |other| other.min(within)));
+            return;
+        }
+        connection.core.probe(now, within);
+        // Its deadline has come nearer, and the wheel has to know.
         self.list(slot_of(id));
     }
 

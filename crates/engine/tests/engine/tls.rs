@@ -309,3 +309,22 @@ fn several_sessions_are_not_mixed_up() {
         .collect();
     clients.into_iter().for_each(|client| client.join().unwrap());
 }
+
+#[test]
+fn sessions_are_closed_by_what_is_known_of_them() {
+    let engine = engine(2);
+    let hosts = engine.host_on_all(|_| Recorder::echo().0);
+    let (_, mut secure) = connect(&hosts[0], &[]);
+    let (_, mut plain) = crate::support::connect(&hosts[1]);
+    engine.close_sessions(|session| session.server_name() == Some("nobody"), CloseCode::GOING_AWAY, "");
+    secure.send("still here");
+    assert_eq!(secure.text(), "still here");
+    engine.close_sessions(
+        |session| session.protocol_version().is_some(),
+        CloseCode::POLICY_VIOLATION,
+        "the certificate is revoked",
+    );
+    assert_eq!(secure.closed(), 1008);
+    plain.send("so am I");
+    assert_eq!(plain.text(), "so am I");
+}

@@ -1,9 +1,10 @@
 //! A client, from its handshake to its end.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use futures_sink::Sink;
 use http::Extensions;
@@ -12,6 +13,7 @@ use tautline_proto::app::{self, App, ConnectionId, Opening};
 use tautline_proto::handshake::server::Rejection;
 
 use super::Inner;
+use super::probe::{Answer, Probe};
 use super::world::{Call, Current};
 
 /// A client that the app has admitted. Dropping it tells the app that the client is gone, opened or not.
@@ -28,7 +30,11 @@ impl Admitted {
     /// Asks the app whether it admits a client.
     pub(super) fn new(inner: &Arc<Inner>, opening: &Opening<'_>) -> Result<Self, Rejection> {
         let id = ConnectionId(inner.next_id.fetch_add(1, Ordering::Relaxed));
-        let admitted = inner.call(None, |app, io| app.admit(io, id, opening));
+        let admitted = inner.call(None, |app, io| {
+            app.admit(io, id, opening)?;
+            io.world.admit(id);
+            Ok(())
+        });
         admitted.unwrap_or(Err(Rejection::new(500))).map(|()| Self { inner: inner.clone(), id })
     }
 
@@ -44,20 +50,29 @@ impl Admitted {
     /// Carries the client's connection to its end.
     pub(super) async fn run(self, ws: WebSocket) {
         let (mut sender, mut receiver) = ws.split();
-        let queued = self.inner.lock().world.add(self.id, sender.clone());
+        let signals = self.inner.lock().world.add(self.id, sender.clone());
         self.call(None, |app, io| app.open(io, self.id));
-        let mut draining = false;
+        let (mut full, mut draining) = (false, false);
+        let mut probe = None;
         loop {
             tokio::select! {
                 biased;
-                message = receiver.recv() => {
+                () = room(sender.clone()), if full => full = false,
+                message = receiver.recv(), if !full => {
                     let Some(message) = message else { return };
                     // Not read faster than the answers are taken.
-                    if self.message(&message) {
-                        room(&mut sender).await;
+                    full = self.message(&message) && !has_room(&mut sender).await;
+                }
+                () = signals.probed.notified() => self.ask(&mut probe, &sender),
+                answer = settled(&mut probe) => {
+                    probe = None;
+                    match answer {
+                        Answer::Alive => self.alive(),
+                        Answer::GivenUp(ended) if self.give_up(&sender, ended) => return,
+                        Answer::GivenUp(_) | Answer::Closing => {}
                     }
                 }
-                () = queued.notified(), if !draining => draining = true,
+                () = signals.queued.notified(), if !draining => draining = true,
                 // Not reached while more messages are at hand, so that the answers to all of them leave in one write.
                 _ = sender.flush(), if draining => {
                     draining = false;
@@ -84,6 +99,36 @@ impl Admitted {
         answered
     }
 
+    /// Asks the client whether it is still there, or leaves it less time for the answer.
+    fn ask(&self, probe: &mut Option<Box<Probe>>, sender: &Sender) {
+        let Some(until) = self.inner.lock().world.to_probe(self.id) else { return };
+        match probe {
+            Some(probe) => probe.hurry(until),
+            None => *probe = Some(Box::new(Probe::new(sender, until))),
+        }
+    }
+
+    /// The client has answered.
+    fn alive(&self) {
+        self.call(None, |app, io| {
+            if io.world.take_alive(self.id) {
+                app.alive(io, self.id);
+            }
+        });
+    }
+
+    /// The client has not answered: the connection is over, unless the app has closed it meanwhile.
+    fn give_up(&self, sender: &Sender, ended: Ended) -> bool {
+        let given_up = self.inner.lock().world.give_up(self.id, ended);
+        if given_up {
+            let peer = sender.info().peer.map(tracing::field::display);
+            tracing::info!(peer, %ended, "client given up");
+            // Should it hear this after all, it comes back.
+            sender.start_close(CloseCode::GOING_AWAY, "");
+        }
+        given_up
+    }
+
     /// A call of the app for this connection, which is closed if it panics.
     fn call(&self, current: Option<Current<'_>>, call: impl FnOnce(&mut dyn App, &mut Call<'_>)) {
         if self.inner.call(current, call).is_err() {
@@ -95,8 +140,7 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         let _ = self.inner.call(None, |app, io| {
-            // Without an end the task was dropped while the connection was open.
-            let ended = io.world.sender(self.id).map(|sender| sender.ended().unwrap_or(Ended::TransportFailed));
+            let ended = io.world.ended(self.id);
             app.closed(io, self.id, ended);
             io.world.remove(self.id);
         });
@@ -104,6 +148,19 @@ impl Drop for Admitted {
 }
 
 /// Waits until the send queue has room, or the connection has ended.
-async fn room(sender: &mut Sender) {
-    let _ = poll_fn(|cx| Pin::new(&mut *sender).poll_ready(cx)).await;
+async fn room(mut sender: Sender) {
+    let _ = poll_fn(|cx| Pin::new(&mut sender).poll_ready(cx)).await;
+}
+
+/// Whether there is nothing to wait for in [`room`].
+async fn has_room(sender: &mut Sender) -> bool {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *sender).poll_ready(cx).is_ready())).await
+}
+
+/// Waits until a question is settled, if there is one.
+async fn settled(probe: &mut Option<Box<Probe>>) -> Answer {
+    match probe {
+        Some(probe) => probe.await,
+        None => pending().await,
+    }
 }

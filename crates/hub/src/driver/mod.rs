@@ -1,6 +1,7 @@
 //! The tokio driver: carries an [`App`] over the connections of a [`tautline::Server`].
 
 mod client;
+mod probe;
 mod world;
 
 use std::fmt;
@@ -24,6 +25,9 @@ use world::{Call, Current, World};
 ///
 /// A client that sends faster than it takes the answers is read no further while its send queue is full. After
 /// [`Io::close`](tautline_proto::app::Io::close) the app hears of a connection only that it is closed.
+///
+/// A client that a [probe](tautline_proto::app::Io::probe) has found silent is gone for the app at once; its transport is
+/// closed with 1001 and goes after the close timeout at the latest.
 ///
 /// It can be cloned; all clones are the same app. When the last clone and the last connection are gone, the app is
 /// dropped.
@@ -79,6 +83,7 @@ impl Driver {
             query: request.query(),
             subprotocol: request.subprotocol(),
             peer: Some(request.peer()),
+            identity: None,
         };
         let admitted = Admitted::new(&self.0, &opening)?;
         admitted.wait_in(request.extensions_mut());

@@ -8,6 +8,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 
+mod probing;
+
 type Behaviour = Box<dyn FnMut(&mut dyn Io, u64) + Send>;
 
 /// Tells of its timers, and does in each what it is told. The query of a client says which timers to set, as
@@ -38,7 +40,7 @@ fn start(behaviour: impl FnMut(&mut dyn Io, u64) + Send + 'static) -> (Driver, m
 }
 
 fn set(driver: &Driver, timers: &str) -> Admitted {
-    let opening = Opening { path: "/", query: Some(timers), subprotocol: None, peer: None };
+    let opening = Opening { path: "/", query: Some(timers), ..Opening::default() };
     Admitted::new(&driver.0, &opening).unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tautline::{CloseCode, Delivery, Message, Published, SendError, Sender, Slow};
+use tautline::{CloseCode, Delivery, Ended, Message, Published, SendError, Sender, Slow};
 use tautline_proto::Instant;
 use tautline_proto::app::{self, ConnectionId, Io, Sent};
 use tokio::sync::Notify;
@@ -14,6 +14,8 @@ use tautline_engine::timers::Timers;
 
 /// Everything of an app but the app.
 pub(super) struct World {
+    /// Clients that are admitted and not open yet, and how long the app would wait for a sign of life from them.
+    admitted: HashMap<ConnectionId, Option<Duration>>,
     connections: HashMap<ConnectionId, Connection>,
     pub(super) timers: Timers,
     random: fastrand::Rng,
@@ -23,17 +25,30 @@ pub(super) struct World {
 
 struct Connection {
     sender: Sender,
-    /// Told when something had to be queued, so that the connection's task waits until it is written.
-    queued: Arc<Notify>,
+    signals: Arc<Signals>,
     /// Whether the app was told `Queued` and not yet that everything is written.
     busy: bool,
     /// Whether the app has closed it.
     closing: bool,
+    /// Until when the client has to be heard from, while the app wants to know.
+    probe: Option<tokio::time::Instant>,
+    /// Why it was given up, though the transport may still be there.
+    given_up: Option<Ended>,
+}
+
+/// What the task of a connection is told.
+#[derive(Default)]
+pub(super) struct Signals {
+    /// Something had to be queued: wait until it is written.
+    pub(super) queued: Notify,
+    /// The app wants to know whether the client is there: ask it.
+    pub(super) probed: Notify,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         Self {
+            admitted: HashMap::new(),
             connections: HashMap::new(),
             timers: Timers::default(),
             random: fastrand::Rng::new(),
@@ -41,20 +56,38 @@ impl World {
         }
     }
 
-    /// Adds an open connection. The answer tells its task when something was queued.
-    pub(super) fn add(&mut self, id: ConnectionId, sender: Sender) -> Arc<Notify> {
-        let queued = Arc::new(Notify::new());
-        let connection = Connection { sender, queued: queued.clone(), busy: false, closing: false };
+    /// Adds a client whose connection is not open yet.
+    pub(super) fn admit(&mut self, id: ConnectionId) {
+        self.admitted.insert(id, None);
+    }
+
+    /// The connection of a client is open. The answer tells its task what there is to do.
+    pub(super) fn add(&mut self, id: ConnectionId, sender: Sender) -> Arc<Signals> {
+        let signals = Arc::<Signals>::default();
+        let connection =
+            Connection { sender, signals: signals.clone(), busy: false, closing: false, probe: None, given_up: None };
         self.connections.insert(id, connection);
-        queued
+        if let Some(within) = self.admitted.remove(&id).flatten() {
+            self.probe(id, within);
+        }
+        signals
     }
 
     /// The sender of a connection; `None` if it never opened.
-    pub(super) fn sender(&self, id: ConnectionId) -> Option<&Sender> {
+    fn sender(&self, id: ConnectionId) -> Option<&Sender> {
         self.connections.get(&id).map(|connection| &connection.sender)
     }
 
+    /// How a connection that is gone has ended; `None` if it never opened.
+    pub(super) fn ended(&self, id: ConnectionId) -> Option<Ended> {
+        let connection = self.connections.get(&id)?;
+        // Without an end the task was dropped while the connection was open.
+        let ended = connection.given_up.or_else(|| connection.sender.ended());
+        Some(ended.unwrap_or(Ended::TransportFailed))
+    }
+
     pub(super) fn remove(&mut self, id: ConnectionId) {
+        self.admitted.remove(&id);
         self.connections.remove(&id);
     }
 
@@ -66,7 +99,7 @@ impl World {
     pub(super) fn take_drained(&mut self, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.get_mut(&id) else { return false };
         if connection.sender.queued() > 0 {
-            connection.queued.notify_one();
+            connection.signals.queued.notify_one();
             return false;
         }
         std::mem::take(&mut connection.busy) && !connection.closing
@@ -76,6 +109,38 @@ impl World {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.close(code, reason);
         }
+    }
+
+    /// Has a client asked whether it is still there. One that is not connected yet is asked when it is.
+    fn probe(&mut self, id: ConnectionId, within: Duration) {
+        if let Some(to_probe) = self.admitted.get_mut(&id) {
+            *to_probe = Some(to_probe.map_or(within, |other| other.min(within)));
+            return;
+        }
+        let until = self.to_tokio(self.now() + within);
+        let Some(connection) = self.connections.get_mut(&id).filter(|connection| !connection.closing) else { return };
+        connection.probe = Some(connection.probe.map_or(until, |other| other.min(until)));
+        connection.signals.probed.notify_one();
+    }
+
+    /// Until when a client has to be heard from, if the app wants to know.
+    pub(super) fn to_probe(&self, id: ConnectionId) -> Option<tokio::time::Instant> {
+        self.connections.get(&id)?.probe
+    }
+
+    /// Whether the app is to be told that a client is there, now that it has been heard from.
+    pub(super) fn take_alive(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        connection.probe.take().is_some() && !connection.closing
+    }
+
+    /// A client has not been heard from in time. Answers whether that ends its connection.
+    pub(super) fn give_up(&mut self, id: ConnectionId, ended: Ended) -> bool {
+        let Some(connection) = self.connections.get_mut(&id).filter(|connection| !connection.closing) else {
+            return false;
+        };
+        connection.given_up = Some(ended);
+        true
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -104,7 +169,7 @@ impl Connection {
             Ok(()) if self.sender.queued() == 0 => Sent::Written,
             Ok(()) => {
                 self.busy = true;
-                self.queued.notify_one();
+                self.signals.queued.notify_one();
                 Sent::Queued
             }
             Err(SendError::Closed) => Sent::Closed,
@@ -208,6 +273,10 @@ impl Io for Call<'_> {
 
     fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
         self.world.close(id, code, reason);
+    }
+
+    fn probe(&mut self, id: ConnectionId, within: Duration) {
+        self.world.probe(id, within);
     }
 
     fn set_timer(&mut self, timer: u64, at: Instant) {

@@ -28,6 +28,7 @@ impl Carrier for OneApp {
             query: request.query().map(str::to_owned),
             subprotocol: request.subprotocol().map(str::to_owned),
             peer: Some(request.peer()),
+            identity: None,
             profile: Arc::default(),
         };
         let (reply, answer) = tokio::sync::oneshot::channel();

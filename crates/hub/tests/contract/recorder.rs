@@ -13,6 +13,7 @@ pub(crate) enum Happened {
     Text(ConnectionId, String),
     Binary(ConnectionId, Vec<u8>),
     Drained(ConnectionId),
+    Alive(ConnectionId),
     Closed(ConnectionId, Option<Ended>),
     Timer(u64),
 }
@@ -26,6 +27,7 @@ impl Happened {
             | Self::Text(id, _)
             | Self::Binary(id, _)
             | Self::Drained(id)
+            | Self::Alive(id)
             | Self::Closed(id, _) => Some(*id),
             Self::Timer(_) => None,
         }
@@ -79,6 +81,10 @@ impl App for Recorder {
 
     fn drained(&mut self, io: &mut dyn Io, id: ConnectionId) {
         self.happened(io, Happened::Drained(id));
+    }
+
+    fn alive(&mut self, io: &mut dyn Io, id: ConnectionId) {
+        self.happened(io, Happened::Alive(id));
     }
 
     fn closed(&mut self, io: &mut dyn Io, id: ConnectionId, ended: Option<Ended>) {

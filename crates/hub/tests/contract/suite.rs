@@ -1,5 +1,9 @@
 //! The rules, each as a function over any driver.
 
+mod probing;
+
+pub(crate) use probing::*;
+
 use std::collections::BTreeMap;
 use std::sync::mpsc as blocking;
 use std::time::Duration;

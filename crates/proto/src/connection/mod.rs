@@ -54,12 +54,16 @@ pub struct Connection<C> {
     heard: Instant,
     /// While open: when the next ping is due. Afterwards: when the closing has to be complete.
     due: Instant,
-    ping_sent: Instant,
+    /// Since when a ping has been waiting to be transmitted, if one is; otherwise when the latest one was.
+    ping_at: Instant,
+    ping_owed: bool,
+    ping_number: u32,
     /// When the oldest ping that is out and unanswered went out; `Instant::NEVER` if none is.
     unanswered: Instant,
-    /// Since when a ping has been waiting to be transmitted; `Instant::NEVER` if none is.
-    ping_owed: Instant,
-    ping_number: u32,
+    /// When [`probe`](Self::probe) asked; `Instant::NEVER` if it did not, or the answer has been told.
+    probed: Instant,
+    /// How long the peer has to answer that, in hundredths of a second.
+    probe_hundredths: u16,
     stall_forgiven: bool,
 
     // Closing.
@@ -114,10 +118,12 @@ impl<C: Context> Connection<C> {
             sending: false,
             heard: now,
             due,
-            ping_sent: now,
-            unanswered: Instant::NEVER,
-            ping_owed: Instant::NEVER,
+            ping_at: now,
+            ping_owed: false,
             ping_number: 0,
+            unanswered: Instant::NEVER,
+            probed: Instant::NEVER,
+            probe_hundredths: 0,
             stall_forgiven: false,
             role,
             phase: Phase::Open,

@@ -153,7 +153,7 @@ impl<C: Context> Connection<C> {
             // Pongs are for an open connection only; the same memory may have been lent to another one before.
             Some((OpCode::Pong, _)) => (self.phase == Phase::Open).then_some(OpCode::Pong),
             Some((opcode, _)) => Some(opcode),
-            None => (self.ping_owed != Instant::NEVER && self.phase == Phase::Open).then_some(OpCode::Ping),
+            None => (self.ping_owed && self.phase == Phase::Open).then_some(OpCode::Ping),
         }
     }
 

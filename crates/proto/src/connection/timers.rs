@@ -17,7 +17,7 @@ impl<C: Context> Connection<C> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let at = match self.phase {
             Phase::Done => Instant::NEVER,
-            Phase::Open => self.silence_deadline().min(self.stuck_deadline()).min(self.due),
+            Phase::Open => self.silence_deadline().min(self.stuck_deadline()).min(self.probe_deadline()).min(self.due),
             _ => self.due,
         };
         (at != Instant::NEVER).then_some(at)
@@ -38,32 +38,76 @@ impl<C: Context> Connection<C> {
         }
     }
 
+    /// Finds out whether the peer is still there: has it pinged now, whatever the ping interval, and ends the connection if
+    /// nothing at all arrives within the time. Any byte is an answer, and [`poll_alive`](Self::poll_alive) tells of it.
+    ///
+    /// `within` is rounded up to hundredths of a second, of which it has 1 to 65,535 (11 minutes). It begins now: a ping that the transport
+    /// does not take in time ends the connection as well, with [`Ended::SendStuck`]. While an answer is outstanding nothing
+    /// more is sent, and of two times the one that is over first counts. Does nothing unless the connection is open.
+    pub fn probe(&mut self, now: Instant, within: Duration) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        if self.probed != Instant::NEVER {
+            self.probe_hundredths = self.probe_hundredths.min(hundredths(now + within - self.probed));
+            return;
+        }
+        // What arrived before is no answer, also if the clock has not moved since.
+        if self.heard >= now {
+            self.heard = Instant::from_micros(now.as_micros().saturating_sub(1));
+        }
+        self.probed = now;
+        self.probe_hundredths = hundredths(within);
+        self.owe_ping(now);
+    }
+
+    /// Whether something has arrived since [`probe`](Self::probe) asked: `true` once. Ask after
+    /// [`receive`](Self::receive). A connection that is closing gives no answer but its end.
+    pub fn poll_alive(&mut self) -> bool {
+        let alive = self.heard >= self.probed && self.phase == Phase::Open;
+        if alive {
+            self.probed = Instant::NEVER;
+        }
+        alive
+    }
+
     fn keep_alive(&mut self, now: Instant) -> Timeout {
-        let (stuck, silent) = (self.stuck_deadline(), self.silence_deadline());
-        let deadline = stuck.min(silent);
+        let pong_timeout = self.context.config().pong_timeout;
+        let (stuck, silent, probe) = (self.stuck_deadline(), self.silence_deadline(), self.probe_deadline());
+        let deadline = stuck.min(silent).min(probe);
         if now >= deadline {
             let late = now - deadline;
-            let stalled = late > self.context.config().pong_timeout.max(MIN_STALL);
+            let time = if deadline == probe { self.probe_time() } else { pong_timeout };
             // Forgiven once: a driver that is always late must not keep a dead peer alive for ever.
-            if stalled && !self.stall_forgiven {
+            if late > time.max(MIN_STALL) && !self.stall_forgiven {
                 self.stall_forgiven = true;
-                for since in [&mut self.ping_owed, &mut self.unanswered] {
-                    if *since != Instant::NEVER {
-                        *since = now;
-                    }
-                }
+                self.begin_anew(now);
                 if now >= self.due {
                     self.beat(now);
                 }
                 return Timeout::Stalled { late };
             }
-            return self.end(if stuck <= silent { Ended::SendStuck } else { Ended::PeerSilent });
+            let ours = deadline == stuck || (deadline == probe && self.ping_owed);
+            return self.end(if ours { Ended::SendStuck } else { Ended::PeerSilent });
         }
         if now < self.due {
             return Timeout::Idle;
         }
         self.beat(now);
         Timeout::Ping
+    }
+
+    /// Whoever had a deadline has all of its time again.
+    fn begin_anew(&mut self, now: Instant) {
+        if self.ping_owed {
+            self.ping_at = now;
+        }
+        if self.unanswered != Instant::NEVER {
+            self.unanswered = now;
+        }
+        if self.is_probing() {
+            self.probed = now;
+        }
     }
 
     /// The ping interval has passed.
@@ -85,24 +129,37 @@ impl<C: Context> Connection<C> {
     /// When the peer's silence ends the connection. Any byte counts as life: a peer in the middle of a long message
     /// cannot send a pong.
     fn silence_deadline(&self) -> Instant {
-        self.deadline(self.unanswered, self.unanswered.max(self.heard))
+        if self.unanswered == Instant::NEVER {
+            return Instant::NEVER;
+        }
+        self.unanswered.max(self.heard) + self.context.config().pong_timeout
     }
 
     /// When a ping that the transport does not take ends the connection. The peer owes nothing then: it is our queue
     /// that is stuck, whatever we hear.
     fn stuck_deadline(&self) -> Instant {
-        self.deadline(self.ping_owed, self.ping_owed)
+        if self.ping_owed { self.ping_at + self.context.config().pong_timeout } else { Instant::NEVER }
     }
 
-    fn deadline(&self, pending: Instant, since: Instant) -> Instant {
-        if pending == Instant::NEVER { Instant::NEVER } else { since + self.context.config().pong_timeout }
+    /// When a probe that is not answered ends the connection.
+    fn probe_deadline(&self) -> Instant {
+        if self.is_probing() { self.probed + self.probe_time() } else { Instant::NEVER }
+    }
+
+    fn probe_time(&self) -> Duration {
+        Duration::from_millis(10 * u64::from(self.probe_hundredths))
+    }
+
+    /// Whether the answer to a probe is outstanding.
+    fn is_probing(&self) -> bool {
+        self.probed != Instant::NEVER && self.heard < self.probed
     }
 
     /// The transport took bytes while a ping was waiting to be transmitted. A large frame on a slow link may keep a ping
     /// waiting for longer than the pong timeout; as long as it moves, nothing is stuck.
     pub fn transport_took_bytes(&mut self, now: Instant) {
-        if self.ping_owed != Instant::NEVER {
-            self.ping_owed = now;
+        if self.ping_owed {
+            self.ping_at = now;
         }
     }
 
@@ -112,28 +169,39 @@ impl<C: Context> Connection<C> {
         if self.unanswered != Instant::NEVER {
             self.unanswered = now;
         }
+        // A probe asks again: if the transport takes nothing either, the ping will tell.
+        if self.is_probing() && !self.ping_owed {
+            self.probed = now;
+            self.owe_ping(now);
+        }
     }
 
     pub(super) fn owe_ping(&mut self, now: Instant) {
         self.ping_number = self.ping_number.wrapping_add(1);
-        self.ping_owed = self.ping_owed.min(now);
+        if !self.ping_owed {
+            self.ping_owed = true;
+            self.ping_at = now;
+        }
     }
 
     pub(super) fn ping_transmitted(&mut self, now: Instant) {
-        self.ping_owed = Instant::NEVER;
-        self.ping_sent = now;
+        self.ping_owed = false;
+        self.ping_at = now;
         self.unanswered = self.unanswered.min(now);
     }
 
     /// A pong: the time since our latest ping if it answers that one (§5.5.3).
     pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) -> Option<Duration> {
-        let answers = payload == self.ping_number.to_be_bytes()
-            && self.unanswered != Instant::NEVER
-            && self.ping_owed == Instant::NEVER;
+        let answers = payload == self.ping_number.to_be_bytes() && self.unanswered != Instant::NEVER && !self.ping_owed;
         answers.then(|| {
             self.unanswered = Instant::NEVER;
             self.stall_forgiven = false;
-            now - self.ping_sent
+            now - self.ping_at
         })
     }
+}
+
+/// Rounded up, and not nothing, so that a time that has just begun is never over.
+fn hundredths(time: Duration) -> u16 {
+    u16::try_from(time.as_micros().div_ceil(10_000)).unwrap_or(u16::MAX).max(1)
 }

@@ -239,6 +239,11 @@ impl Rejection {
         Self { status, retry_after: None, challenge: None }
     }
 
+    /// The HTTP status.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
     /// 401 with this WWW-Authenticate challenge, such as `Basic realm="hub"`.
     pub const fn unauthorized(challenge: &'static str) -> Self {
         Self { challenge: Some(challenge), ..Self::new(401) }

@@ -8,6 +8,7 @@ mod keepalive;
 mod large;
 mod panics;
 mod pausing;
+mod probing;
 mod publishing;
 mod random;
 mod sharing;

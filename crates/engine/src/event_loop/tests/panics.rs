@@ -21,6 +21,7 @@ fn panicking(kind: &'static str) -> (World, Arc<AtomicBool>) {
             Call::Open(_) => "open",
             Call::Message(..) => "message",
             Call::Drained(_) => "drained",
+            Call::Alive(_) => "alive",
             Call::Closed(..) => "closed",
             Call::Timer(_) => "timer",
         };
@@ -99,6 +100,18 @@ fn a_panic_for_a_large_message_closes_the_connection_as_well() {
         victim.send_bytes(piece);
         world.run();
     }
+    leaves(&mut world, &victim);
+    goes_on(world, &on, &bystander, 1);
+}
+
+#[test]
+fn a_panic_in_alive_closes_the_connection() {
+    let (mut world, on) = panicking("alive");
+    let [bystander, victim] = world.connect_some();
+    on.store(true, Ordering::Relaxed);
+    world.visit(|io| io.probe(victim.id, secs(1)));
+    victim.pong(b"");
+    world.run();
     leaves(&mut world, &victim);
     goes_on(world, &on, &bystander, 1);
 }

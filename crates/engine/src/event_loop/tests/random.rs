@@ -25,6 +25,8 @@ struct Ledger {
     /// The code with which the app, the driver for the app's panic, or its queue has closed it.
     closed: Option<CloseCode>,
     queued: bool,
+    /// The app wants to know whether it is there.
+    probed: bool,
     /// Calls since the app or the driver has closed it.
     late: Vec<&'static str>,
 }
@@ -110,6 +112,7 @@ fn app(ledgers: Shared, mut rng: Rng) -> impl FnMut(&mut dyn Io, Call<'_>) + Sen
             Call::Open(id) => (id, "open"),
             Call::Message(id, _) => (id, "message"),
             Call::Drained(id) => (id, "drained"),
+            Call::Alive(id) => (id, "alive"),
             Call::Closed(id, _) => (id, "closed"),
             Call::Admit(_) | Call::Timer(_) => return,
         };
@@ -119,6 +122,9 @@ fn app(ledgers: Shared, mut rng: Rng) -> impl FnMut(&mut dyn Io, Call<'_>) + Sen
         }
         if name != "closed" && all.of(id).closed == Some(CloseCode::INTERNAL_ERROR) {
             all.of(id).late.push(name);
+        }
+        if name == "alive" && all.of(id).closed.is_some() {
+            all.of(id).late.push("alive, though closed");
         }
         match call {
             Call::Message(_, message) if message.as_bytes() == b"panic" => {
@@ -147,9 +153,15 @@ fn app(ledgers: Shared, mut rng: Rng) -> impl FnMut(&mut dyn Io, Call<'_>) + Sen
                     let message = self::message(all.next, some_len(&mut rng));
                     all.send(io, other, message);
                 }
+                3 => {
+                    let other = all.open[rng.usize(..all.open.len())];
+                    all.of(other).probed = true;
+                    io.probe(other, secs(rng.u64(1..20)));
+                }
                 _ => all.send(io, id, message.as_bytes().to_vec()),
             },
             Call::Drained(_) => assert!(std::mem::take(&mut all.of(id).queued), "only after Queued"),
+            Call::Alive(_) => assert!(std::mem::take(&mut all.of(id).probed), "only if it was asked"),
             Call::Closed(..) => all.open.retain(|open| *open != id),
             _ => {}
         }

@@ -13,6 +13,7 @@ pub(crate) enum Call<'a> {
     Open(ConnectionId),
     Message(ConnectionId, Message<'a>),
     Drained(ConnectionId),
+    Alive(ConnectionId),
     Closed(ConnectionId, Option<Ended>),
     Timer(u64),
 }
@@ -25,6 +26,7 @@ pub(crate) enum Happened {
     Text(ConnectionId, String),
     Binary(ConnectionId, Vec<u8>),
     Drained(ConnectionId),
+    Alive(ConnectionId),
     Closed(ConnectionId, Option<Ended>),
     Timer(u64),
 }
@@ -38,6 +40,7 @@ impl Happened {
             | Self::Text(id, _)
             | Self::Binary(id, _)
             | Self::Drained(id)
+            | Self::Alive(id)
             | Self::Closed(id, _) => Some(*id),
             Self::Timer(_) => None,
         }
@@ -52,6 +55,7 @@ impl From<Call<'_>> for Happened {
             Call::Message(id, Message::Text(text)) => Self::Text(id, text.to_owned()),
             Call::Message(id, Message::Binary(bytes)) => Self::Binary(id, bytes.to_vec()),
             Call::Drained(id) => Self::Drained(id),
+            Call::Alive(id) => Self::Alive(id),
             Call::Closed(id, ended) => Self::Closed(id, ended),
             Call::Timer(timer) => Self::Timer(timer),
         }
@@ -108,6 +112,10 @@ impl<F: FnMut(&mut dyn Io, Call<'_>) + Send> App for Recorder<F> {
 
     fn drained(&mut self, io: &mut dyn Io, id: ConnectionId) {
         self.happened(io, Call::Drained(id));
+    }
+
+    fn alive(&mut self, io: &mut dyn Io, id: ConnectionId) {
+        self.happened(io, Call::Alive(id));
     }
 
     fn closed(&mut self, io: &mut dyn Io, id: ConnectionId, ended: Option<Ended>) {

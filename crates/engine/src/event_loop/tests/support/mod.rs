@@ -83,7 +83,7 @@ impl World {
         path: &str,
         peer: Option<SocketAddr>,
     ) -> Result<ConnectionId, Rejection> {
-        let opening = Opening { path, query: None, subprotocol: None, peer };
+        let opening = Opening { path, peer, ..Opening::default() };
         self.event_loop.admit(app, &opening, self.profile.clone())
     }
 
