@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use tautline::Server;
 use tautline_engine::{Engine, Settings};
+use tautline_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::clients::{Clients, Sessions};
+use crate::homes::Setup;
 use crate::http_service;
 use crate::name::AppName;
+use crate::rooms::SUBPROTOCOL;
 use crate::site::{self, Site};
 
-/// The hub: `/counter`, `/clock`, `/hello`, `/echo` and the relay at `/{client_id}` by WebSocket; the page at `/`,
-/// `/healthz`, and POST on any path by HTTP.
+/// The hub: `/counter`, `/clock`, `/hello`, `/echo` and rooms at `/rooms/{room}/{client_id}` and `/{client_id}` by WebSocket;
+/// the page at `/`, `/healthz`, and POST on any path by HTTP.
 ///
 /// With [`only`](Self::only) it is one app, on every path.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +26,10 @@ pub struct Hub {
     server: Server,
     only: Option<AppName>,
     loops: Option<usize>,
+    rooms: tautline_rooms::Settings,
+    store: Option<Store>,
+    clients: Clients,
+    sessions: Sessions,
 }
 
 impl Hub {
@@ -50,34 +58,72 @@ impl Hub {
         self
     }
 
+    /// How rooms behave. Default: [`tautline_rooms::Settings::default`].
+    pub fn rooms(mut self, settings: tautline_rooms::Settings) -> Self {
+        self.rooms = settings;
+        self
+    }
+
+    /// Keeps what has to survive a restart: counters and the messages of durable rooms. Without a store nothing can be
+    /// published in durable rooms.
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Of the clients that show a certificate only these may connect, by the name in it: its CN, or its one alternative name.
+    /// Others get 403. Default: all whose certificates the TLS configuration trusts.
+    pub fn allowed_clients<I: IntoIterator<Item = S>, S: Into<String>>(mut self, names: I) -> Self {
+        self.clients.allowed = Some(Arc::new(names.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Gives a handle to the TLS sessions of the running hub.
+    pub fn sessions(mut self, sessions: &Sessions) -> Self {
+        self.sessions = sessions.clone();
+        self
+    }
+
     /// Serves `listener` until `shutdown` is ready, then ends the connections: see [`Server::hand_over`].
     ///
     /// # Errors
     ///
-    /// The listener is not usable, or the event loops cannot be started.
-    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        self.run_all(vec![listener], shutdown).await
+    /// The listener is not usable, the event loops cannot be started, or the store cannot be read.
+    pub async fn run(self, listener: impl Into<Listen>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        self.run_all([listener], shutdown).await
     }
 
     /// As [`run`](Self::run), with several addresses for the same apps.
     ///
     /// # Errors
     ///
-    /// A listener is not usable, or the event loops cannot be started.
-    pub async fn run_all(self, listeners: Vec<TcpListener>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// A listener is not usable, the event loops cannot be started, or the store cannot be read.
+    pub async fn run_all(
+        self,
+        listeners: impl IntoIterator<Item = impl Into<Listen>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
         let only = self.only;
         let mut settings = Settings::new().waking(site::wake_later);
         if let Some(loops) = self.loops {
             settings = settings.loops(loops);
         }
-        let server = self.server.http(move |request| http_service::answer(only, request));
-        let site = Arc::new(Site::start(Engine::start(settings)?, only, server.settings()));
+        let server = self.server.http(move |request| http_service::answer(only, request)).subprotocols([SUBPROTOCOL]);
+        let (rooms, store) = (self.rooms, self.store);
+        let setup = tokio::task::spawn_blocking(|| Setup::read(rooms, store)).await?.map_err(io::Error::other)?;
+        let site = Arc::new(Site::start(Engine::start(settings)?, only, server.settings(), setup, self.clients));
+        self.sessions.set(&site);
         let closing = watch::Sender::new(false);
         let mut running = JoinSet::new();
-        for listener in listeners {
+        for listen in listeners {
+            let Listen { listener, tls } = listen.into();
             let mut closing = closing.subscribe();
             let shutdown = async move { drop(closing.wait_for(|closing| *closing).await) };
-            running.spawn(server.clone().hand_over(listener, site.clone(), shutdown));
+            let server = match tls {
+                Some(config) => server.clone().tls(config),
+                None => server.clone(),
+            };
+            running.spawn(server.hand_over(listener, site.clone(), shutdown));
         }
         tokio::select! {
             () = shutdown => {}
@@ -90,5 +136,21 @@ impl Hub {
         }
         closing.send_replace(true);
         running.join_all().await.into_iter().collect()
+    }
+}
+
+/// An address to serve.
+#[derive(Debug)]
+pub struct Listen {
+    /// Where clients connect.
+    pub listener: TcpListener,
+    /// With this they speak `wss` and `https` there; without it what [`Hub::server`] says, which is nothing of the kind by
+    /// default.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl From<TcpListener> for Listen {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
     }
 }

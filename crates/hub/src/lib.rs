@@ -1,4 +1,4 @@
-//! The hub: apps, relay, HTTP and pages on one port.
+//! The hub: rooms, apps, HTTP and pages on one port.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -14,14 +14,19 @@
 //! that need no WebSocket.
 
 pub mod apps;
+mod clients;
 mod driver;
+mod homes;
 mod http_service;
 mod hub;
 pub mod labs;
 mod name;
 mod page;
+mod rooms;
 mod site;
 
 pub use driver::{Driver, carry};
-pub use hub::Hub;
+pub use clients::Sessions;
+pub use hub::{Hub, Listen};
 pub use name::{AppName, UnknownApp};
+pub use rooms::SUBPROTOCOL;

@@ -6,9 +6,9 @@ use std::str::FromStr;
 /// An app of the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AppName {
-    /// [`apps::Relay`](crate::apps::Relay).
+    /// [`apps::Rooms`](crate::apps::Rooms).
     Relay,
-    /// [`apps::Counter`](crate::apps::Counter).
+    /// [`apps::Counters`](crate::apps::Counters).
     Counter,
     /// [`apps::Clock`](crate::apps::Clock).
     Clock,
@@ -39,7 +39,7 @@ impl AppName {
     /// What it does, in a few words.
     pub const fn summary(self) -> &'static str {
         match self {
-            Self::Relay => "each message goes to all other clients",
+            Self::Relay => "rooms: each message goes to all others",
             Self::Counter => "a shared number: plus, minus, users",
             Self::Clock => "the time, at random intervals",
             Self::Hello => "greets the name that it is sent, and closes",

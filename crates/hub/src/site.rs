@@ -6,30 +6,55 @@ use std::time::{Duration, SystemTime};
 
 use tautline::{Carrier, CloseCode, Handover, Refusal, Request};
 use tautline_engine::{Admitted, Engine, Host, Profile, Wake};
-use tautline_proto::handshake::server;
+use tautline_proto::app::App;
+use tautline_proto::handshake::server::{self, Rejection};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::apps::{Clock, Counter, Echo, Hello, Relay};
+use crate::apps::{Clock, Counters, Echo, Hello, Rooms, counter_name};
+use crate::clients::Clients;
+use crate::homes::{self, Homes, Setup};
 use crate::name::AppName;
+use crate::rooms::{BadPath, Place};
 use crate::{http_service, page};
 
 /// The apps, and who decides which client gets to which.
 #[derive(Debug)]
 pub(crate) struct Site {
     apps: Apps,
+    clients: Clients,
     profile: Arc<Profile>,
     /// Until the shutdown.
     engine: Mutex<Option<Engine>>,
 }
 
 impl Site {
-    pub(crate) fn start(engine: Engine, only: Option<AppName>, settings: &tautline::Settings) -> Self {
+    pub(crate) fn start(
+        engine: Engine,
+        only: Option<AppName>,
+        settings: &tautline::Settings,
+        setup: Setup,
+        clients: Clients,
+    ) -> Self {
         let (config, send_queue) = settings.parts();
+        let message_bytes = config.message_limit();
         Self {
-            apps: Apps::start(&engine, only),
+            apps: Apps::start(&engine, only, setup, message_bytes),
+            clients,
             profile: Arc::new(Profile::new(config).send_queue(send_queue)),
             engine: Mutex::new(Some(engine)),
+        }
+    }
+
+    /// Closes the TLS connections that `which` chooses.
+    pub(crate) fn close_sessions(
+        &self,
+        which: impl Fn(&rustls::ServerConnection) -> bool + Send + Sync + 'static,
+        code: CloseCode,
+        reason: &str,
+    ) {
+        if let Some(engine) = &*self.engine() {
+            engine.close_sessions(which, code, reason);
         }
     }
 
@@ -42,21 +67,26 @@ impl Carrier for Site {
     type Admitted = Admitted;
 
     async fn admit(&self, request: Request) -> Result<Admitted, Refusal> {
-        let (app, host) = self.apps.find(request.path())?;
         let opening = tautline_engine::Request {
             path: request.path().to_owned(),
             query: request.query().map(str::to_owned),
             subprotocol: request.subprotocol().map(str::to_owned),
             peer: Some(request.peer()),
+            identity: self.clients.identify(&request)?,
             profile: self.profile.clone(),
         };
-        let (reply, answer) = oneshot::channel();
-        host.admit(opening, |answer| {
-            // The client may have left; what it was given is dropped then.
-            let _ = reply.send(answer);
-        });
-        let answer = answer.await.map_err(|_| Refusal::new(503, "the hub shuts down"))?;
-        answer.map_err(|rejection| refusal(app, rejection.into()))
+        let answer = match self.apps.find(request.path())? {
+            Found::App(host) => ask(host, opening).await?,
+            Found::Counter(host) => ask(host, opening).await?,
+            Found::Rooms(host) => match ask(host, opening.clone()).await? {
+                // The id may be that of a connection that is dead and does not know yet.
+                Err(rejection) if rejection.status() == 409 && claim(host, request.path()).await => {
+                    ask(host, opening).await?
+                }
+                answer => answer,
+            },
+        };
+        answer.map_err(refusal)
     }
 
     fn carry(&self, admitted: Admitted, handover: Handover) {
@@ -109,70 +139,112 @@ enum Apps {
     /// By WebSocket there is nothing.
     None,
     /// One app on every path.
-    One(AppName, Hosts),
-    /// Each at its own path, and the relay everywhere else.
-    All { named: Vec<(AppName, Hosts)>, relay: Hosts },
+    One(Hosts),
+    /// One counter on every path.
+    Counter(Homes<Counters>),
+    /// The room `main` on every path.
+    Relay(Homes<Rooms>),
+    /// Each at its own path, and rooms everywhere else.
+    All { named: Vec<(AppName, Hosts)>, counters: Homes<Counters>, rooms: Homes<Rooms> },
+}
+
+/// Who serves a path.
+enum Found<'a> {
+    App(&'a Host),
+    Counter(&'a Host<Counters>),
+    Rooms(&'a Host<Rooms>),
 }
 
 impl Apps {
-    fn start(engine: &Engine, only: Option<AppName>) -> Self {
+    fn start(engine: &Engine, only: Option<AppName>, setup: Setup, message_bytes: u64) -> Self {
         match only {
             Some(AppName::Post) => Self::None,
-            Some(app) => Self::One(app, host(engine, 0, app)),
+            Some(AppName::Relay) => Self::Relay(homes::rooms(engine, &setup, true, message_bytes)),
+            Some(AppName::Counter) => Self::Counter(homes::counters(engine, &setup, true)),
+            Some(app @ (AppName::Clock | AppName::Hello | AppName::Echo)) => Self::One(host(engine, 0, app)),
             None => {
-                let named = [AppName::Counter, AppName::Clock, AppName::Hello, AppName::Echo];
-                let named = named.into_iter().enumerate();
+                let named = [AppName::Clock, AppName::Hello, AppName::Echo].into_iter().enumerate();
                 Self::All {
                     named: named.map(|(number, app)| (app, host(engine, number + 1, app))).collect(),
-                    relay: host(engine, 0, AppName::Relay),
+                    counters: homes::counters(engine, &setup, false),
+                    rooms: homes::rooms(engine, &setup, false, message_bytes),
                 }
             }
         }
     }
 
-    /// The app that serves a path, on the loop that is next.
-    fn find(&self, path: &str) -> Result<(AppName, &Host), Refusal> {
-        match self {
-            Self::None => Err(Refusal::new(404, "there is no WebSocket here: POST something")),
-            Self::One(app, hosts) => Ok((*app, hosts.next())),
-            Self::All { named, relay } => {
-                let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
-                if let Some((app, hosts)) = named.iter().find(|(app, _)| app.path() == path) {
-                    return Ok((*app, hosts.next()));
-                }
-                if path.matches('/').count() != 1 {
-                    return Err(Refusal::new(404, "there is no WebSocket at this path: a client id has no slash"));
-                }
-                // A client of that id could not be told from the page's own parts.
-                if path != "/" && (path == http_service::HEALTH || page::find(path).is_some()) {
-                    return Err(Refusal::new(404, "there is no WebSocket at this path: it is a page"));
-                }
-                Ok((AppName::Relay, relay.next()))
-            }
+    /// The app that serves a path, on its loop or on the one that is next.
+    fn find(&self, path: &str) -> Result<Found<'_>, Refusal> {
+        let (named, counters, rooms) = match self {
+            Self::None => return Err(Refusal::new(404, "there is no WebSocket here: POST something")),
+            Self::One(hosts) => return Ok(Found::App(hosts.next())),
+            Self::Counter(counters) => return Ok(Found::Counter(counters.any())),
+            Self::Relay(rooms) => return Ok(Found::Rooms(rooms.any())),
+            Self::All { named, counters, rooms } => (named, counters, rooms),
+        };
+        let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
+        if let Some((_, hosts)) = named.iter().find(|(app, _)| app.path() == trimmed) {
+            return Ok(Found::App(hosts.next()));
         }
+        // A client of that id could not be told from the page's own parts.
+        if trimmed != "/" && (trimmed == http_service::HEALTH || page::find(trimmed).is_some()) {
+            return Err(Refusal::new(404, "there is no WebSocket at this path: it is a page"));
+        }
+        let bad = |problem: BadPath| refusal(Rejection::new(problem.status()));
+        if trimmed == AppName::Counter.path() || trimmed.starts_with("/state") {
+            return counter_name(path).map(|name| Found::Counter(counters.of(&name))).map_err(bad);
+        }
+        Place::of(path).map(|place| Found::Rooms(rooms.of(&place.room))).map_err(bad)
     }
 }
 
 /// Gives an app to the engine: one whose clients share something to one loop, another to all.
 fn host(engine: &Engine, number: usize, app: AppName) -> Hosts {
     let home = number % engine.loops();
-    let one = |host: Host| vec![host];
     let hosts = match app {
-        AppName::Relay => one(engine.host(home, Relay::new()).untyped()),
-        AppName::Counter => one(engine.host(home, Counter::new()).untyped()),
-        AppName::Clock => one(engine.host(home, Clock::new(SystemTime::now)).untyped()),
+        AppName::Clock => vec![engine.host(home, Clock::new(SystemTime::now)).untyped()],
         AppName::Hello => engine.host_on_all(|_| Hello).iter().map(Host::untyped).collect(),
-        AppName::Echo | AppName::Post => engine.host_on_all(|_| Echo).iter().map(Host::untyped).collect(),
+        _ => engine.host_on_all(|_| Echo).iter().map(Host::untyped).collect(),
     };
     Hosts { hosts, next: AtomicUsize::new(0) }
 }
 
+/// Asks an app whether it admits a client.
+async fn ask<A: App + ?Sized>(
+    host: &Host<A>,
+    opening: tautline_engine::Request,
+) -> Result<Result<Admitted, Rejection>, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    host.admit(opening, |answer| {
+        // The client may have left; what it was given is dropped then.
+        let _ = reply.send(answer);
+    });
+    answer.await.map_err(|_| Refusal::new(503, "the hub shuts down"))
+}
+
+/// Waits until it is known whether the client id in a path is free.
+async fn claim(host: &Host<Rooms>, path: &str) -> bool {
+    let (reply, answer) = oneshot::channel();
+    let path = path.to_owned();
+    let visited = host.visit(move |rooms, io| {
+        rooms.claim(io, &path, |free| {
+            let _ = reply.send(free);
+        });
+    });
+    visited.is_ok() && answer.await.unwrap_or(false)
+}
+
 /// An app's refusal, with words that help whoever reads the answer.
-fn refusal(app: AppName, refused: server::Refusal) -> Refusal {
-    let text = match (app, refused.status()) {
-        (AppName::Relay, 409) => "this client id is connected already",
-        (AppName::Relay, 400) => "the client id is not UTF-8 or has control characters",
-        (AppName::Relay, 414) => "the client id is too long",
+fn refusal(rejection: Rejection) -> Refusal {
+    let refused = server::Refusal::from(rejection);
+    let text = match refused.status() {
+        400 => "a name is not UTF-8 or has control characters, or epoch and offset make no sense",
+        404 => {
+            "there is no WebSocket at this path: they are at /{client_id} and /rooms/{room}/{client_id}, without slashes in names"
+        }
+        409 => "this client id is connected already",
+        414 => "a name is too long",
+        503 => "there are as many rooms or members as there can be",
         _ => return refused.into(),
     };
     refused

@@ -87,6 +87,8 @@ pub use reconnect::{Interruption, Reconnecting, Retry};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use send::SendError;
+#[cfg(feature = "tls")]
+pub use server::PeerCertificates;
 pub use server::{Body, Carrier, Handover, Origins, Refusal, Request, Response, Server, serve};
 pub use shared::{Info, Settings};
 pub use stream::Stream;

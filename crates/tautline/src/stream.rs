@@ -47,6 +47,21 @@ impl Stream {
         !matches!(self.0, Kind::Tcp(_))
     }
 
+    /// Whether the client has negotiated HTTP/2 (ALPN).
+    #[cfg(feature = "tls")]
+    pub(crate) fn speaks_http2(&self) -> bool {
+        matches!(&self.0, Kind::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+
+    /// The certificates that the client of a connection has shown, its own first, once they are verified.
+    #[cfg(feature = "tls")]
+    pub(crate) fn peer_certificates(&self) -> &[rustls::pki_types::CertificateDer<'static>] {
+        match &self.0 {
+            Kind::Tls(stream) => stream.get_ref().1.peer_certificates().unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
     /// The socket and the TLS session of a connection that a server has accepted.
     #[cfg(feature = "tls")]
     pub(crate) fn into_parts(self) -> io::Result<(std::net::TcpStream, Option<rustls::ServerConnection>)> {

@@ -1,18 +1,18 @@
 //! The apps: what a connection is for. No I/O and no async; the driver does that.
 
 mod clock;
-mod counter;
+mod counters;
 mod echo;
 mod hello;
-mod relay;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use clock::Clock;
-pub use counter::Counter;
+pub use counters::Counters;
+pub(crate) use counters::counter_name;
 pub use echo::Echo;
 pub use hello::Hello;
-pub use relay::Relay;
+pub use crate::rooms::Rooms;
 
 use std::net::SocketAddr;
 
@@ -23,12 +23,12 @@ use tracing::field::{DisplayValue, display};
 const QUOTED: usize = 60;
 
 /// The address of a client, for the log.
-fn peer(io: &dyn Io, id: ConnectionId) -> Option<DisplayValue<SocketAddr>> {
+pub(crate) fn peer(io: &dyn Io, id: ConnectionId) -> Option<DisplayValue<SocketAddr>> {
     io.peer(id).map(display)
 }
 
 /// The beginning of what a client sent, fit for one line of a log.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let quoted: String = text.chars().take(QUOTED).collect();
     let more = if quoted.len() < text.len() { "..." } else { "" };
     format!("\"{}{more}\"", quoted.escape_debug())

@@ -9,31 +9,34 @@ use tautline_proto::{CloseCode, Instant};
 
 /// What an app asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     Text(u64, String),
     Binary(u64, Vec<u8>),
     PublishText(Vec<u64>, String),
     PublishBinary(Vec<u64>, Vec<u8>),
     Close(u64, CloseCode),
+    Probe(u64, Duration),
     Timer(u64, Instant),
     Cancel(u64),
 }
 
 #[derive(Default)]
-pub(super) struct FakeIo {
-    pub(super) now: Instant,
+pub(crate) struct FakeIo {
+    pub(crate) now: Instant,
     /// What `random` answers next; then zero.
-    pub(super) random: VecDeque<u32>,
+    pub(crate) random: VecDeque<u32>,
+    /// What is sent waits.
+    pub(crate) busy: bool,
     asked: Vec<Asked>,
 }
 
 impl FakeIo {
     /// What was asked for since the last call.
-    pub(super) fn asked(&mut self) -> Vec<Asked> {
+    pub(crate) fn asked(&mut self) -> Vec<Asked> {
         std::mem::take(&mut self.asked)
     }
 
-    pub(super) fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
     }
 }
@@ -56,7 +59,7 @@ impl Io for FakeIo {
             Message::Text(text) => Asked::Text(to.0, text.to_owned()),
             Message::Binary(bytes) => Asked::Binary(to.0, bytes.to_vec()),
         });
-        Sent::Written
+        if self.busy { Sent::Queued } else { Sent::Written }
     }
 
     fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>, _: Slow) -> Delivery {
@@ -73,6 +76,10 @@ impl Io for FakeIo {
         self.asked.push(Asked::Close(id.0, code));
     }
 
+    fn probe(&mut self, id: ConnectionId, within: Duration) {
+        self.asked.push(Asked::Probe(id.0, within));
+    }
+
     fn set_timer(&mut self, timer: u64, at: Instant) {
         self.asked.push(Asked::Timer(timer, at));
     }
@@ -83,25 +90,25 @@ impl Io for FakeIo {
 }
 
 /// What a client asks for when it opens `path`.
-pub(super) fn opening(path: &str) -> Opening<'_> {
-    Opening { path, query: None, subprotocol: None, peer: None }
+pub(crate) fn opening(path: &str) -> Opening<'_> {
+    Opening { path, ..Opening::default() }
 }
 
 /// Connects a client; answers what the app asked for then.
-pub(super) fn connect(app: &mut impl App, io: &mut FakeIo, id: u64, path: &str) -> Vec<Asked> {
+pub(crate) fn connect(app: &mut impl App, io: &mut FakeIo, id: u64, path: &str) -> Vec<Asked> {
     app.admit(io, ConnectionId(id), &opening(path)).expect("admitted");
     app.open(io, ConnectionId(id));
     io.asked()
 }
 
 /// A text message arrives; answers what the app asked for then.
-pub(super) fn text(app: &mut impl App, io: &mut FakeIo, id: u64, text: &str) -> Vec<Asked> {
+pub(crate) fn text(app: &mut impl App, io: &mut FakeIo, id: u64, text: &str) -> Vec<Asked> {
     app.message(io, ConnectionId(id), Message::Text(text));
     io.asked()
 }
 
 /// A connection is gone; answers what the app asked for then.
-pub(super) fn disconnect(app: &mut impl App, io: &mut FakeIo, id: u64) -> Vec<Asked> {
+pub(crate) fn disconnect(app: &mut impl App, io: &mut FakeIo, id: u64) -> Vec<Asked> {
     app.closed(io, ConnectionId(id), Some(tautline_proto::Ended::TransportClosed));
     io.asked()
 }

@@ -113,7 +113,7 @@ async fn relay_refuses_an_id_while_it_is_connected() {
 async fn paths_without_a_websocket_are_refused_with_words() {
     let hub = Running::all().await;
     for (path, status, words) in [
-        ("/a/b", 404, "no slash"),
+        ("/a/b", 404, "without slashes"),
         ("/healthz", 404, "page"),
         ("/hub.js", 404, "page"),
         ("/%ff", 400, "UTF-8"),
@@ -156,7 +156,7 @@ async fn several_addresses_share_the_apps() {
     ];
     let urls = listeners.each_ref().map(|listener| format!("ws://{}/counter", listener.local_addr().unwrap()));
     let (shutdown, down) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn(tautline_hub::Hub::new().run_all(listeners.into(), async {
+    let server = tokio::spawn(tautline_hub::Hub::new().run_all(listeners, async {
         let _ = down.await;
     }));
     let mut first = connect(&urls[0]).await.unwrap();

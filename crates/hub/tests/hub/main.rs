@@ -2,6 +2,8 @@
 
 mod apps;
 mod http;
+mod identity;
+mod rooms;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,7 +1,11 @@
 //! The server.
 
+mod body;
 mod connections;
 mod hand_over;
+#[cfg(feature = "tls")]
+mod http2;
+mod patience;
 mod request;
 
 use std::io;
@@ -27,10 +31,14 @@ use crate::shared::{Info, Settings, Shared};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
+pub use body::Body;
 use connections::{Connections, Place};
 use hand_over::{AnyCarrier, Carry};
 pub use hand_over::{Carrier, Handover};
-pub use request::{Body, Refusal, Request, Response};
+use patience::Patient;
+#[cfg(feature = "tls")]
+pub use request::PeerCertificates;
+pub use request::{Refusal, Request, Response};
 
 /// How long a request's head may take at least, however late its first byte came.
 const LEAST: Duration = Duration::from_millis(100);
@@ -201,7 +209,14 @@ impl Server {
         self
     }
 
-    /// Serves TLS, and nothing else, on the port.
+    /// Which pages may open connections, as was set with [`origins`](Self::origins).
+    pub fn allowed_origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// Serves TLS, and nothing else, on the port. A client that negotiates `h2` with it (ALPN) is served HTTP/2: at most 64
+    /// requests at once, and the connection ends when there was none for as long as a head may take. WebSockets are opened by
+    /// HTTP/1.1 only, so `http/1.1` should be among the protocols too.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Self {
         self.tls = Some(config);
@@ -380,11 +395,19 @@ impl Running {
     /// Speaks HTTP until the client leaves or asks for a WebSocket, whose connection then gets a task of its own: a
     /// task is as large as the largest thing that it ever does, and HTTP is large.
     async fn serve_http(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place, began: Instant) {
+        #[cfg(feature = "tls")]
+        if stream.speaks_http2() {
+            return Box::pin(self.serve_http2(stream, peer, place)).await;
+        }
         let full = place.is_over();
+        #[cfg(feature = "tls")]
+        let certificates = PeerCertificates(stream.peer_certificates().into());
         let upgrade = Arc::new(Mutex::new(None));
         let asked = Arc::new(AtomicBool::new(false));
         let (this, slot, noted) = (self.clone(), upgrade.clone(), asked.clone());
         let service = service_fn(move |request: http::Request<Incoming>| {
+            #[cfg(feature = "tls")]
+            let request = certificates.attach(request);
             noted.store(true, Ordering::Relaxed);
             let (this, slot) = (this.clone(), slot.clone());
             async move {
@@ -404,7 +427,7 @@ impl Running {
             .max_headers(limits.max_headers())
             // hyper's least is 8 KiB; smaller limits are enforced by the validation.
             .max_buf_size(limits.max_head().max(8192));
-        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        let mut connection = pin!(http.serve_connection(TokioIo::new(Patient::new(stream)), service).with_upgrades());
         let result = tokio::select! {
             result = &mut connection => result,
             // hyper would wait for the first request, to the end of its deadline.
@@ -417,11 +440,7 @@ impl Running {
             }
         };
         if let Err(error) = result {
-            // A client that keeps its connection for a next request may let it lie.
-            return match error.is_timeout() && asked.load(Ordering::Relaxed) {
-                true => tracing::debug!(%peer, "HTTP connection idle"),
-                false => tracing::info!(%peer, %error, "bad HTTP connection"),
-            };
+            return log_end(peer, &error, asked.load(Ordering::Relaxed));
         }
         let pending = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Upgrade { transport, next }) = pending {
@@ -437,21 +456,12 @@ impl Running {
 
     async fn answer(
         &self,
-        mut request: http::Request<Incoming>,
+        request: http::Request<Incoming>,
         peer: SocketAddr,
         upgrade: &Mutex<Option<Upgrade>>,
     ) -> Response {
         if !request::is_upgrade(&request) {
-            return match &self.server.http {
-                Some(http) => {
-                    request.extensions_mut().insert(peer);
-                    http(request).await
-                }
-                None => Refusal::new(426, "this is a WebSocket server")
-                    .header("Upgrade", "websocket")
-                    .header("Connection", "close, Upgrade")
-                    .into_response(),
-            };
+            return self.answer_http(request, peer).await;
         }
         match self.accept(request, peer).await {
             Ok((response, accepted)) => {
@@ -462,6 +472,20 @@ impl Running {
                 tracing::info!(%peer, status = refusal.status(), reason = %refusal.reason(), "WebSocket request refused");
                 refusal.into_response()
             }
+        }
+    }
+
+    /// Answers a request that is not for a WebSocket.
+    async fn answer_http(&self, mut request: http::Request<Incoming>, peer: SocketAddr) -> Response {
+        match &self.server.http {
+            Some(http) => {
+                request.extensions_mut().insert(peer);
+                http(request).await
+            }
+            None => Refusal::new(426, "this is a WebSocket server")
+                .header("Upgrade", "websocket")
+                .header("Connection", "close, Upgrade")
+                .into_response(),
         }
     }
 
@@ -489,9 +513,9 @@ impl Running {
     /// Starts the handler of a connection whose handshake has been answered.
     fn open(&self, upgraded: Upgraded, request: Request, place: Place) {
         // The transport is what `serve_http` gave to hyper.
-        let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
+        let Ok(parts) = upgraded.downcast::<TokioIo<Patient>>() else { return };
         let info = Info { subprotocol: request.subprotocol().map(str::to_owned), peer: Some(request.peer()) };
-        let stream = parts.io.into_inner();
+        let stream = parts.io.into_inner().into_inner();
         let shared = Shared::new(stream, Role::Server, self.settings.clone(), &parts.read_buf, info);
         place.set_open(&shared);
         if *self.closing.borrow() {
@@ -500,6 +524,15 @@ impl Running {
         let Whose::Handler(handler) = &self.whose else { return };
         let handler = handler(WebSocket::from_shared(&shared), request);
         place.handle(Handling::new(shared, handler));
+    }
+}
+
+/// Logs how an HTTP connection has failed.
+fn log_end(peer: SocketAddr, error: &hyper::Error, asked: bool) {
+    // A client that keeps its connection for a next request may let it lie.
+    match error.is_timeout() && asked {
+        true => tracing::debug!(%peer, "HTTP connection idle"),
+        false => tracing::info!(%peer, %error, "bad HTTP connection"),
     }
 }
 
@@ -518,8 +551,8 @@ enum Next {
 /// Passes a connection on to the carrier that has admitted it.
 fn pass_on(upgraded: Upgraded, peer: SocketAddr, carry: Carry) {
     // The transport is what `serve_http` gave to hyper.
-    let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
-    match Handover::new(parts.io.into_inner(), &parts.read_buf, peer) {
+    let Ok(parts) = upgraded.downcast::<TokioIo<Patient>>() else { return };
+    match Handover::new(parts.io.into_inner().into_inner(), &parts.read_buf, peer) {
         Ok(handover) => carry(handover),
         Err(error) => tracing::error!(%peer, %error, "cannot hand a connection over: dropped"),
     }

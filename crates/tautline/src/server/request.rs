@@ -1,44 +1,32 @@
 //! Requests, and what is answered to those that are refused.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, Version, header};
-use http_body_util::Full;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use tautline_proto::handshake::HttpVersion;
 use tautline_proto::handshake::server::{self, Options};
+
+use super::body::Body;
 
 /// An HTTP answer.
 pub type Response = http::Response<Body>;
 
-/// The body of an HTTP answer: bytes or text that are at hand.
-#[derive(Debug, Default)]
-pub struct Body(Full<Bytes>);
+/// The certificates that a client has shown and that were verified, its own first. An extension of every request of such
+/// a client, by WebSocket and by HTTP.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug)]
+pub struct PeerCertificates(pub std::sync::Arc<[rustls::pki_types::CertificateDer<'static>]>);
 
-impl<T: Into<Bytes>> From<T> for Body {
-    fn from(bytes: T) -> Self {
-        Self(Full::new(bytes.into()))
-    }
-}
-
-impl hyper::body::Body for Body {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+#[cfg(feature = "tls")]
+impl PeerCertificates {
+    pub(super) fn attach<B>(&self, mut request: http::Request<B>) -> http::Request<B> {
+        if !self.0.is_empty() {
+            request.extensions_mut().insert(self.clone());
+        }
+        request
     }
 }
 

@@ -1,0 +1,451 @@
+//! What happens in the hub, for those who watch it.
+//!
+//! Events are numbered, and the last ones are kept in one ring that all listeners read from: however slow one of them is, it
+//! costs a number. While nobody listens nothing is kept.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+/// How many events are kept.
+const KEPT: usize = 1024;
+
+/// How many bytes of them, each counted with about 100 bytes of overhead.
+const KEPT_BYTES: usize = 1024 * 1024;
+
+/// The longest message that is told in full, in bytes.
+pub(crate) const LARGEST: usize = 64 * 1024;
+
+/// How many can listen at once.
+const LISTENERS: usize = 64;
+
+/// How long events are kept after the last listener has left: it may come back.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// How many events a listener gets at once.
+const AT_ONCE: usize = 32;
+
+/// What kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Message,
+    Presence,
+    Connected,
+    Disconnected,
+    Counter,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Message, Self::Presence, Self::Connected, Self::Disconnected, Self::Counter];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Presence => "presence",
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+            Self::Counter => "counter",
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) number: u64,
+    pub(crate) kind: Kind,
+    room: Option<Arc<str>>,
+    /// JSON.
+    pub(crate) data: String,
+}
+
+/// Where events are told and heard. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Events(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Numbers of other runs mean nothing.
+    run: u64,
+    /// Somebody listens, or did lately.
+    wanted: AtomicBool,
+    ring: Mutex<Ring>,
+    news: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    events: VecDeque<Arc<Event>>,
+    bytes: usize,
+    /// The number of the last event.
+    last: u64,
+    /// The number of the last event that is not kept any longer.
+    forgotten: u64,
+    listeners: usize,
+    /// When the last listener left.
+    alone_since: Option<Instant>,
+    closed: bool,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        let (wanted, ring) = (AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(Shared { run: fastrand::u64(..), wanted, ring, news: watch::Sender::new(()) }))
+    }
+}
+
+impl Events {
+    /// Whether anything has to be told at all.
+    pub(crate) fn wanted(&self) -> bool {
+        self.0.wanted.load(Ordering::Relaxed)
+    }
+
+    /// A message was published in a room. `envelope` is its JSON; `None` if it is longer than [`LARGEST`].
+    pub(crate) fn message(&self, room: &Arc<str>, offset: u64, envelope: Option<&str>) {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            room: &'a str,
+            offset: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            message: Option<&'a RawValue>,
+        }
+        let message = envelope.and_then(|envelope| serde_json::from_str(envelope).ok());
+        self.tell(Kind::Message, Some(room), &Told { room, offset, message });
+    }
+
+    /// Who came to a room and who left it lately, as an envelope.
+    pub(crate) fn presence(&self, room: &Arc<str>, envelope: &str) {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            room: &'a str,
+            presence: Option<&'a RawValue>,
+        }
+        self.tell(Kind::Presence, Some(room), &Told { room, presence: serde_json::from_str(envelope).ok() });
+    }
+
+    /// A client has come to a room.
+    pub(crate) fn connected(&self, room: &Arc<str>, client: &str, address: Option<SocketAddr>) {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            room: &'a str,
+            client: &'a str,
+            address: Option<SocketAddr>,
+        }
+        self.tell(Kind::Connected, Some(room), &Told { room, client, address });
+    }
+
+    /// A client has left a room, for a reason in plain words.
+    pub(crate) fn disconnected(&self, room: &Arc<str>, client: &str, address: Option<SocketAddr>, reason: &str) {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            room: &'a str,
+            client: &'a str,
+            address: Option<SocketAddr>,
+            reason: &'a str,
+        }
+        self.tell(Kind::Disconnected, Some(room), &Told { room, client, address, reason });
+    }
+
+    /// A counter has another value.
+    pub(crate) fn counter(&self, name: &str, value: i64) {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            name: &'a str,
+            value: i64,
+        }
+        self.tell(Kind::Counter, None, &Told { name, value });
+    }
+
+    /// Listens to what passes the filter: from now on, or from behind the event with the id `last` on.
+    ///
+    /// # Errors
+    ///
+    /// As many listen as can.
+    pub(crate) fn listen(&self, filter: Filter, last: Option<&str>) -> Result<(Listener, Start), TooMany> {
+        let mut ring = self.ring();
+        if ring.listeners >= LISTENERS {
+            return Err(TooMany);
+        }
+        ring.listeners += 1;
+        self.0.wanted.store(true, Ordering::Relaxed);
+        let (start, heard) = match last.map(|id| self.number(id)) {
+            None => (Start::Now, ring.last),
+            Some(Some(number)) if (ring.forgotten..=ring.last).contains(&number) => (Start::Resumed, number),
+            Some(_) => (Start::Gap, ring.last),
+        };
+        drop(ring);
+        Ok((Listener { events: self.clone(), news: self.0.news.subscribe(), filter, heard }, start))
+    }
+
+    /// The hub shuts down: every listener is told so.
+    pub(crate) fn close(&self) {
+        self.ring().closed = true;
+        self.0.news.send_replace(());
+    }
+
+    /// What a client can name an event by, later.
+    pub(crate) fn id(&self, number: u64) -> String {
+        format!("{:016x}-{number}", self.0.run)
+    }
+
+    fn number(&self, id: &str) -> Option<u64> {
+        let (run, number) = id.split_once('-')?;
+        if u64::from_str_radix(run, 16) != Ok(self.0.run) {
+            return None;
+        }
+        number.parse().ok()
+    }
+
+    fn tell(&self, kind: Kind, room: Option<&Arc<str>>, told: &impl Serialize) {
+        if !self.wanted() {
+            return;
+        }
+        // There are no maps with other keys than strings, and no writer that can fail.
+        let data = serde_json::to_string(told).unwrap_or_default();
+        let mut ring = self.ring();
+        if ring.listeners == 0 && ring.alone_since.is_none_or(|since| since.elapsed() > GRACE) {
+            self.0.wanted.store(false, Ordering::Relaxed);
+            return ring.rest();
+        }
+        ring.push(kind, room.cloned(), data);
+        drop(ring);
+        self.0.news.send_replace(());
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    fn push(&mut self, kind: Kind, room: Option<Arc<str>>, data: String) {
+        self.last += 1;
+        self.bytes += Self::weight(&data);
+        self.events.push_back(Arc::new(Event { number: self.last, kind, room, data }));
+        while self.events.len() > KEPT || self.bytes > KEPT_BYTES {
+            let Some(oldest) = self.events.pop_front() else { return };
+            self.bytes -= Self::weight(&oldest.data);
+            self.forgotten = oldest.number;
+        }
+    }
+
+    fn weight(data: &str) -> usize {
+        data.len() + 100
+    }
+
+    /// From here on nothing is kept: whoever comes back has missed something.
+    fn rest(&mut self) {
+        self.last += 1;
+        self.forgotten = self.last;
+        self.bytes = 0;
+        drop(mem::take(&mut self.events));
+    }
+}
+
+/// What a listener wants to hear; everything by default.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Events of these rooms, and none that belong to no room.
+    pub(crate) rooms: Option<Vec<String>>,
+    pub(crate) kinds: Option<Vec<Kind>>,
+}
+
+impl Filter {
+    fn passes(&self, event: &Event) -> bool {
+        let in_room = |rooms: &Vec<String>| event.room.as_deref().is_some_and(|room| rooms.iter().any(|r| r == room));
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&event.kind)) && self.rooms.as_ref().is_none_or(in_room)
+    }
+}
+
+/// As many listen as can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
+/// Where a listener begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// With what comes next.
+    Now,
+    /// Where it had stopped.
+    Resumed,
+    /// With what comes next, though it had heard others before: some of what it missed is not kept any longer.
+    Gap,
+}
+
+/// What a listener hears.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Events(Vec<Arc<Event>>),
+    /// It was slower than the ring is long: what comes next is not kept any longer.
+    TooSlow,
+    /// The hub shuts down.
+    Closed,
+}
+
+/// Somebody who listens.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    events: Events,
+    news: watch::Receiver<()>,
+    filter: Filter,
+    /// The number of the last event that it has heard, or that is not for it.
+    heard: u64,
+}
+
+impl Listener {
+    /// Waits for what comes next. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Heard {
+        loop {
+            self.news.mark_unchanged();
+            if let Some(heard) = self.take() {
+                return heard;
+            }
+            if self.news.changed().await.is_err() {
+                return Heard::Closed;
+            }
+        }
+    }
+
+    /// The id of where it is.
+    pub(crate) fn id(&self) -> String {
+        self.events.id(self.heard)
+    }
+
+    fn take(&mut self) -> Option<Heard> {
+        let ring = self.events.ring();
+        if self.heard < ring.forgotten {
+            return Some(Heard::TooSlow);
+        }
+        let first = ring.events.partition_point(|event| event.number <= self.heard);
+        let mut events = Vec::new();
+        for event in ring.events.range(first..) {
+            if events.len() == AT_ONCE {
+                break;
+            }
+            self.heard = event.number;
+            if self.filter.passes(event) {
+                events.push(event.clone());
+            }
+        }
+        match events.is_empty() {
+            false => Some(Heard::Events(events)),
+            true => ring.closed.then_some(Heard::Closed),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut ring = self.events.ring();
+        ring.listeners -= 1;
+        if ring.listeners == 0 {
+            ring.alone_since = Some(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(heard: Option<Heard>) -> Vec<String> {
+        let Some(Heard::Events(events)) = heard else { panic!("{heard:?}") };
+        events.iter().map(|event| event.data.clone()).collect()
+    }
+
+    fn told(name: &str, value: i64) -> String {
+        format!(r#"{{"name":"{name}","value":{value}}}"#)
+    }
+
+    #[test]
+    fn nothing_is_kept_while_nobody_listens() {
+        let events = Events::default();
+        assert!(!events.wanted());
+        events.counter("x", 1);
+        let (mut listener, start) = events.listen(Filter::default(), None).unwrap();
+        assert!(start == Start::Now && events.wanted());
+        assert!(listener.take().is_none());
+        events.counter("x", 2);
+        assert_eq!(values(listener.take()), [told("x", 2)]);
+        drop(listener);
+        assert!(events.wanted(), "it may come back");
+        events.ring().alone_since = Some(Instant::now() - GRACE - Duration::from_secs(1));
+        events.counter("x", 3);
+        assert!(!events.wanted() && events.ring().events.is_empty());
+    }
+
+    #[test]
+    fn a_listener_goes_on_where_it_stopped_or_is_told_that_it_cannot() {
+        let events = Events::default();
+        let listen = |last: &str| events.listen(Filter::default(), Some(last)).unwrap();
+        let (first, _) = events.listen(Filter::default(), None).unwrap();
+        let id = first.id();
+        drop(first);
+        events.counter("x", 1);
+        let (mut again, start) = listen(&id);
+        assert_eq!((start, values(again.take())), (Start::Resumed, vec![told("x", 1)]));
+        for bad in ["", "x", "0-0", &format!("{id}x"), &events.id(99)] {
+            assert_eq!(listen(bad).1, Start::Gap, "{bad}");
+        }
+        for value in 0..=KEPT as i64 {
+            events.counter("x", value);
+        }
+        assert_eq!(listen(&id).1, Start::Gap, "the ring has moved on");
+        drop(again);
+        events.ring().alone_since = None;
+        let id = events.id(events.ring().last);
+        events.counter("x", 0);
+        assert_eq!(listen(&id).1, Start::Gap, "nobody listened meanwhile");
+    }
+
+    #[test]
+    fn a_listener_that_is_too_slow_is_told_so() {
+        let events = Events::default();
+        let (mut slow, _) = events.listen(Filter::default(), None).unwrap();
+        let large = format!("\"{}\"", "x".repeat(LARGEST));
+        for offset in 0..20 {
+            events.message(&"lab".into(), offset, Some(&large));
+        }
+        assert!(events.ring().bytes <= KEPT_BYTES);
+        assert!(matches!(slow.take(), Some(Heard::TooSlow)));
+    }
+
+    #[test]
+    fn filters_are_by_room_and_kind() {
+        let events = Events::default();
+        let listen = |rooms: Option<&str>, kinds: Option<Kind>| {
+            let rooms = rooms.map(|room| vec![room.to_owned()]);
+            events.listen(Filter { rooms, kinds: kinds.map(|kind| vec![kind]) }, None).unwrap().0
+        };
+        let (mut lab, mut counters) = (listen(Some("lab"), None), listen(None, Some(Kind::Counter)));
+        events.connected(&"lab".into(), "esp", None);
+        events.connected(&"else".into(), "esp", None);
+        events.counter("lab", 7);
+        assert_eq!(values(lab.take()), [r#"{"room":"lab","client":"esp","address":null}"#]);
+        assert_eq!(values(counters.take()), [told("lab", 7)]);
+        assert_eq!(lab.id(), counters.id(), "what is not for them is behind them too");
+    }
+
+    #[tokio::test]
+    async fn listeners_hear_of_events_and_of_the_end() {
+        let events = Events::default();
+        let (mut listener, _) = events.listen(Filter::default(), None).unwrap();
+        let listening = tokio::spawn(async move { (listener.next().await, listener.next().await) });
+        tokio::task::yield_now().await;
+        events.counter("x", 1);
+        tokio::task::yield_now().await;
+        events.close();
+        let (first, second) = listening.await.unwrap();
+        assert!(matches!((first, second), (Heard::Events(_), Heard::Closed)));
+        let listeners: Vec<_> = std::iter::from_fn(|| events.listen(Filter::default(), None).ok()).collect();
+        assert_eq!(listeners.len(), LISTENERS);
+    }
+}

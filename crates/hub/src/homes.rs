@@ -1,0 +1,120 @@
+//! Apps that are on every loop, where each room or counter has one loop as its home.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tautline_engine::{Engine, Host};
+use tautline_proto::app::App;
+use tautline_rooms::Restored;
+use tautline_store::{Store, StoreError, Write};
+
+use crate::apps::{Counters, Rooms};
+use crate::rooms::{self, Durability};
+
+/// What rooms and counters are made from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    settings: tautline_rooms::Settings,
+    store: Option<Store>,
+    /// What is left of durable rooms.
+    rooms: Vec<(Arc<str>, Restored)>,
+    /// And of counters.
+    counters: Vec<(Arc<str>, i64)>,
+}
+
+impl Setup {
+    /// Reads what the store has. It blocks.
+    pub(crate) fn read(settings: tautline_rooms::Settings, store: Option<Store>) -> Result<Self, StoreError> {
+        let Some(store) = store else { return Ok(Self { settings, ..Self::default() }) };
+        let (rooms, counters) = store.read(|reader| {
+            let rooms = rooms::restore(reader, |room| settings.of(room))?;
+            let counters = reader.counters()?.into_iter().map(|counter| (counter.name, counter.value)).collect();
+            Ok((rooms, counters))
+        })?;
+        Ok(Self { settings, store: Some(store), rooms, counters })
+    }
+}
+
+/// An app on each of the loops, to which names are spread.
+#[derive(Debug)]
+pub(crate) struct Homes<A>(Vec<Host<A>>);
+
+impl<A: App + 'static> Homes<A> {
+    fn start(engine: &Engine, app: impl FnMut(usize) -> A) -> Self {
+        Self(engine.host_on_all(app))
+    }
+
+    /// The app that has something of this name.
+    pub(crate) fn of(&self, name: &str) -> &Host<A> {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        &self.0[hasher.finish() as usize % self.0.len()]
+    }
+
+    /// The app that has everything, where names mean nothing.
+    pub(crate) fn any(&self) -> &Host<A> {
+        &self.0[0]
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Host<A>> {
+        self.0.iter()
+    }
+}
+
+/// Starts the rooms. With `any_path` there is one, whatever the path.
+pub(crate) fn rooms(engine: &Engine, setup: &Setup, any_path: bool, message_bytes: u64) -> Homes<Rooms> {
+    let homes = Homes::start(engine, |_| {
+        let app = Rooms::new(setup.settings.clone(), SystemTime::now, fastrand::u64(..)).message_bytes(message_bytes);
+        if any_path { app.on_any_path() } else { app }
+    });
+    for host in homes.iter() {
+        let Some(store) = &setup.store else { break };
+        let home = host.clone();
+        let durability = Durability::new(store.clone(), move |room, offset, stored| {
+            let _ = home.visit(move |app, io| app.stored(io, room, offset, stored));
+        });
+        let _ = host.visit(|app, _| app.set_durability(durability));
+    }
+    for (room, restored) in setup.rooms.clone() {
+        let home = if any_path { homes.any() } else { homes.of(&room) };
+        let _ = home.visit(move |app, io| app.restore(io, &room, restored));
+    }
+    homes
+}
+
+/// Starts the counters. With `any_path` there is one, whatever the path.
+pub(crate) fn counters(engine: &Engine, setup: &Setup, any_path: bool) -> Homes<Counters> {
+    let homes = Homes::start(engine, |_| {
+        let app = Counters::new();
+        if any_path { app.on_any_path() } else { app }
+    });
+    for host in homes.iter() {
+        let Some(store) = setup.store.clone() else { break };
+        let home = host.clone();
+        let _ = host.visit(|app, _| app.set_store(move |name, value| keep(&store, &home, name, value)));
+    }
+    for (name, value) in setup.counters.clone() {
+        let home = if any_path { homes.any() } else { homes.of(&name) };
+        let _ = home.visit(move |app, _| app.restore(name, value));
+    }
+    homes
+}
+
+/// Stores a counter's value, and tells the counter.
+fn keep(store: &Store, home: &Host<Counters>, name: &Arc<str>, value: i64) {
+    let tell = |home: &Host<Counters>, name: Arc<str>, stored| {
+        let _ = home.visit(move |app, io| app.stored(io, &name, stored));
+    };
+    let (at, of) = (home.clone(), name.clone());
+    let submitted = store.submit(vec![Write::SetCounter { name: name.clone(), value }], move |result| {
+        if let Err(error) = &result {
+            tracing::error!(%error, counter = &*of, "a counter could not be stored");
+        }
+        tell(&at, of, result.is_ok());
+    });
+    if let Err(error) = submitted {
+        tracing::warn!(%error, counter = &**name, "a counter could not be stored");
+        tell(home, name.clone(), false);
+    }
+}

@@ -1,0 +1,134 @@
+//! Bodies of requests: read to an end, in time.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, header};
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::problem::{Kind, Problem};
+
+/// How many bytes a body may have.
+pub(super) const LARGEST: usize = 1024 * 1024;
+
+/// How much of a body that nobody wants is read all the same: a client that is still sending when the connection is closed
+/// may never see the answer.
+const LARGEST_DISCARDED: usize = 1024 * 1024;
+
+/// How long a body may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What stands in a JSON body.
+///
+/// # Errors
+///
+/// It is not declared as JSON, too large, too slow, or not what is asked for; where, is said.
+pub(super) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    if !is_json(headers) {
+        return Err(Problem::new(Kind::NotJson, "send `Content-Type: application/json`"));
+    }
+    let bytes = bytes(body).await?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        // serde_json says what and at which line and column.
+        Problem::new(Kind::BadRequest, format!("the body is not what it should be: {error}"))
+    })
+}
+
+/// A body, in full.
+async fn bytes(body: Body) -> Result<Bytes, Problem> {
+    let too_late = |_| {
+        let detail = format!("the body did not arrive within {} s", TIMEOUT.as_secs());
+        Problem::new(Kind::TimedOut, detail)
+    };
+    let whole = tokio::time::timeout(TIMEOUT, Limited::new(body, LARGEST).collect()).await.map_err(too_late)?;
+    whole.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            return Problem::new(Kind::TooLarge, format!("the body has more than {LARGEST} bytes"));
+        }
+        Problem::new(Kind::BadRequest, format!("the body cannot be read: {error}"))
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = declared.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+/// A body that is lent to whoever answers, so that what is left of it can be read afterwards.
+pub(super) struct Lent<B>(Arc<Mutex<Pin<Box<B>>>>);
+
+impl<B: http_body::Body<Data = Bytes> + Send + 'static> Lent<B> {
+    pub(super) fn new(body: B) -> Self {
+        Self(Arc::new(Mutex::new(Box::pin(body))))
+    }
+
+    pub(super) fn lend(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// Reads what is left, up to where there is no point in it.
+    pub(super) async fn discard(self) {
+        let rest = async {
+            let mut rest = Limited::new(self, LARGEST_DISCARDED);
+            while let Some(Ok(frame)) = rest.frame().await {
+                frame.into_data().map_or(0, |data| data.remaining());
+            }
+        };
+        // Who is that slow has no right to an answer.
+        let _ = tokio::time::timeout(TIMEOUT, rest).await;
+    }
+
+    fn body(&self) -> MutexGuard<'_, Pin<Box<B>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B: http_body::Body<Data = Bytes> + Send + 'static> http_body::Body for Lent<B>
+where
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.body().as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body().size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[test]
+    fn json_is_declared_with_or_without_parameters() {
+        let declared = |value: &str| is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
+        assert!(declared("application/json") && declared("Application/JSON ; charset=utf-8"));
+        assert!(!declared("text/plain") && !declared("application/jsonx") && !is_json(&HeaderMap::new()));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_body_is_read() {
+        let body = Lent::new(Full::new(Bytes::from_static(b"{}")));
+        let rest = body.lend();
+        assert!(!http_body::Body::is_end_stream(&body));
+        rest.discard().await;
+        assert!(http_body::Body::is_end_stream(&body));
+    }
+}

@@ -1,0 +1,122 @@
+//! What is published to members, and told to those who watch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tautline_proto::Ended;
+use tautline_proto::app::{ConnectionId, Delivery, Io, Message, Slow};
+use tautline_rooms::{Member, Payload, PresenceChange, RoomId, Rooms as Core, SlowConsumer};
+
+use super::app::{Rooms, connection};
+use super::envelope;
+use crate::events;
+
+impl Rooms {
+    /// Publishes a message in both forms.
+    pub(super) fn deliver(
+        &mut self,
+        io: &mut dyn Io,
+        room: RoomId,
+        message: &tautline_rooms::Message,
+        except: Option<Member>,
+    ) {
+        let mut delivery = Delivery::default();
+        let raw = self.core.raw_members(room);
+        if !raw.is_empty() {
+            let payload = match &message.payload {
+                Payload::Text(text) | Payload::Json(text) => Message::Text(text),
+                Payload::Binary(bytes) => Message::Binary(bytes),
+            };
+            delivery += io.publish(&mut others(raw, except), payload, self.slow(room));
+        }
+        let mut envelope = None;
+        if !self.core.event_members(room).is_empty() {
+            let written = envelope.insert(envelope::message(message));
+            delivery += self.publish_events(io, room, except, written);
+        }
+        self.deliveries.add(&self.core, room, delivery);
+        if self.watch.events.wanted()
+            && let Some(name) = self.name(room)
+        {
+            let fits = message.payload.as_bytes().len() <= events::LARGEST;
+            let envelope = fits.then(|| envelope.unwrap_or_else(|| envelope::message(message)));
+            self.watch.events.message(&name, message.offset, envelope.as_deref());
+        }
+    }
+
+    /// Tells who came and left.
+    pub(super) fn announce(&self, io: &mut dyn Io, room: RoomId, change: &PresenceChange) {
+        let presence = envelope::presence(change);
+        self.publish_events(io, room, None, &presence);
+        if self.watch.events.wanted()
+            && let Some(name) = self.name(room)
+        {
+            self.watch.events.presence(&name, &presence);
+        }
+    }
+
+    /// Tells those who watch that a client has come.
+    pub(super) fn tell_came(&self, io: &dyn Io, member: Member) {
+        if let Some((room, client, _)) = self.core.member(member)
+            && let Some(room) = self.name(room)
+        {
+            self.watch.events.connected(&room, client, io.peer(connection(member)));
+        }
+    }
+
+    /// Tells everybody, once, that a client has left, and why.
+    pub(super) fn tell_left(&self, io: &dyn Io, member: Member, ended: Ended) {
+        let id = connection(member);
+        let (peer, reason) = (crate::apps::peer(io, id), self.watch.left(ended));
+        let Some((room, client, _)) = self.core.member(member) else {
+            // Its id and its place in the room are another connection's.
+            return tracing::info!(peer, reason, "connection of a client that is here in another one ended");
+        };
+        let Some(room) = self.name(room) else { return };
+        tracing::info!(peer, room = &*room, reason, "Client left: {client}");
+        self.watch.events.disconnected(&room, client, io.peer(id), &reason);
+    }
+
+    fn publish_events(&self, io: &mut dyn Io, room: RoomId, except: Option<Member>, envelope: &str) -> Delivery {
+        let members = self.core.event_members(room);
+        io.publish(&mut others(members, except), Message::Text(envelope), self.slow(room))
+    }
+
+    fn slow(&self, room: RoomId) -> Slow {
+        match self.core.settings(room).slow {
+            SlowConsumer::Disconnect => Slow::Disconnect,
+            SlowConsumer::DropOldest => Slow::DropOldest,
+            SlowConsumer::KeepLatest => Slow::KeepLatest,
+        }
+    }
+
+    fn name(&self, room: RoomId) -> Option<Arc<str>> {
+        self.core.view(room).map(|room| room.name)
+    }
+}
+
+fn others(members: &[Member], except: Option<Member>) -> impl Iterator<Item = ConnectionId> {
+    members.iter().filter(move |member| Some(**member) != except).map(|member| connection(*member))
+}
+
+/// What became of the messages that were published, by room.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries(HashMap<RoomId, (u64, Delivery)>);
+
+impl Deliveries {
+    /// What became of them in a room.
+    pub(super) fn of(&self, core: &Core, room: RoomId) -> Delivery {
+        let epoch = core.view(room).map(|view| view.epoch);
+        self.0.get(&room).filter(|(of, _)| Some(*of) == epoch).map(|(_, delivery)| *delivery).unwrap_or_default()
+    }
+
+    fn add(&mut self, core: &Core, room: RoomId, delivery: Delivery) {
+        let Some(view) = core.view(room) else { return };
+        let entry = self.0.entry(room).or_default();
+        // A room that was forgotten leaves its number to another one, with another epoch.
+        if entry.0 != view.epoch {
+            *entry = (view.epoch, Delivery::default());
+        }
+        entry.1 += delivery;
+    }
+}

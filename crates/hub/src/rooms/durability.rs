@@ -1,0 +1,131 @@
+//! Durable rooms and the store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tautline_rooms::{Message, Payload, Restored, RoomId, RoomSettings, RoomView, Timestamp};
+use tautline_store::{Kind, Reader, Store, StoreError, Write};
+
+/// Where a room's messages are kept, and who hears that they are.
+#[derive(Clone)]
+pub(crate) struct Durability {
+    store: Store,
+    stored: Arc<dyn Fn(RoomId, u64, bool) + Send + Sync>,
+}
+
+impl fmt::Debug for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Durability").finish_non_exhaustive()
+    }
+}
+
+impl Durability {
+    /// `stored` is called by the store's thread with a message's room, its offset, and whether it is stored. It must not block.
+    pub(crate) fn new(store: Store, stored: impl Fn(RoomId, u64, bool) + Send + Sync + 'static) -> Self {
+        Self { store, stored: Arc::new(stored) }
+    }
+
+    pub(super) fn open_room(&self, room: &RoomView) {
+        let open = Write::OpenRoom { room: room.name.clone(), epoch: room.epoch, durable: true };
+        self.submit(vec![open], "a new room");
+    }
+
+    pub(super) fn store(&self, id: RoomId, room: &RoomView, message: &Message) {
+        let offset = message.offset;
+        let stored = self.stored.clone();
+        let write = Write::Message(record(room, message));
+        let submitted = self.store.submit(vec![write], move |result| {
+            if let Err(error) = &result {
+                tracing::error!(%error, "a message could not be stored");
+            }
+            stored(id, offset, result.is_ok());
+        });
+        if let Err(error) = submitted {
+            tracing::warn!(%error, room = &*room.name, "a message was refused");
+            (self.stored)(id, offset, false);
+        }
+    }
+
+    pub(super) fn trim(&self, room: &RoomView, settings: &RoomSettings, now: Timestamp, through: u64) {
+        let name = room.name.clone();
+        let age = u64::try_from(settings.deduplication_age.as_millis()).unwrap_or(u64::MAX);
+        let ids = Write::TrimDedup {
+            room: name.clone(),
+            keep: settings.deduplication_messages as u64,
+            since_ms: millis(Timestamp(now.0.saturating_sub(age))),
+        };
+        let messages = Write::TrimRoom { room: name, below_offset: through.saturating_add(1) };
+        self.submit(vec![messages, ids], "what a room has forgotten");
+    }
+
+    fn submit(&self, writes: Vec<Write>, what: &'static str) {
+        let submitted = self.store.submit(writes, move |result| {
+            if let Err(error) = result {
+                tracing::error!(%error, "{what} could not be stored");
+            }
+        });
+        if let Err(error) = submitted {
+            tracing::error!(%error, "{what} could not be stored");
+        }
+    }
+}
+
+/// The durable rooms that a store has, with what they remember. It blocks.
+pub(crate) fn restore<'a>(
+    reader: &mut dyn Reader,
+    settings: impl Fn(&str) -> &'a RoomSettings,
+) -> Result<Vec<(Arc<str>, Restored)>, StoreError> {
+    let mut restored = Vec::new();
+    for room in reader.rooms()? {
+        let settings = settings(&room.name);
+        if !settings.durable {
+            continue;
+        }
+        let first = (room.last_offset + 1).saturating_sub(settings.history_messages as u64);
+        let messages = reader.history(&room.name, first, settings.history_messages, usize::MAX)?;
+        let forgotten = messages.first().map_or(room.last_offset, |message| message.offset.saturating_sub(1));
+        let ids = reader.dedup(&room.name)?.into_iter();
+        let ids = ids.map(|id| (id.client, Box::from(&*id.message_id), id.offset, timestamp(id.at_ms))).collect();
+        let messages = messages.into_iter().map(|message| Arc::new(unrecord(message))).collect();
+        restored.push((room.name, Restored { epoch: room.epoch, last: room.last_offset, forgotten, messages, ids }));
+    }
+    Ok(restored)
+}
+
+fn record(room: &RoomView, message: &Message) -> tautline_store::Message {
+    tautline_store::Message {
+        room: room.name.clone(),
+        epoch: room.epoch,
+        offset: message.offset,
+        at_ms: millis(message.at),
+        from: message.from.clone(),
+        message_id: message.id.as_deref().map(Into::into),
+        kind: match message.payload {
+            Payload::Text(_) => Kind::Text,
+            Payload::Binary(_) => Kind::Binary,
+            Payload::Json(_) => Kind::Json,
+        },
+        payload: Bytes::copy_from_slice(message.payload.as_bytes()),
+    }
+}
+
+fn unrecord(message: tautline_store::Message) -> Message {
+    let tautline_store::Message { offset, at_ms, from, message_id, kind, payload, .. } = message;
+    // The store has checked it when it was written; somebody may have edited it since.
+    let text = || String::from_utf8_lossy(&payload).into();
+    let payload = match kind {
+        Kind::Text => Payload::Text(text()),
+        Kind::Json => Payload::Json(text()),
+        Kind::Binary => Payload::Binary(payload.as_ref().into()),
+    };
+    Message { offset, at: timestamp(at_ms), from, id: message_id.as_deref().map(Into::into), payload }
+}
+
+fn millis(at: Timestamp) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
+}
+
+fn timestamp(at_ms: i64) -> Timestamp {
+    Timestamp(at_ms.try_into().unwrap_or(0))
+}

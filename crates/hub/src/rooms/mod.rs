@@ -1,0 +1,18 @@
+//! Rooms by WebSocket: what `tautline_rooms` decides, in the forms that clients understand.
+
+mod app;
+mod delivery;
+mod durability;
+mod envelope;
+mod outside;
+mod path;
+#[cfg(test)]
+mod tests;
+mod wall;
+
+pub use app::Rooms;
+pub(crate) use durability::{Durability, restore};
+pub use envelope::SUBPROTOCOL;
+pub(crate) use envelope::payload;
+pub(crate) use outside::{Outcome, RoomDetail};
+pub(crate) use path::{BadPath, Place, name};

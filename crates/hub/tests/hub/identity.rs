@@ -1,0 +1,150 @@
+//! Clients that show certificates.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tautline::{CloseCode, ConnectError, Ended, WebSocket, connect};
+use tautline_hub::{Hub, Listen, SUBPROTOCOL, Sessions};
+use tautline_identity::{Authority, ClientAuth, Issued, KeyKind, ServerTls, TlsFiles, Validity};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::text;
+
+fn days() -> Validity {
+    Validity::days(10)
+}
+
+const KIND: KeyKind = KeyKind::EcdsaP256;
+
+struct Secure {
+    ca: Authority,
+    directory: tempfile::TempDir,
+    tls: Arc<ServerTls>,
+    port: u16,
+    sessions: Sessions,
+    shutdown: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Secure {
+    async fn start(hub: Hub) -> Self {
+        let ca = Authority::create("Test CA", KIND, days()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let server = ca.server(&["127.0.0.1".parse().unwrap()], KIND, days()).unwrap();
+        fs::write(file("server.crt"), server.pem()).unwrap();
+        fs::write(file("server.key"), server.key().pem()).unwrap();
+        fs::write(file("ca.crt"), ca.own().pem()).unwrap();
+        fs::write(file("ca.crl"), ca.revoke(None, &[]).unwrap().pem()).unwrap();
+        let files = TlsFiles::new(file("server.crt"), file("server.key"))
+            .client_auth(ClientAuth::Optional)
+            .client_ca(Some(file("ca.crt")))
+            .revoked(Some(file("ca.crl")));
+        let tls = Arc::new(ServerTls::load(files).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (shutdown, down) = oneshot::channel();
+        let sessions = Sessions::new();
+        let listen = Listen { listener, tls: Some(Arc::new(tls.config())) };
+        let server = tokio::spawn(hub.sessions(&sessions).run(listen, async {
+            let _ = down.await;
+        }));
+        Self { ca, directory, tls, port, sessions, shutdown, server }
+    }
+
+    fn client(&self, name: &str) -> Issued {
+        self.ca.client(name, KIND, days()).unwrap()
+    }
+
+    async fn open(&self, path: &str, client: Option<&Issued>) -> Result<WebSocket, ConnectError> {
+        let uri = format!("wss://127.0.0.1:{}{path}", self.port);
+        let request = connect(uri).ca(self.ca.own().pem()).subprotocol(SUBPROTOCOL);
+        match client {
+            Some(client) => request.client_certificate(client.pem(), client.key().pem()).await,
+            None => request.await,
+        }
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        Path::new(self.directory.path()).join(name)
+    }
+
+    async fn stop(self) {
+        let _ = self.shutdown.send(());
+        self.server.await.unwrap().unwrap();
+    }
+}
+
+async fn id(ws: &mut WebSocket) -> String {
+    let welcome: serde_json::Value = serde_json::from_str(&text(ws).await).unwrap();
+    welcome["client"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_name_in_a_certificate_is_the_id_of_who_brings_none() {
+    let hub = Secure::start(Hub::new()).await;
+    let esp = hub.client("ESP Client 1");
+    let mut first = hub.open("/", Some(&esp)).await.unwrap();
+    assert_eq!(id(&mut first).await, "ESP Client 1");
+    let mut second = hub.open("/", Some(&esp)).await.unwrap();
+    assert_ne!(id(&mut second).await, "ESP Client 1", "it is taken");
+    let mut other = hub.open("/own", Some(&esp)).await.unwrap();
+    assert_eq!(id(&mut other).await, "own");
+    let mut nobody = hub.open("/", None).await.unwrap();
+    assert_eq!(id(&mut nobody).await.len(), 16);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_certificate_takes_its_id_over_at_once() {
+    let hub = Secure::start(Hub::new()).await;
+    let (esp, other) = (hub.client("ESP Client 1"), hub.client("ESP Client 2"));
+    let mut old = hub.open("/esp", Some(&esp)).await.unwrap();
+    let listening = tokio::spawn(async move {
+        while old.recv().await.is_some() {}
+        old.ended()
+    });
+    for client in [None, Some(&other)] {
+        let refused = hub.open("/esp", client).await;
+        assert!(matches!(refused, Err(ConnectError::Refused(refusal)) if refusal.status() == 409));
+    }
+    let mut new = hub.open("/esp", Some(&esp)).await.unwrap();
+    assert_eq!(id(&mut new).await, "esp");
+    assert_eq!(listening.await.unwrap(), Some(Ended::ClosedByPeer { code: CloseCode::REPLACED, clean: true }));
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn only_those_on_the_list_come_in() {
+    let hub = Secure::start(Hub::new().allowed_clients(["ESP Client 1"])).await;
+    assert!(hub.open("/a", Some(&hub.client("ESP Client 1"))).await.is_ok());
+    let Err(ConnectError::Refused(refusal)) = hub.open("/b", Some(&hub.client("ESP Client 2"))).await else {
+        panic!("it is not on the list")
+    };
+    assert_eq!(refusal.status(), 403);
+    assert!(refusal.body().contains("ESP Client 2"), "{}", refusal.body());
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_ends_its_sessions_and_begins_none() {
+    let hub = Secure::start(Hub::new()).await;
+    let (lost, kept) = (hub.client("lost"), hub.client("kept"));
+    let mut lost_session = hub.open("/", Some(&lost)).await.unwrap();
+    let mut kept_session = hub.open("/", Some(&kept)).await.unwrap();
+    let serial = tautline_identity::serial(lost.certificate()).unwrap();
+    fs::write(hub.file("ca.crl"), hub.ca.revoke(None, &[serial]).unwrap().pem()).unwrap();
+    hub.tls.reload().unwrap();
+    let tls = hub.tls.clone();
+    hub.sessions.end_revoked(move |leaf| tls.is_revoked(leaf));
+    while lost_session.recv().await.is_some() {}
+    assert_eq!(lost_session.ended(), Some(Ended::ClosedByPeer { code: CloseCode::POLICY_VIOLATION, clean: true }));
+    assert!(hub.open("/", Some(&lost)).await.is_err());
+    assert_eq!(id(&mut kept_session).await, "kept");
+    kept_session.send("{}").await.unwrap();
+    while !text(&mut kept_session).await.contains("bad-envelope") {}
+    hub.stop().await;
+}

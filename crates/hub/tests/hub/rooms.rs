@@ -1,0 +1,168 @@
+//! Rooms over real connections, with a store that survives the hub.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tautline::{CloseCode, ConnectError, Ended, WebSocket, connect};
+use tautline_hub::{Hub, SUBPROTOCOL};
+use tautline_rooms::{Duplicates, RoomSettings, Settings};
+use tautline_store::Store;
+
+use crate::{Running, text};
+
+fn with(room: RoomSettings) -> Hub {
+    Hub::new().rooms(Settings { default: room.into(), ..Settings::default() })
+}
+
+async fn enter(hub: &Running, target: &str) -> WebSocket {
+    connect(hub.url(target)).subprotocol(SUBPROTOCOL).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The next envelope that is not about presence.
+async fn envelope(ws: &mut WebSocket) -> Value {
+    loop {
+        let envelope: Value = serde_json::from_str(&text(ws).await).unwrap();
+        if envelope["type"] != "presence" {
+            return envelope;
+        }
+    }
+}
+
+async fn publish(ws: &mut WebSocket, id: &str, data: Value) {
+    ws.send(json!({"type": "publish", "id": id, "data": data}).to_string()).await.unwrap();
+}
+
+#[tokio::test]
+async fn rooms_are_apart_and_raw_clients_and_envelopes_mix() {
+    let hub = Running::all().await;
+    let (mut esp, mut other) = (hub.open("/rooms/lab/esp").await, hub.open("/rooms/else/esp").await);
+    let mut page = enter(&hub, "/rooms/lab/page").await;
+    assert_eq!(page.info().subprotocol.as_deref(), Some(SUBPROTOCOL));
+    let welcome = envelope(&mut page).await;
+    assert_eq!((&welcome["type"], &welcome["count"], &welcome["offset"]), (&json!("welcome"), &json!(2), &json!(0)));
+    esp.send("SOS").await.unwrap();
+    let message = envelope(&mut page).await;
+    assert_eq!((&message["text"], &message["from"], &message["offset"]), (&json!("SOS"), &json!("esp"), &json!(1)));
+    publish(&mut page, "m", json!({"led": true})).await;
+    assert_eq!(text(&mut esp).await, r#"{"led":true}"#);
+    assert_eq!(envelope(&mut page).await, json!({"type": "ack", "id": "m", "offset": 2}));
+    // The other room heard nothing of all this.
+    let mut second = hub.open("/rooms/else/second").await;
+    second.send("here").await.unwrap();
+    assert_eq!(text(&mut other).await, "here");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_gets_what_it_missed() {
+    let hub = Running::all().await;
+    let mut esp = enter(&hub, "/esp").await;
+    let epoch = envelope(&mut esp).await["epoch"].as_str().unwrap().to_owned();
+    let mut page = hub.open("/page").await;
+    page.send("1").await.unwrap();
+    assert_eq!(envelope(&mut esp).await["offset"], 1);
+    assert!(esp.close(CloseCode::NORMAL, "").await.is_clean());
+    for missed in ["2", "3"] {
+        page.send(missed).await.unwrap();
+    }
+    // What comes next has been taken after those.
+    drop(hub.open("/witness").await);
+    let mut esp = enter(&hub, &format!("/esp?epoch={epoch}&offset=1")).await;
+    assert_eq!(envelope(&mut esp).await["recovered"], "all");
+    assert_eq!(envelope(&mut esp).await["text"], "2");
+    assert_eq!(envelope(&mut esp).await["text"], "3");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn durable_rooms_and_counters_survive_the_hub() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = || async {
+        let store = Store::open(directory.path(), tautline_store::Settings::new()).unwrap();
+        Running::start(with(RoomSettings { durable: true, ..RoomSettings::default() }).store(store)).await
+    };
+    let hub = start().await;
+    let mut esp = enter(&hub, "/esp").await;
+    let epoch = envelope(&mut esp).await["epoch"].as_str().unwrap().to_owned();
+    for number in 1..=3 {
+        publish(&mut esp, &format!("m{number}"), json!(number)).await;
+        assert_eq!(envelope(&mut esp).await, json!({"type": "ack", "id": format!("m{number}"), "offset": number}));
+    }
+    let mut counter = hub.open("/state/lamps").await;
+    counter.send(r#"{"action":"set","value":41}"#).await.unwrap();
+    while text(&mut counter).await != r#"{"type": "state", "value": 41}"# {}
+    hub.stop().await;
+
+    let hub = start().await;
+    let mut page = enter(&hub, &format!("/page?epoch={epoch}&offset=1")).await;
+    let welcome = envelope(&mut page).await;
+    assert_eq!((&welcome["recovered"], &welcome["epoch"]), (&json!("all"), &json!(epoch)));
+    assert_eq!(envelope(&mut page).await["data"], 2);
+    assert_eq!(envelope(&mut page).await["data"], 3);
+    let mut esp = enter(&hub, "/esp").await;
+    envelope(&mut esp).await;
+    publish(&mut esp, "m3", json!(3)).await;
+    assert_eq!(envelope(&mut esp).await, json!({"type": "ack", "id": "m3", "duplicate": true}));
+    publish(&mut esp, "m4", json!(4)).await;
+    assert_eq!(envelope(&mut page).await["offset"], 4);
+    let mut counter = hub.open("/state/lamps").await;
+    text(&mut counter).await;
+    assert_eq!(text(&mut counter).await, r#"{"type": "state", "value": 41}"#);
+    hub.stop().await;
+}
+
+/// A client that answers nothing, not even pings: a device that lost its power.
+fn dead(hub: &Running, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(hub.address).unwrap();
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_connection_gives_its_id_to_the_device_that_comes_back() {
+    let probe_timeout = Duration::from_millis(200);
+    let hub = Running::start(with(RoomSettings { probe_timeout, ..RoomSettings::default() })).await;
+    let _dead = dead(&hub, "/esp");
+    let mut esp = hub.open("/esp").await;
+    let mut page = hub.open("/page").await;
+    page.send("hi").await.unwrap();
+    assert_eq!(text(&mut esp).await, "hi");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_lives_keeps_its_id() {
+    let hub = Running::all().await;
+    let mut esp = hub.open("/esp").await;
+    let listening = tokio::spawn(async move {
+        let heard = esp.recv().await;
+        (esp, heard)
+    });
+    let Err(ConnectError::Refused(refusal)) = connect(hub.url("/esp")).await else { panic!("it is taken") };
+    assert_eq!((refusal.status().as_u16(), refusal.retry_after()), (409, Some(Duration::from_secs(5))));
+    let mut page = hub.open("/page").await;
+    page.send("still there?").await.unwrap();
+    let (_esp, heard) = listening.await.unwrap();
+    assert_eq!(heard.unwrap().as_text(), Some("still there?"));
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn with_the_policy_take_over_the_newcomer_wins() {
+    let hub = Running::start(with(RoomSettings { duplicates: Duplicates::TakeOver, ..RoomSettings::default() })).await;
+    let mut old = hub.open("/esp").await;
+    let _new = hub.open("/esp").await;
+    assert!(old.recv().await.is_none());
+    let code = CloseCode::REPLACED;
+    assert_eq!(old.ended(), Some(Ended::ClosedByPeer { code, clean: true }));
+    hub.stop().await;
+}
