@@ -102,6 +102,12 @@ pub(crate) struct Fanout {
     /// Open loop: publishes per second
     #[arg(long)]
     pub(crate) rate: Option<f64>,
+    /// Where subscribers connect
+    #[arg(long, default_value = "/sub")]
+    pub(crate) subscribe: String,
+    /// Where the publisher connects
+    #[arg(long, default_value = "/pub")]
+    pub(crate) publish: String,
 }
 
 #[derive(clap::Args)]

@@ -24,8 +24,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 pub(crate) fn run(options: &Fanout) -> Result<Value> {
     let port = options.target.port;
     let mut subscribers: Vec<_> =
-        open_all(options.conns, port, Some("/sub"))?.into_iter().map(Subscriber::new).collect();
-    let publisher = open_all(1, port, Some("/pub"))?.remove(0);
+        open_all(options.conns, port, Some(&options.subscribe))?.into_iter().map(Subscriber::new).collect();
+    let publisher = open_all(1, port, Some(&options.publish))?.remove(0);
     let mut poll = Poll::new()?;
     for (token, subscriber) in subscribers.iter().enumerate() {
         poll.add(&subscriber.connection, token)?;

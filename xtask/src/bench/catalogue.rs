@@ -2,7 +2,7 @@
 
 use super::{
     measure::Measure::{self, *},
-    peers::Peer,
+    peers::{Peer, Side},
 };
 
 /// One row.
@@ -49,19 +49,19 @@ const MUTUAL_TLS: &[Case] = &[case(
 /// Every test there is.
 #[rustfmt::skip] // one column per field
 pub(crate) const ALL: &[Test] = &[
-    test("echo-64-1", "echo of 64 B, 50 connections, 1 message in flight on each", "echo --conns 50 --size 64 --pipeline 1", (4.0, 1.0), Rate, ONE, not_batching),
-    test("echo-64-16", "echo of 64 B, 50 connections, 16 messages in flight on each", "echo --conns 50 --size 64 --pipeline 16", (2.0, 0.6), Rate, ONE, everyone),
-    test("echo-16k", "echo of 16 KiB, 50 connections, 1 message in flight on each", "echo --conns 50 --size 16384 --pipeline 1", (2.0, 0.6), Rate, ONE, not_batching),
-    test("echo-1m", "echo of 1 MiB, 10 connections, 1 message in flight on each", "echo --conns 10 --size 1048576 --pipeline 1", (2.0, 0.8), Rate, ONE, not_batching),
+    test("echo-64-1", "echo of 64 B, 50 connections, 1 message in flight on each", "echo --conns 50 --size 64 --pipeline 1", (4.0, 1.0), Rate, ONE, one_by_one),
+    test("echo-64-16", "echo of 64 B, 50 connections, 16 messages in flight on each", "echo --conns 50 --size 64 --pipeline 16", (2.0, 0.6), Rate, ONE, echoes),
+    test("echo-16k", "echo of 16 KiB, 50 connections, 1 message in flight on each", "echo --conns 50 --size 16384 --pipeline 1", (2.0, 0.6), Rate, ONE, one_by_one),
+    test("echo-1m", "echo of 1 MiB, 10 connections, 1 message in flight on each", "echo --conns 10 --size 1048576 --pipeline 1", (2.0, 0.8), Rate, ONE, one_by_one),
     test("fanout-16", "fan-out of 128 B to 1,000 subscribers, 16 publishes in flight", "fanout --conns 1000 --size 128 --window 16", (2.0, 0.6), Rate, ONE, not_batching),
     test("fanout-1", "fan-out of 128 B to 1,000 subscribers, 1 publish in flight", "fanout --conns 1000 --size 128 --window 1", (2.0, 0.6), Rate, ONE, not_batching),
     test("idle", "resident memory per idle connection", "idle --conns {idle}", (0.5, 0.1), Memory, ONE, not_batching),
     test("idle-tls", "resident memory per idle connection over TLS", "idle --conns {idle} --tls {certs}", (0.5, 0.1), Memory, TLS, with_tls),
     test("idle-mtls", "resident memory per idle connection over TLS with client certificates", "idle --conns {idle} --tls {certs} --client-cert", (0.5, 0.1), Memory, MUTUAL_TLS, with_tls),
     test("handshake", "the server's processor time per connection that opens and closes", "handshake --conns 32", (2.0, 0.6), CpuPerOp, ONE, not_batching),
-    test("neighbours", "processor time per message beside 20,000 idle connections (or as many as a process may have files), as a multiple of without (echo of 64 B)", "echo --conns 50 --size 64 --pipeline 1", (2.0, 0.6), CpuRatio, NEIGHBOURS, not_batching),
+    test("neighbours", "processor time per message beside 20,000 idle connections (or as many as a process may have files), as a multiple of without (echo of 64 B)", "echo --conns 50 --size 64 --pipeline 1", (2.0, 0.6), CpuRatio, NEIGHBOURS, one_by_one),
     test("two-loops", "processor time per message with two threads, as a multiple of one (echo of 64 B)", "echo --conns 50 --size 64 --pipeline 1", (2.0, 0.6), CpuRatio, LOOPS, with_threads),
-    test("half-load", "latency at half of the load that uWebSockets can take (echo of 64 B, open loop)", "echo --conns 50 --size 64 --rate {rate}", (3.0, 1.0), TailLatency, ONE, not_batching),
+    test("half-load", "latency at half of the load that uWebSockets can take (echo of 64 B, open loop)", "echo --conns 50 --size 64 --rate {rate}", (3.0, 1.0), TailLatency, ONE, one_by_one),
 ];
 
 #[rustfmt::skip]
@@ -78,8 +78,13 @@ const fn case(
     Case { name, load, env, two_cores }
 }
 
-fn everyone(_: &Peer) -> bool {
-    true
+/// A room sends nothing back.
+fn echoes(peer: &Peer) -> bool {
+    peer.side != Side::Rooms
+}
+
+fn one_by_one(peer: &Peer) -> bool {
+    echoes(peer) && not_batching(peer)
 }
 
 /// A batch makes a difference only where several messages are in flight.
@@ -92,7 +97,7 @@ fn with_tls(peer: &Peer) -> bool {
 }
 
 fn with_threads(peer: &Peer) -> bool {
-    peer.threads && !peer.batches()
+    peer.threads && one_by_one(peer)
 }
 
 impl Test {

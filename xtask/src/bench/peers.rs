@@ -15,6 +15,8 @@ pub(crate) struct Peer {
     pub(crate) threads: bool,
     /// Whether its server here speaks TLS.
     pub(crate) tls: bool,
+    /// The load generator's options for fan-out, if its paths are not those that peers have here.
+    pub(crate) fanout: &'static str,
 }
 
 /// How it is made and started.
@@ -56,6 +58,8 @@ pub(crate) enum Side {
     Engine,
     /// Our library for tokio.
     Tokio,
+    /// Our hub's rooms.
+    Rooms,
     /// Something to be compared with.
     Others,
 }
@@ -86,6 +90,12 @@ pub(crate) const ALL: &[Peer] = &[
         ..peer("tautline", Cargo("peer-tautline"), Version::Commit).threads()
     },
     Peer {
+        side: Side::Rooms,
+        quick: true,
+        fanout: "--subscribe /rooms/bench/ --publish /rooms/bench/",
+        ..peer("hub", Cargo("peer-hub"), Version::Commit).threads()
+    },
+    Peer {
         quick: true,
         ..peer("fastwebsockets", Cargo("peer-fastwebsockets"), Version::Crate("fastwebsockets")).threads()
     },
@@ -104,7 +114,7 @@ pub(crate) const ALL: &[Peer] = &[
 ];
 
 const fn peer(name: &'static str, program: Program, version: Version) -> Peer {
-    Peer { name, program, env: &[], version, side: Side::Others, quick: false, threads: false, tls: false }
+    Peer { name, program, env: &[], version, side: Side::Others, quick: false, threads: false, tls: false, fanout: "" }
 }
 
 impl Peer {

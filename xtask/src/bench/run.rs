@@ -108,6 +108,9 @@ impl Bench {
         words.extend(self.filled(&format!("{} {}", test.load, case.load)).split_whitespace().map(str::to_owned));
         words.extend(["--port".into(), port.to_string(), "--pid".into(), pid_in(&server_log)?]);
         words.extend(["--cores".into(), self.cores.all(case.two_cores), "--secs".into(), secs.to_string()]);
+        if test.load.starts_with("fanout") {
+            words.extend(peer.fanout.split_whitespace().map(str::to_owned));
+        }
         if peer.name == CEILING && test.can_be_raw() {
             words.push("--raw".into());
         }

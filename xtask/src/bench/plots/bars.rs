@@ -21,6 +21,7 @@ const LEGEND: f64 = 30.0;
 /// Colours of the Okabe-Ito palette, which most people with a colour vision deficiency can tell apart, and greys.
 pub(super) const ENGINE: &str = "#0072b2";
 pub(super) const TOKIO: &str = "#e69f00";
+pub(super) const ROOMS: &str = "#009e73";
 const REFERENCE: &str = "#57606a";
 const OTHERS: &str = "#b1bac4";
 
@@ -143,6 +144,7 @@ fn color(peer: &Peer) -> &'static str {
     match peer.side {
         Side::Engine => ENGINE,
         Side::Tokio => TOKIO,
+        Side::Rooms => ROOMS,
         Side::Others if peer.name == CEILING || peer.name == FASTEST => REFERENCE,
         Side::Others => OTHERS,
     }
@@ -156,6 +158,9 @@ fn legend(canvas: &mut Canvas, y: f64, panels: &[Panel]) {
     }
     if any(Side::Tokio) {
         entries.push((TOKIO, "our tokio library"));
+    }
+    if any(Side::Rooms) {
+        entries.push((ROOMS, "our hub's rooms"));
     }
     entries.push((REFERENCE, "references"));
     if panels.iter().any(|panel| panel.line.is_some()) {

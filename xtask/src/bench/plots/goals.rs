@@ -1,7 +1,7 @@
 //! Every goal in one picture: how far beyond it, or how far from it, we are.
 
 use super::{
-    bars::{ENGINE, TOKIO},
+    bars::{ENGINE, ROOMS, TOKIO},
     svg::{Anchor, Canvas, FAINT, INK, Style},
 };
 use crate::bench::{
@@ -26,13 +26,13 @@ const EXTENT: f64 = 2.0;
 
 /// Nothing when no goal was measured.
 pub(super) fn draw(runs: &Runs) -> Option<String> {
-    let points = |goal: &Goal| [Side::Engine, Side::Tokio].map(|side| point(goal, runs, side));
+    let points = |goal: &Goal| [Side::Engine, Side::Tokio, Side::Rooms].map(|side| point(goal, runs, side));
     let rows: Vec<_> = goals::all().into_iter().map(|goal| (points(&goal), goal)).collect();
     let rows: Vec<_> = rows.into_iter().filter(|(points, _)| points.iter().any(Option::is_some)).collect();
     if rows.is_empty() {
         return None;
     }
-    let width = MARGIN * 2.0 + NAMES + SCALE + GAP + NUMBERS * 2.0;
+    let width = MARGIN * 2.0 + NAMES + SCALE + GAP + NUMBERS * 3.0;
     let bottom = TOP + ROW * rows.len() as f64;
     let mut canvas = Canvas::new(width, bottom + 36.0);
     canvas.text(MARGIN, 31.0, Style::new(17.0, Anchor::Start).bold(true), TITLE);
@@ -45,23 +45,28 @@ pub(super) fn draw(runs: &Runs) -> Option<String> {
         canvas.line((x, TOP - 6.0), (x, bottom + 4.0), if share == 1.0 { INK } else { "#d0d7de" }, share != 1.0);
         canvas.text(x, TOP - 12.0, Style::new(11.5, Anchor::Middle).color(FAINT), text);
     }
-    let headings = [(right + GAP, ENGINE, "engine"), (right + GAP + NUMBERS, TOKIO, "tokio library")];
-    for (x, _, text) in headings {
+    let column = |number: f64| right + GAP + NUMBERS * number;
+    let headings = [(column(0.0), "engine"), (column(1.0), "tokio library"), (column(2.0), "rooms")];
+    for (x, text) in headings {
         canvas.text(x, TOP - 12.0, Style::new(12.5, Anchor::Start).bold(true), text);
     }
     canvas.circle(headings[0].0 - 12.0, TOP - 16.0, 5.5, ENGINE);
     canvas.diamond(headings[1].0 - 12.0, TOP - 16.0, 6.5, TOKIO);
+    square(&mut canvas, headings[2].0 - 12.0, TOP - 16.0);
     for (index, (points, goal)) in rows.iter().enumerate() {
         let middle = TOP + ROW * (index as f64 + 0.5);
         canvas.text(left - 40.0, middle + 4.5, Style::new(12.5, Anchor::End), goal.what);
-        let [engine, tokio] = points;
+        let [engine, tokio, rooms] = points;
         if let Some(point) = engine {
             canvas.circle(x_of(left, point.score), middle, 5.5, ENGINE);
         }
         if let Some(point) = tokio {
             canvas.diamond(x_of(left, point.score), middle, 6.5, TOKIO);
         }
-        for ((x, ..), point) in headings.iter().zip(points) {
+        if let Some(point) = rooms {
+            square(&mut canvas, x_of(left, point.score), middle);
+        }
+        for ((x, _), point) in headings.iter().zip(points) {
             if let Some(point) = point {
                 let style = Style::new(12.0, Anchor::Start).bold(!point.is_met);
                 canvas.text(*x, middle + 4.5, style, &point.text);
@@ -72,6 +77,10 @@ pub(super) fn draw(runs: &Runs) -> Option<String> {
         "Numbers: reached (goal). Bold: not met; ~: disturbed by others. The scale ends at half and twice as good.";
     canvas.text(MARGIN, bottom + 24.0, Style::new(11.5, Anchor::Start).color(FAINT), note);
     Some(canvas.finish(TITLE))
+}
+
+fn square(canvas: &mut Canvas, x: f64, y: f64) {
+    canvas.rect(x - 4.5, y - 4.5, 9.0, 9.0, ROOMS);
 }
 
 /// What one of ours has reached of a goal.
