@@ -5,20 +5,26 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use tautline_engine::{Engine, Host};
-use tautline_proto::app::App;
+use tautline_proto::app::{App, Io};
 use tautline_rooms::Restored;
 use tautline_store::{Store, StoreError, Write};
+use tokio::sync::oneshot;
 
 use crate::apps::{Counters, Rooms};
-use crate::rooms::{self, Durability};
+use crate::rooms::{self, Durability, KeptDocument};
+use crate::watch::Watch;
 
 /// What rooms and counters are made from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setup {
     settings: tautline_rooms::Settings,
-    store: Option<Store>,
+    pub(crate) store: Option<Store>,
+    /// Who hears what happens.
+    pub(crate) watch: Watch,
     /// What is left of durable rooms.
     rooms: Vec<(Arc<str>, Restored)>,
+    /// What is left of documents.
+    documents: Vec<KeptDocument>,
     /// And of counters.
     counters: Vec<(Arc<str>, i64)>,
 }
@@ -27,12 +33,13 @@ impl Setup {
     /// Reads what the store has. It blocks.
     pub(crate) fn read(settings: tautline_rooms::Settings, store: Option<Store>) -> Result<Self, StoreError> {
         let Some(store) = store else { return Ok(Self { settings, ..Self::default() }) };
-        let (rooms, counters) = store.read(|reader| {
+        let (rooms, documents, counters) = store.read(|reader| {
             let rooms = rooms::restore(reader, |room| settings.of(room))?;
+            let documents = rooms::restore_documents(reader)?;
             let counters = reader.counters()?.into_iter().map(|counter| (counter.name, counter.value)).collect();
-            Ok((rooms, counters))
+            Ok((rooms, documents, counters))
         })?;
-        Ok(Self { settings, store: Some(store), rooms, counters })
+        Ok(Self { settings, store: Some(store), watch: Watch::default(), rooms, documents, counters })
     }
 }
 
@@ -57,24 +64,54 @@ impl<A: App + 'static> Homes<A> {
         &self.0[0]
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Host<A>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Host<A>> {
         self.0.iter()
     }
+}
+
+/// Has an app answer a question on its loop. There is no answer if the loop has ended.
+pub(crate) fn ask<A: App + 'static, T: Send + 'static>(
+    host: &Host<A>,
+    question: impl FnOnce(&mut A, &mut dyn Io) -> T + Send + 'static,
+) -> oneshot::Receiver<T> {
+    let (reply, answer) = oneshot::channel();
+    // A question that the loop does not take is dropped, and that ends the wait.
+    let _ = host.visit(move |app, io| {
+        // Who has asked may have left.
+        let _ = reply.send(question(app, io));
+    });
+    answer
+}
+
+/// An app that nobody connects to: it is there to be asked whether its loop answers.
+#[derive(Debug)]
+pub(crate) struct Pulse;
+
+impl App for Pulse {}
+
+/// Gives every loop a pulse.
+pub(crate) fn pulses(engine: &Engine) -> Homes<Pulse> {
+    Homes::start(engine, |_| Pulse)
 }
 
 /// Starts the rooms. With `any_path` there is one, whatever the path.
 pub(crate) fn rooms(engine: &Engine, setup: &Setup, any_path: bool, message_bytes: u64) -> Homes<Rooms> {
     let homes = Homes::start(engine, |_| {
-        let app = Rooms::new(setup.settings.clone(), SystemTime::now, fastrand::u64(..)).message_bytes(message_bytes);
+        let app = Rooms::new(setup.settings.clone(), SystemTime::now, fastrand::u64(..));
+        let app = app.message_bytes(message_bytes).watched_by(setup.watch.clone());
         if any_path { app.on_any_path() } else { app }
     });
     for host in homes.iter() {
         let Some(store) = &setup.store else { break };
         let home = host.clone();
-        let durability = Durability::new(store.clone(), move |room, offset, stored| {
-            let _ = home.visit(move |app, io| app.stored(io, room, offset, stored));
+        let durability = Durability::new(store.clone(), move |what, stored| {
+            let _ = home.visit(move |app, io| app.stored(io, &what, stored));
         });
         let _ = host.visit(|app, _| app.set_durability(durability));
+    }
+    for kept in setup.documents.clone() {
+        let home = if any_path { homes.any() } else { homes.of(&kept.key.scope) };
+        let _ = home.visit(move |app, _| app.restore_document(&kept));
     }
     for (room, restored) in setup.rooms.clone() {
         let home = if any_path { homes.any() } else { homes.of(&room) };
@@ -86,7 +123,7 @@ pub(crate) fn rooms(engine: &Engine, setup: &Setup, any_path: bool, message_byte
 /// Starts the counters. With `any_path` there is one, whatever the path.
 pub(crate) fn counters(engine: &Engine, setup: &Setup, any_path: bool) -> Homes<Counters> {
     let homes = Homes::start(engine, |_| {
-        let app = Counters::new();
+        let app = Counters::new().watched_by(setup.watch.clone());
         if any_path { app.on_any_path() } else { app }
     });
     for host in homes.iter() {

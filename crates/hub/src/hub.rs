@@ -10,15 +10,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::access::Access;
 use crate::clients::{Clients, Sessions};
 use crate::homes::Setup;
-use crate::http_service;
+use crate::http::{Guard, Http};
 use crate::name::AppName;
 use crate::rooms::SUBPROTOCOL;
 use crate::site::{self, Site};
 
 /// The hub: `/counter`, `/clock`, `/hello`, `/echo` and rooms at `/rooms/{room}/{client_id}` and `/{client_id}` by WebSocket;
-/// the page at `/`, `/healthz`, and POST on any path by HTTP.
+/// the page at `/`, the API at `/api`, `/metrics`, `/livez`, `/readyz`, `/healthz`, and POST on any other path by HTTP.
 ///
 /// With [`only`](Self::only) it is one app, on every path.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +31,8 @@ pub struct Hub {
     store: Option<Store>,
     clients: Clients,
     sessions: Sessions,
+    hosts: Vec<String>,
+    insecure: bool,
 }
 
 impl Hub {
@@ -78,6 +81,19 @@ impl Hub {
         self
     }
 
+    /// The names under which the hub is reached, besides `localhost` and addresses: requests to the API that name another host
+    /// are refused (421), since a foreign page can give this hub's address a name of its own. Default: none.
+    pub fn hosts<I: IntoIterator<Item = S>, S: Into<String>>(mut self, names: I) -> Self {
+        self.hosts = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether everybody may use the API. Default: no, only this machine may.
+    pub fn insecure(mut self, insecure: bool) -> Self {
+        self.insecure = insecure;
+        self
+    }
+
     /// Gives a handle to the TLS sessions of the running hub.
     pub fn sessions(mut self, sessions: &Sessions) -> Self {
         self.sessions = sessions.clone();
@@ -108,11 +124,18 @@ impl Hub {
         if let Some(loops) = self.loops {
             settings = settings.loops(loops);
         }
-        let server = self.server.http(move |request| http_service::answer(only, request)).subprotocols([SUBPROTOCOL]);
         let (rooms, store) = (self.rooms, self.store);
         let setup = tokio::task::spawn_blocking(|| Setup::read(rooms, store)).await?.map_err(io::Error::other)?;
-        let site = Arc::new(Site::start(Engine::start(settings)?, only, server.settings(), setup, self.clients));
+        let events = setup.watch.events.clone();
+        let engine = Engine::start(settings)?;
+        let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, self.clients));
         self.sessions.set(&site);
+        let guard = Guard::new(self.hosts, self.server.allowed_origins().clone());
+        let http = Http::new(only, site.clone(), guard, Access::new(self.insecure));
+        let server = self.server.subprotocols([SUBPROTOCOL]).http(move |request| {
+            let http = http.clone();
+            async move { http.answer(request).await }
+        });
         let closing = watch::Sender::new(false);
         let mut running = JoinSet::new();
         for listen in listeners {
@@ -129,11 +152,14 @@ impl Hub {
             () = shutdown => {}
             // One that ends by itself has failed: the others are not left alone with half of the addresses.
             Some(ended) = running.join_next() => {
+                events.close();
                 closing.send_replace(true);
                 running.join_all().await;
                 return ended?;
             }
         }
+        // They would not end by themselves.
+        events.close();
         closing.send_replace(true);
         running.join_all().await.into_iter().collect()
     }

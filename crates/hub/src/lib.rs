@@ -13,17 +13,21 @@
 //! carries an app over tokio instead, for programs that have a [`tautline::Server`] of their own. [`labs`] has the servers
 //! that need no WebSocket.
 
+mod access;
 pub mod apps;
 mod clients;
 mod driver;
+mod events;
 mod homes;
-mod http_service;
+mod http;
 mod hub;
 pub mod labs;
+mod metrics;
 mod name;
 mod page;
 mod rooms;
 mod site;
+mod watch;
 
 pub use driver::{Driver, carry};
 pub use clients::Sessions;

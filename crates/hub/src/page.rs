@@ -31,7 +31,7 @@ pub(crate) fn find(path: &str) -> Option<&'static File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http_service::HEALTH;
+    use crate::http::HEALTH;
     use crate::name::AppName;
 
     #[test]

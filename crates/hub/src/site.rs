@@ -8,15 +8,17 @@ use tautline::{Carrier, CloseCode, Handover, Refusal, Request};
 use tautline_engine::{Admitted, Engine, Host, Profile, Wake};
 use tautline_proto::app::App;
 use tautline_proto::handshake::server::{self, Rejection};
+use tautline_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::apps::{Clock, Counters, Echo, Hello, Rooms, counter_name};
 use crate::clients::Clients;
-use crate::homes::{self, Homes, Setup};
+use crate::homes::{self, Homes, Pulse, Setup};
+use crate::http;
 use crate::name::AppName;
 use crate::rooms::{BadPath, Place};
-use crate::{http_service, page};
+use crate::watch::Watch;
 
 /// The apps, and who decides which client gets to which.
 #[derive(Debug)]
@@ -24,6 +26,9 @@ pub(crate) struct Site {
     apps: Apps,
     clients: Clients,
     profile: Arc<Profile>,
+    store: Option<Store>,
+    watch: Watch,
+    pulses: Homes<Pulse>,
     /// Until the shutdown.
     engine: Mutex<Option<Engine>>,
 }
@@ -38,12 +43,50 @@ impl Site {
     ) -> Self {
         let (config, send_queue) = settings.parts();
         let message_bytes = config.message_limit();
+        let (store, watch) = (setup.store.clone(), setup.watch.clone());
         Self {
+            pulses: homes::pulses(&engine),
+            store,
+            watch,
             apps: Apps::start(&engine, only, setup, message_bytes),
             clients,
             profile: Arc::new(Profile::new(config).send_queue(send_queue)),
             engine: Mutex::new(Some(engine)),
         }
+    }
+
+    /// The rooms on every loop, where all apps are.
+    pub(crate) fn rooms(&self) -> Option<&Homes<Rooms>> {
+        match &self.apps {
+            Apps::All { rooms, .. } => Some(rooms),
+            _ => None,
+        }
+    }
+
+    /// The counters on every loop, where all apps are.
+    pub(crate) fn counters(&self) -> Option<&Homes<Counters>> {
+        match &self.apps {
+            Apps::All { counters, .. } => Some(counters),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// What tells whether each loop answers.
+    pub(crate) fn pulses(&self) -> &Homes<Pulse> {
+        &self.pulses
+    }
+
+    /// How many connections there are, and what all loops have counted; `None` once the hub shuts down.
+    pub(crate) fn traffic(&self) -> Option<(u64, Vec<tautline_engine::Counters>)> {
+        self.engine().as_ref().map(|engine| (engine.connections(), engine.counters()))
     }
 
     /// Closes the TLS connections that `which` chooses.
@@ -187,7 +230,7 @@ impl Apps {
             return Ok(Found::App(hosts.next()));
         }
         // A client of that id could not be told from the page's own parts.
-        if trimmed != "/" && (trimmed == http_service::HEALTH || page::find(trimmed).is_some()) {
+        if trimmed != "/" && http::is_taken(trimmed) {
             return Err(Refusal::new(404, "there is no WebSocket at this path: it is a page"));
         }
         let bad = |problem: BadPath| refusal(Rejection::new(problem.status()));

@@ -9,7 +9,7 @@ pub(crate) mod testing;
 
 pub use clock::Clock;
 pub use counters::Counters;
-pub(crate) use counters::counter_name;
+pub(crate) use counters::{Action, Unchanged, counter_name};
 pub use echo::Echo;
 pub use hello::Hello;
 pub use crate::rooms::Rooms;

@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
+use super::BoxError;
 use super::problem::{Kind, Problem};
 
 /// How many bytes a body may have.
@@ -64,7 +65,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// A body that is lent to whoever answers, so that what is left of it can be read afterwards.
 pub(super) struct Lent<B>(Arc<Mutex<Pin<Box<B>>>>);
 
-impl<B: http_body::Body<Data = Bytes> + Send + 'static> Lent<B> {
+impl<B> Lent<B>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     pub(super) fn new(body: B) -> Self {
         Self(Arc::new(Mutex::new(Box::pin(body))))
     }
@@ -77,9 +81,7 @@ impl<B: http_body::Body<Data = Bytes> + Send + 'static> Lent<B> {
     pub(super) async fn discard(self) {
         let rest = async {
             let mut rest = Limited::new(self, LARGEST_DISCARDED);
-            while let Some(Ok(frame)) = rest.frame().await {
-                frame.into_data().map_or(0, |data| data.remaining());
-            }
+            while let Some(Ok(_)) = rest.frame().await {}
         };
         // Who is that slow has no right to an answer.
         let _ = tokio::time::timeout(TIMEOUT, rest).await;
@@ -90,9 +92,9 @@ impl<B: http_body::Body<Data = Bytes> + Send + 'static> Lent<B> {
     }
 }
 
-impl<B: http_body::Body<Data = Bytes> + Send + 'static> http_body::Body for Lent<B>
+impl<B> http_body::Body for Lent<B>
 where
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Data = Bytes;
     type Error = B::Error;

@@ -6,9 +6,9 @@ mod guard;
 mod pages;
 mod probes;
 pub(crate) mod problem;
-mod reference;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::response::Response as ApiResponse;
 use bytes::Bytes;
@@ -29,6 +29,7 @@ pub(crate) use pages::HEALTH;
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     only: Option<AppName>,
+    started: SystemTime,
     site: Arc<Site>,
     /// Only where all apps are.
     api: Option<Api>,
@@ -40,7 +41,7 @@ impl Http {
     /// `only` is the app that has the port to itself.
     pub(crate) fn new(only: Option<AppName>, site: Arc<Site>, guard: Guard, access: Access) -> Self {
         let api = only.is_none().then(|| Api::new(site.clone(), guard, access));
-        Self { only, site, api }
+        Self { only, started: SystemTime::now(), site, api }
     }
 
     /// Answers a request.
@@ -56,7 +57,7 @@ impl Http {
         if matches!(*request.method(), Method::GET | Method::HEAD)
             && let Some(probe) = probes::Probe::at(path)
         {
-            return probe.answer(&self.site).await;
+            return probe.answer(&self.site, self.started).await;
         }
         pages::answer(self.only, request).await
     }

@@ -1,4 +1,4 @@
-//! What is answered to requests that are not for a WebSocket.
+//! Pages, and the answer to every POST.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,7 +30,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const POST_ANSWER: &str = r#"{"status": "success", "message": "Received your request."}"#;
 
 /// Answers a request. `only` is the app that has the port to itself.
-pub(crate) async fn answer<B>(only: Option<AppName>, request: Request<B>) -> Response
+pub(super) async fn answer<B>(only: Option<AppName>, request: Request<B>) -> Response
 where
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
@@ -138,11 +138,11 @@ fn not_allowed(allow: &'static str) -> Response {
     response
 }
 
-fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
     response(status, "text/plain; charset=utf-8", text)
 }
 
-fn response(status: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Response {
+pub(super) fn response(status: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Response {
     let mut response = http::Response::new(content.into().into());
     *response.status_mut() = status;
     let headers = response.headers_mut();

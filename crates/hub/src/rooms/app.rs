@@ -13,7 +13,8 @@ use tautline_rooms::{
 };
 
 use super::delivery::Deliveries;
-use super::durability::Durability;
+use super::documents::State;
+use super::durability::{Durability, Stored};
 use super::envelope::{self, BadEnvelope, Incoming, Limits, SUBPROTOCOL};
 use super::outside::{Outcome, Requests};
 use super::path::{BadPath, Place};
@@ -47,6 +48,7 @@ pub struct Rooms {
     pub(super) requests: Requests,
     pub(super) deliveries: Deliveries,
     pub(super) watch: Watch,
+    pub(super) state: State,
     /// Members to whom a replay is being written.
     replaying: HashSet<Member>,
     /// Those whose bad input has been logged: once is enough to find them, and nobody can fill the log.
@@ -73,6 +75,7 @@ impl Rooms {
             requests: Requests::default(),
             deliveries: Deliveries::default(),
             watch: Watch::default(),
+            state: State::new(false),
             replaying: HashSet::new(),
             logged: HashSet::new(),
         }
@@ -96,9 +99,15 @@ impl Rooms {
         self
     }
 
-    /// Where messages of durable rooms are kept. Without it they stay unpublished.
+    /// Where messages of durable rooms and documents are kept. Without it those messages stay unpublished, and documents
+    /// are lost with the hub. To be called before anything else.
     pub(crate) fn set_durability(&mut self, durability: Durability) {
         self.durability = Some(durability);
+        self.state = State::new(true);
+    }
+
+    pub(super) fn durability(&self) -> Option<&Durability> {
+        self.durability.as_ref()
     }
 
     /// Brings a durable room back.
@@ -109,11 +118,16 @@ impl Rooms {
         }
     }
 
-    /// A message of a durable room was stored, or was not.
-    pub(crate) fn stored(&mut self, io: &mut dyn Io, room: RoomId, offset: u64, stored: bool) {
-        let now = self.wall.at(io.now());
-        self.core.stored(now, room, offset, stored);
-        self.work(io);
+    /// Something was stored, or was not.
+    pub(crate) fn stored(&mut self, io: &mut dyn Io, what: &Stored, stored: bool) {
+        match what {
+            Stored::Message(room, offset) => {
+                let now = self.wall.at(io.now());
+                self.core.stored(now, *room, *offset, stored);
+                self.work(io);
+            }
+            Stored::Document(key) => self.document_stored(io, key, stored),
+        }
     }
 
     /// Finds out whether the client id in a path is still that of a live connection. `answer` is told whether it is free;
@@ -250,6 +264,7 @@ impl Rooms {
                 let now = self.wall.at(io.now());
                 self.core.publish(now, from, id.as_deref(), payload);
             }
+            Ok(Incoming::State { id, request }) => self.member_asks(io, from, id.as_deref(), request),
             Err(bad) => self.complain(io, from, &bad),
         }
     }
@@ -345,6 +360,7 @@ impl App for Rooms {
         let member = Member(id.0);
         self.replaying.remove(&member);
         self.logged.remove(&member);
+        self.forget_subscriber(member);
         if let Some(ended) = ended {
             self.tell_left(io, member, ended);
         }
@@ -364,6 +380,6 @@ pub(super) fn connection(member: Member) -> ConnectionId {
     ConnectionId(member.0)
 }
 
-fn send(io: &mut dyn Io, to: Member, envelope: &str) -> Sent {
+pub(super) fn send(io: &mut dyn Io, to: Member, envelope: &str) -> Sent {
     io.send(connection(to), Message::Text(envelope))
 }

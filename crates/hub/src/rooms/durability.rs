@@ -4,14 +4,23 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tautline_rooms::{Message, Payload, Restored, RoomId, RoomSettings, RoomView, Timestamp};
+use tautline_rooms::{DocumentKey, Message, Payload, Restored, RoomId, RoomSettings, RoomView, Timestamp};
 use tautline_store::{Kind, Reader, Store, StoreError, Write};
 
 /// Where a room's messages are kept, and who hears that they are.
 #[derive(Clone)]
 pub(crate) struct Durability {
     store: Store,
-    stored: Arc<dyn Fn(RoomId, u64, bool) + Send + Sync>,
+    stored: Arc<dyn Fn(Stored, bool) + Send + Sync>,
+}
+
+/// What was to be stored.
+#[derive(Clone, Debug)]
+pub(crate) enum Stored {
+    /// A message: its room and offset.
+    Message(RoomId, u64),
+    /// The change of a document.
+    Document(DocumentKey),
 }
 
 impl fmt::Debug for Durability {
@@ -21,8 +30,8 @@ impl fmt::Debug for Durability {
 }
 
 impl Durability {
-    /// `stored` is called by the store's thread with a message's room, its offset, and whether it is stored. It must not block.
-    pub(crate) fn new(store: Store, stored: impl Fn(RoomId, u64, bool) + Send + Sync + 'static) -> Self {
+    /// `stored` is called by the store's thread with what was to be stored, and whether it is. It must not block.
+    pub(crate) fn new(store: Store, stored: impl Fn(Stored, bool) + Send + Sync + 'static) -> Self {
         Self { store, stored: Arc::new(stored) }
     }
 
@@ -32,18 +41,26 @@ impl Durability {
     }
 
     pub(super) fn store(&self, id: RoomId, room: &RoomView, message: &Message) {
-        let offset = message.offset;
-        let stored = self.stored.clone();
-        let write = Write::Message(record(room, message));
-        let submitted = self.store.submit(vec![write], move |result| {
+        self.submit_and_tell(Write::Message(record(room, message)), Stored::Message(id, message.offset));
+    }
+
+    pub(super) fn store_document(&self, key: DocumentKey, version: u64, json: Option<Arc<str>>, at: Timestamp) {
+        let (room, name) = (key.scope.clone(), key.name.clone());
+        let document = tautline_store::Document { room, name, version, json, at_ms: millis(at) };
+        self.submit_and_tell(Write::Document(document), Stored::Document(key));
+    }
+
+    fn submit_and_tell(&self, write: Write, what: Stored) {
+        let (stored, submitted) = (self.stored.clone(), what.clone());
+        let result = self.store.submit(vec![write], move |result| {
             if let Err(error) = &result {
-                tracing::error!(%error, "a message could not be stored");
+                tracing::error!(%error, what = ?submitted, "could not be stored");
             }
-            stored(id, offset, result.is_ok());
+            stored(submitted, result.is_ok());
         });
-        if let Err(error) = submitted {
-            tracing::warn!(%error, room = &*room.name, "a message was refused");
-            (self.stored)(id, offset, false);
+        if let Err(error) = result {
+            tracing::warn!(%error, ?what, "refused");
+            (self.stored)(what, false);
         }
     }
 

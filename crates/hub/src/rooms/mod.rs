@@ -2,6 +2,7 @@
 
 mod app;
 mod delivery;
+mod documents;
 mod durability;
 mod envelope;
 mod outside;
@@ -11,6 +12,7 @@ mod tests;
 mod wall;
 
 pub use app::Rooms;
+pub(crate) use documents::{KeptDocument, restore_documents};
 pub(crate) use durability::{Durability, restore};
 pub use envelope::SUBPROTOCOL;
 pub(crate) use envelope::payload;

@@ -113,6 +113,48 @@ async fn durable_rooms_and_counters_survive_the_hub() {
     hub.stop().await;
 }
 
+#[tokio::test]
+async fn documents_are_shared_and_survive_the_hub() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = || async {
+        let store = Store::open(directory.path(), tautline_store::Settings::new()).unwrap();
+        Running::start(Hub::new().store(store)).await
+    };
+    let hub = start().await;
+    let (mut page, mut esp) = (enter(&hub, "/rooms/lab/page").await, enter(&hub, "/rooms/lab/esp").await);
+    for ws in [&mut page, &mut esp] {
+        assert_eq!(envelope(ws).await["type"], "welcome");
+    }
+    let ask = |id: &str, rest: Value| {
+        let mut envelope = json!({"type": "state", "id": id, "document": "lamp"});
+        envelope.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        envelope.to_string()
+    };
+    esp.send(ask("s1", json!({"subscribe": true}))).await.unwrap();
+    assert_eq!(envelope(&mut esp).await, json!({"type": "state", "document": "lamp", "version": 0, "removed": true}));
+    page.send(ask("s2", json!({"put": {"on": false, "since": [1, 2, 3]}, "if_version": 0}))).await.unwrap();
+    assert_eq!(envelope(&mut page).await["version"], 1);
+    assert_eq!(envelope(&mut esp).await["data"], json!({"on": false, "since": [1, 2, 3]}));
+    page.send(ask("s3", json!({"patch": {"on": true}, "if_version": 1}))).await.unwrap();
+    assert_eq!(envelope(&mut page).await["version"], 2);
+    let change = json!({"type": "state", "document": "lamp", "version": 2, "patch": {"on": true}});
+    assert_eq!(envelope(&mut esp).await, change);
+    hub.stop().await;
+
+    let hub = start().await;
+    let mut page = enter(&hub, "/rooms/lab/page").await;
+    envelope(&mut page).await;
+    page.send(ask("s4", json!({"remove": true, "if_version": 1}))).await.unwrap();
+    let conflict = envelope(&mut page).await;
+    assert_eq!(conflict["current"], json!({"version": 2, "data": {"on": true, "since": [1, 2, 3]}}));
+    // Another room has other documents.
+    let mut other = enter(&hub, "/rooms/else/page").await;
+    envelope(&mut other).await;
+    other.send(ask("s5", json!({"get": true}))).await.unwrap();
+    assert_eq!(envelope(&mut other).await["version"], 0);
+    hub.stop().await;
+}
+
 /// A client that answers nothing, not even pings: a device that lost its power.
 fn dead(hub: &Running, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(hub.address).unwrap();

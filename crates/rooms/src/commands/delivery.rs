@@ -50,14 +50,18 @@ impl Commands {
 
     /// A device is not there any longer: what it has not answered waits for it once more.
     pub(super) fn disconnect(&mut self, now: Timestamp, name: &str) {
+        if let Some(device) = self.devices.get_mut(name) {
+            device.connection = None;
+        }
+        // Not before: what makes room now would let more go to a connection that is gone.
+        self.handle_timeout(now);
         let Some(device) = self.devices.get_mut(name) else { return };
-        device.connection = None;
         let in_flight = mem::take(&mut device.in_flight);
         device.waiting.extend(&in_flight);
         for number in in_flight {
             let Some(pending) = self.pending.get_mut(&number) else { continue };
             pending.stage = Stage::Waiting;
-            // Who knows when it comes back; but if the command does not go to it again, there is no other answer to wait for.
+            // Nobody knows when the device comes back. One that does not go to it again is over soon, and that is the answer.
             let is_kept = pending.command.expires.is_some_and(|expires| now < expires);
             self.set_timer(number);
             if is_kept {

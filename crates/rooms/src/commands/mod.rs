@@ -197,6 +197,8 @@ impl Commands {
             return;
         }
         self.queue(now, number);
+        // To store it may have taken longer than it was to be kept.
+        self.handle_timeout(now);
         if self.pending.get(&number).is_some_and(|it| it.stage == Stage::Waiting) {
             self.answer_waiter(number, CommandAnswer::Queued);
         }
@@ -205,7 +207,6 @@ impl Commands {
     /// A device is there, by a connection that the caller gives a number; an earlier one is of no interest any longer. It
     /// gets what waits for it, oldest first.
     pub fn device_connected(&mut self, now: Timestamp, device: &str, connection: u64) {
-        self.handle_timeout(now);
         self.disconnect(now, device);
         let device: Arc<str> = device.into();
         self.devices.entry(device.clone()).or_default().connection = Some(connection);
@@ -214,11 +215,11 @@ impl Commands {
 
     /// A device's connection is gone; there may be a later one.
     pub fn device_disconnected(&mut self, now: Timestamp, device: &str, connection: u64) {
-        self.handle_timeout(now);
-        if self.devices.get(device).is_some_and(|it| it.connection == Some(connection)) {
-            self.disconnect(now, device);
-            self.tidy(device);
+        if self.devices.get(device).is_none_or(|it| it.connection != Some(connection)) {
+            return self.handle_timeout(now);
         }
+        self.disconnect(now, device);
+        self.tidy(device);
     }
 
     /// A device has answered a command: with JSON text, which the caller has checked, or with the reason why it refuses. A

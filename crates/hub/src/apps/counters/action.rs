@@ -6,7 +6,7 @@ use serde_json::Value;
 pub(super) const LONGEST: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     Add(i64),
     Subtract(i64),
     Set(i64),

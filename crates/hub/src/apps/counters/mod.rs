@@ -1,6 +1,7 @@
 //! Numbers that people share.
 
 mod action;
+mod outside;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,7 +13,10 @@ use tautline_proto::app::{App, ConnectionId, Io, Message, Opening, Slow};
 use tautline_proto::handshake::server::Rejection;
 
 use crate::rooms::{BadPath, name};
-use action::Action;
+use crate::watch::Watch;
+pub(crate) use action::Action;
+use outside::Asker;
+pub(crate) use outside::Unchanged;
 
 /// How many counters there can be on a loop.
 const MOST: usize = 4096;
@@ -40,6 +44,7 @@ pub struct Counters {
     clients: HashMap<ConnectionId, Arc<str>>,
     any_path: bool,
     store: Option<Store>,
+    watch: Watch,
     /// Those whose bad input has been logged: once is enough to find them, and nobody can fill the log.
     logged: HashSet<ConnectionId>,
 }
@@ -55,9 +60,9 @@ struct Counter {
     /// Clients that were admitted and are not users yet.
     coming: usize,
     /// Actions whose outcome is being stored, and who asked for them.
-    storing: Vec<(ConnectionId, Action)>,
+    storing: Vec<(Asker, Action)>,
     /// Actions that came meanwhile.
-    waiting: Vec<(ConnectionId, Action)>,
+    waiting: Vec<(Asker, Action)>,
 }
 
 impl fmt::Debug for Counters {
@@ -78,6 +83,12 @@ impl Counters {
         self
     }
 
+    /// Who hears what happens.
+    pub(crate) fn watched_by(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
+    }
+
     /// From now on a value is stored before anybody sees it.
     pub(crate) fn set_store(&mut self, store: impl Fn(&Arc<str>, i64) + Send + 'static) {
         self.store = Some(Box::new(store));
@@ -94,12 +105,29 @@ impl Counters {
         for (from, action) in mem::take(&mut counter.storing) {
             if stored {
                 counter.act(io, action);
+                self.watch.events.counter(name, counter.value);
+                from.succeed(counter.value);
             } else {
-                io.send(from, Message::Text(&error("the value could not be stored: try again later")));
+                from.fail(io, Unchanged::NotStored);
             }
         }
         self.store_next(name);
         self.tidy(name);
+    }
+
+    /// Changes a counter, once that is stored.
+    fn change(&mut self, io: &mut dyn Io, name: &Arc<str>, from: Asker, action: Action) {
+        let Some(counter) = self.counters.get_mut(name) else { return };
+        if self.store.is_none() {
+            counter.act(io, action);
+            self.watch.events.counter(name, counter.value);
+            from.succeed(counter.value);
+        } else if counter.waiting.len() >= MOST_WAITING {
+            from.fail(io, Unchanged::Busy);
+        } else {
+            counter.waiting.push((from, action));
+            self.store_next(name);
+        }
     }
 
     /// Gives what waits to the store, if it has nothing of this counter.
@@ -187,16 +215,8 @@ impl App for Counters {
 
     fn message(&mut self, io: &mut dyn Io, id: ConnectionId, message: Message<'_>) {
         let Some(name) = self.clients.get(&id).cloned() else { return };
-        let Some(counter) = self.counters.get_mut(&name) else { return };
         match Action::parse(message.as_bytes()) {
-            Ok(action) if self.store.is_none() => counter.act(io, action),
-            Ok(_) if counter.waiting.len() >= MOST_WAITING => {
-                io.send(id, Message::Text(&error("too many changes wait to be stored: try again later")));
-            }
-            Ok(action) => {
-                counter.waiting.push((id, action));
-                self.store_next(&name);
-            }
+            Ok(action) => self.change(io, &name, Asker::Client(id), action),
             Err(problem) => {
                 if self.logged.insert(id) {
                     let sent = String::from_utf8_lossy(message.as_bytes());
@@ -207,8 +227,12 @@ impl App for Counters {
         }
     }
 
-    fn closed(&mut self, io: &mut dyn Io, id: ConnectionId, _: Option<Ended>) {
+    fn closed(&mut self, io: &mut dyn Io, id: ConnectionId, ended: Option<Ended>) {
         self.logged.remove(&id);
+        if let Some(ended) = ended {
+            let reason = self.watch.left(ended);
+            tracing::debug!(peer = super::peer(io, id), reason, "a client of a counter left");
+        }
         let Some(name) = self.clients.remove(&id) else { return };
         if let Some(counter) = self.counters.get_mut(&name) {
             if counter.users.remove(&id) {

@@ -6,6 +6,7 @@
 mod events;
 mod extract;
 mod openapi;
+mod reference;
 mod rooms;
 mod state;
 
@@ -14,11 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::OriginalUri;
 use axum::response::{IntoResponse, Response as ApiResponse};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request};
+use http::{Method, Request, Uri};
 use hyper::body::Body;
 use tautline::Response;
 use tautline_engine::Host;
@@ -30,8 +30,9 @@ use utoipa_axum::routes;
 
 use super::body::Lent;
 use super::problem::{Kind, Problem};
-use super::{BoxError, Guard, reference};
+use super::{BoxError, Guard};
 use crate::access::Access;
+use crate::homes;
 use crate::site::Site;
 
 /// Where the API is.
@@ -102,12 +103,15 @@ fn routes() -> (Router<State>, Bytes) {
         .routes(routes!(state::one, state::change))
         .routes(routes!(events::stream))
         .routes(routes!(openapi::document))
+        .routes(routes!(reference::page))
+        .routes(routes!(reference::style))
+        .routes(routes!(reference::script))
         .split_for_parts();
-    let router = reference::add(router).fallback(missing).method_not_allowed_fallback(not_allowed);
+    let router = router.fallback(missing).method_not_allowed_fallback(not_allowed);
     (router, openapi::finish(document))
 }
 
-async fn missing(OriginalUri(uri): OriginalUri) -> Problem {
+async fn missing(uri: Uri) -> Problem {
     let path = uri.path();
     let detail = match path.len() {
         0..=100 => format!("there is nothing at {path}: /api has a list of what there is"),
@@ -126,15 +130,9 @@ async fn ask<A: App + 'static, T: Send + 'static>(
     host: &Host<A>,
     question: impl FnOnce(&mut A, &mut dyn Io) -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let (reply, answer) = oneshot::channel();
-    let posted = host.visit(move |app, io| {
-        // Who has asked may have left.
-        let _ = reply.send(question(app, io));
-    });
-    let late = || Problem::new(Kind::Unavailable, "an event loop does not answer in time").retry_after(RETRY_AFTER);
-    match posted {
-        Ok(()) => tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| late())?.map_err(|_| gone()),
-        Err(_) => Err(gone()),
+    match tokio::time::timeout(ANSWER_TIMEOUT, homes::ask(host, question)).await {
+        Ok(answer) => answer.map_err(|_| gone()),
+        Err(_) => Err(Problem::new(Kind::Unavailable, "an event loop does not answer in time").retry_after(RETRY_AFTER)),
     }
 }
 

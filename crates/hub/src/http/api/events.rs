@@ -1,0 +1,140 @@
+//! What happens, as server-sent events.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::State as Given;
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{self, HeaderValue};
+use http_body::{Body, Frame};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use utoipa::IntoParams;
+
+use super::extract::{Asked, MayRead};
+use super::{RETRY_AFTER, State};
+use crate::events::{Event, Events, Filter, Heard, Kind, Listener, Start};
+use crate::http::problem::{self, Problem};
+
+/// How long nothing is said at most.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How many pieces wait for a client. Each has up to some 30 events.
+const WAITING: usize = 2;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Only events of these rooms, by name, with commas in between.
+    #[param(example = "main,lab")]
+    rooms: Option<String>,
+    /// Only events of these kinds, with commas in between: `message`, `presence`, `connected`, `disconnected`, `counter`.
+    #[param(example = "connected,disconnected")]
+    kinds: Option<String>,
+}
+
+/// What happens
+///
+/// A stream of server-sent events, each with JSON as its data: `message` (published in a room), `presence` (who came and
+/// left lately, in rooms with clients that speak `tautline.v1.json`), `connected` and `disconnected` (a client of a room,
+/// with the reason in plain words), and `counter` (a shared number changed). A client that comes back with `Last-Event-ID`
+/// gets what it missed, or the event `gap` if that is not known any longer. One that is too slow gets `slow`, and the stream
+/// ends; so it does with `closed`, when the hub shuts down.
+#[utoipa::path(get, path = "/api/events", tag = "events",
+    params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that the client has.")),
+    responses((status = 200, description = "The stream.", content_type = "text/event-stream", body = String)))]
+pub(super) async fn stream(
+    _: MayRead,
+    Given(state): Given<State>,
+    Asked(wanted): Asked<Wanted>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let events = &state.site.watch().events;
+    // One that is not even text is none of ours.
+    let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
+    let (listener, start) = events.listen(wanted.filter()?, last).map_err(|_| {
+        let detail = "as many listen to events as can";
+        Problem::new(problem::Kind::Full, detail).retry_after(RETRY_AFTER)
+    })?;
+    let (pieces, body) = mpsc::channel(WAITING);
+    tokio::spawn(tell(events.clone(), listener, start, pieces));
+    let mut response = Response::new(axum::body::Body::new(Pieces(body)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // A proxy (nginx) that collects what it passes on would keep events from being seen.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+impl Wanted {
+    fn filter(self) -> Result<Filter, Problem> {
+        let list = |list: String| list.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let kind = |name: String| {
+            let unknown = || {
+                let detail = "`kinds` are message, presence, connected, disconnected and counter, with commas in between";
+                Problem::new(problem::Kind::BadRequest, detail)
+            };
+            Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
+        };
+        let kinds = self.kinds.map(|kinds| list(kinds).into_iter().map(kind).collect()).transpose()?;
+        Ok(Filter { rooms: self.rooms.map(list), kinds })
+    }
+}
+
+/// Tells a client what its listener hears, until one of them ends.
+async fn tell(events: Events, mut listener: Listener, start: Start, pieces: mpsc::Sender<Bytes>) {
+    // A client that comes back to a hub that was restarted should not wait for long.
+    let mut piece = format!("retry: 2000\nid: {}\n\n", listener.id());
+    if start == Start::Gap {
+        piece += "event: gap\ndata: {\"message\":\"what happened in between is not known any longer\"}\n\n";
+    }
+    loop {
+        if pieces.send(piece.into()).await.is_err() {
+            return;
+        }
+        let heard = tokio::select! {
+            heard = tokio::time::timeout(KEEP_ALIVE, listener.next()) => heard,
+            () = pieces.closed() => return,
+        };
+        let last = matches!(heard, Ok(Heard::TooSlow | Heard::Closed));
+        piece = match heard {
+            Ok(Heard::Events(heard)) => heard.iter().fold(String::new(), |text, event| text + &written(&events, event)),
+            // With it the client does not fall behind while nothing happens that it wants to hear.
+            Err(_) => format!(": still here\nid: {}\n\n", listener.id()),
+            Ok(Heard::TooSlow) => "event: slow\ndata: {\"message\":\"too slow for what happens\"}\n\n".into(),
+            Ok(Heard::Closed) => "event: closed\ndata: {\"message\":\"the hub shuts down\"}\n\n".into(),
+        };
+        if last {
+            // Whether it arrives or not: it was the last.
+            let _ = pieces.send(piece.into()).await;
+            return;
+        }
+    }
+}
+
+fn written(events: &Events, event: &Event) -> String {
+    let mut text = String::with_capacity(event.data.len() + 80);
+    // JSON of a client may have line breaks between its parts, which would end the line here.
+    let data = event.data.replace(['\r', '\n'], " ");
+    let _ = write!(text, "id: {}\nevent: {}\ndata: {data}\n\n", events.id(event.number), event.kind.name());
+    text
+}
+
+/// A body of what comes through a channel.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
