@@ -33,7 +33,7 @@ mod settings;
 mod twins;
 
 pub use commands::{
-    Command, CommandAnswer, CommandEffect, CommandProblem, CommandSettings, CommandState, Commands, Issue,
+    Command, CommandAnswer, CommandEffect, CommandProblem, CommandSettings, CommandState, Commands, NewCommand,
 };
 pub use documents::{
     ChangeAnswer, ChangeProblem, Delta, Document, DocumentEffect, DocumentKey, DocumentSettings, Documents, Update,

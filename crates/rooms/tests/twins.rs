@@ -178,6 +178,10 @@ fn what_was_stored_is_there_again_with_its_versions() {
     assert_eq!(twins.devices().map(|id| &**id).collect::<Vec<_>>(), ["esp"]);
     twins.device_connected("esp", 7);
     assert_eq!(drain(&mut twins), [delta(7, 3, r#"{"led":"on"}"#)]);
+    // What was never reported was stored as an empty object, and still was never reported.
+    twins.update(NOW, 1, "esp", TwinPart::Reported, &Update::Put(json!({})), Some(0));
+    twins.stored(NOW, "esp", true);
+    assert_eq!(answers(&mut twins), [(1, done(1, &json!({}), true))]);
 }
 
 /// A device that does as it is told, now and then misses something, and reports after each time that it was told.

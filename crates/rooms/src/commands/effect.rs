@@ -8,7 +8,7 @@ use crate::message::Timestamp;
 
 /// A command that somebody gives.
 #[derive(Clone, Debug)]
-pub struct Issue<'a> {
+pub struct NewCommand<'a> {
     /// The number that the answer comes with.
     pub ticket: u64,
     /// Its id, which no command ever had.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::documents::part::is_name;
 use crate::message::Timestamp;
 
-pub use effect::{Command, CommandAnswer, CommandEffect, CommandProblem, CommandState, Issue};
+pub use effect::{Command, CommandAnswer, CommandEffect, CommandProblem, CommandState, NewCommand};
 pub use settings::CommandSettings;
 
 /// Commands that are not over.
@@ -27,11 +27,11 @@ pub use settings::CommandSettings;
 /// [`handle_timeout`](Self::handle_timeout).
 ///
 /// ```
-/// use tautline_rooms::{CommandAnswer, CommandEffect, CommandSettings, Commands, Issue, Timestamp};
+/// use tautline_rooms::{CommandAnswer, CommandEffect, CommandSettings, Commands, NewCommand, Timestamp};
 ///
 /// let mut commands = Commands::new(CommandSettings::default());
 /// commands.device_connected(Timestamp(0), "esp", 7);
-/// let issue = Issue { ticket: 1, id: "c1", device: "esp", name: "led", payload: "true", timeout: None, ttl: None };
+/// let issue = NewCommand { ticket: 1, id: "c1", device: "esp", name: "led", payload: "true", timeout: None, ttl: None };
 /// commands.issue(Timestamp(0), &issue);
 /// let sent = std::iter::from_fn(|| commands.poll_effect()).last().unwrap();
 /// assert!(matches!(sent, CommandEffect::Send { to: 7, deadline: Timestamp(30_000), .. }));
@@ -149,7 +149,7 @@ impl Commands {
     }
 
     /// Somebody gives a command.
-    pub fn issue(&mut self, now: Timestamp, issue: &Issue<'_>) {
+    pub fn issue(&mut self, now: Timestamp, issue: &NewCommand<'_>) {
         self.handle_timeout(now);
         if let Err(problem) = self.check(issue) {
             return self.answer(issue.ticket, CommandAnswer::Rejected(problem));
@@ -261,7 +261,7 @@ impl Commands {
         })
     }
 
-    fn check(&self, issue: &Issue<'_>) -> Result<(), CommandProblem> {
+    fn check(&self, issue: &NewCommand<'_>) -> Result<(), CommandProblem> {
         let settings = &self.settings;
         let fits = |time: Option<Duration>, longest| time.is_none_or(|time| !time.is_zero() && time <= longest);
         let of_device = self.devices.get(issue.device).map_or(0, |device| device.commands);

@@ -98,7 +98,7 @@ impl Documents {
     }
 
     /// Brings a document back, or, without `json`, that it was removed: those that were removed earlier first. To be called
-    /// before anything else. Limits do not apply to what is there already.
+    /// once for each, and before anything else. Limits do not apply to what is there already.
     ///
     /// # Errors
     ///

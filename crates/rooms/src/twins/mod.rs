@@ -64,8 +64,8 @@ impl Twins {
         }
     }
 
-    /// Brings a twin back: versions and JSON texts. To be called before anything else. Limits do not apply to what is there
-    /// already.
+    /// Brings a twin back: versions and JSON texts. To be called once for each, and before anything else. Limits do not
+    /// apply to what is there already.
     ///
     /// # Errors
     ///

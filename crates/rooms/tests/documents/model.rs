@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use fastrand::Rng;
 use serde_json::{Map, Value};
 use tautline_rooms::{
-    ChangeAnswer, Delta, Document, DocumentEffect, DocumentKey, DocumentSettings, Documents, Timestamp, Update,
-    merge_patch,
+    ChangeAnswer, Delta, Document, DocumentEffect, DocumentKey, DocumentSettings, Documents, Update, merge_patch,
 };
 
+use crate::support::NOW;
+
 const NAMES: [&str; 3] = ["a", "b", "c"];
-const NOW: Timestamp = Timestamp(1_000);
 
 struct Model {
     rng: Rng,

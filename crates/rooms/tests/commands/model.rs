@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tautline_rooms::{
-    Command, CommandAnswer, CommandEffect, CommandSettings, CommandState, Commands, Issue, Timestamp,
+    Command, CommandAnswer, CommandEffect, CommandSettings, CommandState, Commands, NewCommand, Timestamp,
 };
 
 const DEVICES: [&str; 3] = ["a", "b", "c"];
@@ -89,7 +89,7 @@ impl Model {
         let ttl = self.rng.bool().then(|| Duration::from_millis(self.rng.u64(1..12_000)));
         self.timeouts.insert(id.as_str().into(), timeout);
         self.tickets.insert(ticket);
-        let issue = Issue { ticket, id: &id, device, name: "led", payload: "1", timeout: Some(timeout), ttl };
+        let issue = NewCommand { ticket, id: &id, device, name: "led", payload: "1", timeout: Some(timeout), ttl };
         self.commands.issue(self.now, &issue);
         self.is_due_done();
     }

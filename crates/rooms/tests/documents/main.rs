@@ -1,0 +1,8 @@
+//! What documents do.
+
+mod changes;
+mod limits;
+mod merge;
+mod model;
+mod subscriptions;
+mod support;
