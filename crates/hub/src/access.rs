@@ -21,7 +21,6 @@ pub(crate) enum Right {
     /// Publish in rooms and change counters.
     Publish,
     /// Have devices do something.
-    #[expect(dead_code, reason = "asked for by the endpoints of commands")]
     Command,
     /// See and change everything else.
     #[expect(dead_code, reason = "asked for by the endpoints of administration")]
@@ -66,11 +65,14 @@ mod tests {
 
     fn check(access: &Access, peer: Option<&str>) -> Result<Caller, Kind> {
         let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.extensions.extend(peer.map(|peer| {
-            let mut extensions = http::Extensions::new();
-            extensions.insert(peer.parse::<SocketAddr>().unwrap());
-            extensions
-        }).unwrap_or_default());
+        parts.extensions.extend(
+            peer.map(|peer| {
+                let mut extensions = http::Extensions::new();
+                extensions.insert(peer.parse::<SocketAddr>().unwrap());
+                extensions
+            })
+            .unwrap_or_default(),
+        );
         access.check(&parts, Right::Publish).map_err(|problem| problem.kind())
     }
 

@@ -11,7 +11,8 @@ use tautline_store::{Store, StoreError, Write};
 use tokio::sync::oneshot;
 
 use crate::apps::{Counters, Rooms};
-use crate::rooms::{self, Durability, KeptDocument};
+use crate::devices::{self, Devices, Keeper, Kept};
+use crate::rooms::{self, Durability, KeptDocument, Registry};
 use crate::watch::Watch;
 
 /// What rooms and counters are made from.
@@ -25,6 +26,8 @@ pub(crate) struct Setup {
     rooms: Vec<(Arc<str>, Restored)>,
     /// What is left of documents.
     documents: Vec<KeptDocument>,
+    /// What is left of twins and commands.
+    devices: Vec<Kept>,
     /// And of counters.
     counters: Vec<(Arc<str>, i64)>,
 }
@@ -33,13 +36,14 @@ impl Setup {
     /// Reads what the store has. It blocks.
     pub(crate) fn read(settings: tautline_rooms::Settings, store: Option<Store>) -> Result<Self, StoreError> {
         let Some(store) = store else { return Ok(Self { settings, ..Self::default() }) };
-        let (rooms, documents, counters) = store.read(|reader| {
+        let (rooms, documents, devices, counters) = store.read(|reader| {
             let rooms = rooms::restore(reader, |room| settings.of(room))?;
             let documents = rooms::restore_documents(reader)?;
+            let devices = devices::restore(reader)?;
             let counters = reader.counters()?.into_iter().map(|counter| (counter.name, counter.value)).collect();
-            Ok((rooms, documents, counters))
+            Ok((rooms, documents, devices, counters))
         })?;
-        Ok(Self { settings, store: Some(store), watch: Watch::default(), rooms, documents, counters })
+        Ok(Self { settings, store: Some(store), watch: Watch::default(), rooms, documents, devices, counters })
     }
 }
 
@@ -94,8 +98,28 @@ pub(crate) fn pulses(engine: &Engine) -> Homes<Pulse> {
     Homes::start(engine, |_| Pulse)
 }
 
+/// Starts what knows the devices.
+pub(crate) fn devices(engine: &Engine, setup: &Setup) -> Arc<Homes<Devices>> {
+    let homes = Homes::start(engine, |_| Devices::new());
+    for host in homes.iter() {
+        let Some(store) = &setup.store else { break };
+        let keeper = Keeper::new(store.clone(), host.clone());
+        let _ = host.visit(|app, _| app.set_keeper(keeper));
+    }
+    for kept in setup.devices.clone() {
+        let _ = homes.of(kept.device()).visit(move |app, io| app.restore(io, kept));
+    }
+    Arc::new(homes)
+}
+
 /// Starts the rooms. With `any_path` there is one, whatever the path.
-pub(crate) fn rooms(engine: &Engine, setup: &Setup, any_path: bool, message_bytes: u64) -> Homes<Rooms> {
+pub(crate) fn rooms(
+    engine: &Engine,
+    setup: &Setup,
+    devices: Option<&Arc<Homes<Devices>>>,
+    any_path: bool,
+    message_bytes: u64,
+) -> Homes<Rooms> {
     let homes = Homes::start(engine, |_| {
         let app = Rooms::new(setup.settings.clone(), SystemTime::now, fastrand::u64(..));
         let app = app.message_bytes(message_bytes).watched_by(setup.watch.clone());
@@ -108,6 +132,11 @@ pub(crate) fn rooms(engine: &Engine, setup: &Setup, any_path: bool, message_byte
             let _ = home.visit(move |app, io| app.stored(io, &what, stored));
         });
         let _ = host.visit(|app, _| app.set_durability(durability));
+    }
+    for host in homes.iter() {
+        let Some(devices) = devices else { break };
+        let registry = Registry { devices: devices.clone(), home: host.clone() };
+        let _ = host.visit(|app, _| app.set_registry(registry));
     }
     for kept in setup.documents.clone() {
         let home = if any_path { homes.any() } else { homes.of(&kept.key.scope) };

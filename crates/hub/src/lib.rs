@@ -16,6 +16,7 @@
 mod access;
 pub mod apps;
 mod clients;
+mod devices;
 mod driver;
 mod events;
 mod homes;

@@ -52,7 +52,10 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
     text.sample(sum(|counters| counters.bytes_in));
     text.counter("tautline_sent_bytes_total", "Bytes written to WebSocket connections, without those of TLS.");
     text.sample(sum(|counters| counters.bytes_out));
-    text.counter("tautline_slow_disconnects_total", "Connections closed because they were too slow for what was published.");
+    text.counter(
+        "tautline_slow_disconnects_total",
+        "Connections closed because they were too slow for what was published.",
+    );
     text.sample(sum(|counters| counters.disconnected));
     text.counter("tautline_disconnects_total", "Clients of rooms and shared numbers that have left, by cause.");
     for (cause, count) in ends {
@@ -69,7 +72,10 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
     if let Some(store) = store {
         text.counter("tautline_store_commits_total", "Transactions that were committed.");
         text.sample(store.commits);
-        text.counter("tautline_store_submissions_total", "Changes that were given to the store and are done, by result.");
+        text.counter(
+            "tautline_store_submissions_total",
+            "Changes that were given to the store and are done, by result.",
+        );
         text.labelled("result", "committed", store.committed);
         text.labelled("result", "failed", store.failed);
         text.counter("tautline_store_deleted_rows_total", "Rows that were deleted because they were old, or too many.");
@@ -147,7 +153,8 @@ mod tests {
                 assert!(value.parse::<f64>().is_ok(), "{line}");
             }
         }
-        for line in ["process_start_time_seconds 1.5", "tautline_connections 3", "tautline_messages_received_total 14"] {
+        for line in ["process_start_time_seconds 1.5", "tautline_connections 3", "tautline_messages_received_total 14"]
+        {
             assert!(text.lines().any(|l| l == line), "{line}");
         }
         assert!(text.contains("tautline_disconnects_total{cause=\"silent\"} 0\n"));

@@ -31,7 +31,7 @@ pub(crate) fn find(path: &str) -> Option<&'static File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::HEALTH;
+    use crate::http::TAKEN;
     use crate::name::AppName;
 
     #[test]
@@ -39,7 +39,7 @@ mod tests {
         let script = find("/hub.js").unwrap().content;
         let list = script.lines().find(|line| line.starts_with("const NO_IDS = ")).unwrap();
         let apps = AppName::ALL.into_iter().filter(|app| app.is_websocket() && *app != AppName::Relay);
-        let paths = apps.map(AppName::path).chain(FILES.iter().map(|file| file.path)).chain([HEALTH]);
+        let paths = apps.map(AppName::path).chain(FILES.iter().map(|file| file.path)).chain(TAKEN);
         for name in paths.map(|path| &path[1..]).filter(|name| !name.is_empty()) {
             assert!(list.contains(&format!("\"{name}\"")), "{name}");
         }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::apps::{Clock, Counters, Echo, Hello, Rooms, counter_name};
 use crate::clients::Clients;
+use crate::devices::Devices;
 use crate::homes::{self, Homes, Pulse, Setup};
 use crate::http;
 use crate::name::AppName;
@@ -67,6 +68,14 @@ impl Site {
     pub(crate) fn counters(&self) -> Option<&Homes<Counters>> {
         match &self.apps {
             Apps::All { counters, .. } => Some(counters),
+            _ => None,
+        }
+    }
+
+    /// What knows the devices.
+    pub(crate) fn devices(&self) -> Option<&Homes<Devices>> {
+        match &self.apps {
+            Apps::All { devices, .. } => Some(devices),
             _ => None,
         }
     }
@@ -188,7 +197,7 @@ enum Apps {
     /// The room `main` on every path.
     Relay(Homes<Rooms>),
     /// Each at its own path, and rooms everywhere else.
-    All { named: Vec<(AppName, Hosts)>, counters: Homes<Counters>, rooms: Homes<Rooms> },
+    All { named: Vec<(AppName, Hosts)>, counters: Homes<Counters>, devices: Arc<Homes<Devices>>, rooms: Homes<Rooms> },
 }
 
 /// Who serves a path.
@@ -202,15 +211,17 @@ impl Apps {
     fn start(engine: &Engine, only: Option<AppName>, setup: Setup, message_bytes: u64) -> Self {
         match only {
             Some(AppName::Post) => Self::None,
-            Some(AppName::Relay) => Self::Relay(homes::rooms(engine, &setup, true, message_bytes)),
+            Some(AppName::Relay) => Self::Relay(homes::rooms(engine, &setup, None, true, message_bytes)),
             Some(AppName::Counter) => Self::Counter(homes::counters(engine, &setup, true)),
             Some(app @ (AppName::Clock | AppName::Hello | AppName::Echo)) => Self::One(host(engine, 0, app)),
             None => {
                 let named = [AppName::Clock, AppName::Hello, AppName::Echo].into_iter().enumerate();
+                let devices = homes::devices(engine, &setup);
                 Self::All {
                     named: named.map(|(number, app)| (app, host(engine, number + 1, app))).collect(),
                     counters: homes::counters(engine, &setup, false),
-                    rooms: homes::rooms(engine, &setup, false, message_bytes),
+                    rooms: homes::rooms(engine, &setup, Some(&devices), false, message_bytes),
+                    devices,
                 }
             }
         }
@@ -223,7 +234,7 @@ impl Apps {
             Self::One(hosts) => return Ok(Found::App(hosts.next())),
             Self::Counter(counters) => return Ok(Found::Counter(counters.any())),
             Self::Relay(rooms) => return Ok(Found::Rooms(rooms.any())),
-            Self::All { named, counters, rooms } => (named, counters, rooms),
+            Self::All { named, counters, rooms, .. } => (named, counters, rooms),
         };
         let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
         if let Some((_, hosts)) = named.iter().find(|(app, _)| app.path() == trimmed) {

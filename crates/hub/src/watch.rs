@@ -73,7 +73,9 @@ pub(crate) fn reason(ended: Ended) -> String {
             how + incomplete(clean, ", and the client did not answer that")
         }
         Ended::PeerSilent => "no pong in time: the client, or the way to it, is gone".to_owned(),
-        Ended::SendStuck => "nothing could be sent for too long: the client takes nothing, or the way to it is gone".to_owned(),
+        Ended::SendStuck => {
+            "nothing could be sent for too long: the client takes nothing, or the way to it is gone".to_owned()
+        }
         Ended::Violation(violation) => format!("the client broke the protocol: {violation}"),
         Ended::TransportClosed => "the client ended the connection without a close frame".to_owned(),
         Ended::TransportFailed => "the connection was cut off".to_owned(),
@@ -91,7 +93,11 @@ mod tests {
         let watch = Watch::default();
         for (ended, words, cause) in [
             (Ended::ClosedByPeer { code: CloseCode::NORMAL, clean: true }, "the client closed", "closed_by_client"),
-            (Ended::ClosedByPeer { code: CloseCode::NORMAL, clean: false }, "before it had our answer", "closed_by_client"),
+            (
+                Ended::ClosedByPeer { code: CloseCode::NORMAL, clean: false },
+                "before it had our answer",
+                "closed_by_client",
+            ),
             (Ended::ClosedByUs { code: CloseCode::GOING_AWAY, clean: true }, "the hub shut down", "closed_by_hub"),
             (Ended::ClosedByUs { code: CloseCode::TRY_AGAIN_LATER, clean: false }, "too slow", "too_slow"),
             (Ended::ClosedByUs { code: CloseCode::REPLACED, clean: true }, "took over", "replaced"),

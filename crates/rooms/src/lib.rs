@@ -10,7 +10,7 @@
 //! let now = Timestamp(0);
 //! let mut rooms = Rooms::new(Settings::default(), 7);
 //! for (member, client) in [(Member(1), "esp"), (Member(2), "page")] {
-//!     rooms.admit(&Join { member, room: "main", client, form: Form::Raw, identity: None, resume: None }).unwrap();
+//!     rooms.admit(&Join { member, room: "main", client, form: Form::Raw, anonymous: false, identity: None, resume: None }).unwrap();
 //!     rooms.open(now, member);
 //! }
 //! rooms.publish(now, Member(1), None, Payload::Text("SOS".into()));

@@ -108,7 +108,8 @@ impl Model {
         self.next_member += 1;
         let resume = (this.epoch != 0).then_some(Resume { epoch: this.epoch, offset: this.offset });
         let name = format!("client {client}");
-        let join = Join { member, room: "main", client: &name, form: Form::Events, identity: None, resume };
+        let join =
+            Join { member, room: "main", client: &name, form: Form::Events, anonymous: false, identity: None, resume };
         self.rooms.admit(&join).unwrap();
         this.connection = Some(member);
         self.owners.insert(member, client);

@@ -441,5 +441,5 @@ fn settings_out_of_bounds_are_named() {
 }
 
 fn join<'a>(member: u64, room: &'a str, client: &'a str, form: Form, resume: Option<Resume>) -> Join<'a> {
-    Join { member: Member(member), room, client, form, identity: None, resume }
+    Join { member: Member(member), room, client, form, anonymous: false, identity: None, resume }
 }

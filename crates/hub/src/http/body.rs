@@ -125,6 +125,26 @@ mod tests {
         assert!(!declared("text/plain") && !declared("application/jsonx") && !is_json(&HeaderMap::new()));
     }
 
+    /// A body that does not come.
+    struct Never;
+
+    impl http_body::Body for Never {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_refused_in_time() {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, "application/json".parse().unwrap())]);
+        let started = tokio::time::Instant::now();
+        let refused = json::<serde_json::Value>(&headers, Body::new(Never)).await.unwrap_err();
+        assert_eq!((refused.kind(), started.elapsed()), (Kind::TimedOut, TIMEOUT));
+    }
+
     #[tokio::test]
     async fn what_is_left_of_a_body_is_read() {
         let body = Lent::new(Full::new(Bytes::from_static(b"{}")));

@@ -23,7 +23,6 @@ use crate::name::AppName;
 use crate::site::Site;
 use api::Api;
 pub(crate) use guard::Guard;
-pub(crate) use pages::HEALTH;
 
 /// Answers requests.
 #[derive(Clone, Debug)]
@@ -63,9 +62,12 @@ impl Http {
     }
 }
 
+/// Paths of answers by HTTP, besides those of the page and what is below the last one.
+pub(crate) const TAKEN: [&str; 5] = [pages::HEALTH, probes::LIVE, probes::READY, probes::METRICS, api::ROOT];
+
 /// Whether a path is that of an answer by HTTP, so that no client can have it as its id.
 pub(crate) fn is_taken(path: &str) -> bool {
-    path == HEALTH || is_api(path) || probes::Probe::at(path).is_some() || crate::page::find(path).is_some()
+    TAKEN.contains(&path) || is_api(path) || crate::page::find(path).is_some()
 }
 
 fn is_api(path: &str) -> bool {

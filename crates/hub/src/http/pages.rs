@@ -14,7 +14,7 @@ use crate::name::AppName;
 use crate::page::{self, File};
 
 /// The path that tells whether the hub is alive.
-pub(crate) const HEALTH: &str = "/healthz";
+pub(super) const HEALTH: &str = "/healthz";
 
 /// How many bytes a request's body may have.
 const LARGEST_BODY: usize = 64 * 1024;

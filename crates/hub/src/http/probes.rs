@@ -13,6 +13,10 @@ use crate::homes::ask;
 use crate::metrics::{self, Snapshot};
 use crate::site::Site;
 
+pub(super) const LIVE: &str = "/livez";
+pub(super) const READY: &str = "/readyz";
+pub(super) const METRICS: &str = "/metrics";
+
 /// How long everything together may take to answer.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -31,9 +35,9 @@ impl Probe {
     /// The question that a path is.
     pub(super) fn at(path: &str) -> Option<Self> {
         match path {
-            "/livez" => Some(Self::Live),
-            "/readyz" => Some(Self::Ready),
-            "/metrics" => Some(Self::Metrics),
+            LIVE => Some(Self::Live),
+            READY => Some(Self::Ready),
+            METRICS => Some(Self::Metrics),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// The form of every answer that is an error.
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
@@ -40,6 +41,10 @@ kinds! {
     BadRequest = "bad-request", BAD_REQUEST, "The request makes no sense";
     Refused = "refused", FORBIDDEN, "The caller may not do that";
     CrossSite = "cross-site", FORBIDDEN, "A page of another site may not do that";
+    NotConnected = "not-connected", CONFLICT, "The device is not connected";
+    OtherVersion = "other-version", PRECONDITION_FAILED, "It has another version";
+    RefusedByDevice = "refused-by-device", UNPROCESSABLE_ENTITY, "The device does not do it";
+    NoAnswer = "no-answer", GATEWAY_TIMEOUT, "The device has not answered";
     NotFound = "not-found", NOT_FOUND, "There is nothing here";
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not for this address";
     TimedOut = "timed-out", REQUEST_TIMEOUT, "The body did not arrive in time";
@@ -60,17 +65,25 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
     retry_after: Option<u32>,
+    /// JSON.
+    current: Option<String>,
 }
 
 impl Problem {
     /// `detail` says what is wrong with this very request.
     pub(crate) fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None }
+        Self { kind, detail: detail.into(), retry_after: None, current: None }
     }
 
     /// Tells the client when to come back, in seconds.
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Shows what there is, where it is not what the caller thought.
+    pub(crate) fn current(mut self, current: &impl Serialize) -> Self {
+        self.current = serde_json::to_string(current).ok();
         self
     }
 
@@ -87,14 +100,17 @@ struct Form<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<&'a RawValue>,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { kind, detail, retry_after } = self;
+        let Self { kind, detail, retry_after, current } = self;
         let status = kind.status();
         let r#type = format!("/api#{}", kind.id());
-        let form = Form { r#type, title: kind.title(), status: status.as_u16(), detail: &detail };
+        let current = current.as_deref().and_then(|json| serde_json::from_str(json).ok());
+        let form = Form { r#type, title: kind.title(), status: status.as_u16(), detail: &detail, current };
         let mut response = super::json(status, &form);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));

@@ -9,10 +9,11 @@ use tautline_proto::app::{App, ConnectionId, Io, Message, Opening, Sent};
 use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Ended};
 use tautline_rooms::{
-    CloseReason, Effect, Form, Join, Member, Payload, Publisher, Refusal, Restored, RoomId, Rooms as Core, Settings,
+    CloseReason, Effect, Form, Join, Member, Payload, Publisher, Refusal, Restored, Rooms as Core, Settings,
 };
 
 use super::delivery::Deliveries;
+use super::devices::Registry;
 use super::documents::State;
 use super::durability::{Durability, Stored};
 use super::envelope::{self, BadEnvelope, Incoming, Limits, SUBPROTOCOL};
@@ -49,6 +50,7 @@ pub struct Rooms {
     pub(super) deliveries: Deliveries,
     pub(super) watch: Watch,
     pub(super) state: State,
+    pub(super) registry: Option<Registry>,
     /// Members to whom a replay is being written.
     replaying: HashSet<Member>,
     /// Those whose bad input has been logged: once is enough to find them, and nobody can fill the log.
@@ -76,6 +78,7 @@ impl Rooms {
             deliveries: Deliveries::default(),
             watch: Watch::default(),
             state: State::new(false),
+            registry: None,
             replaying: HashSet::new(),
             logged: HashSet::new(),
         }
@@ -264,6 +267,10 @@ impl Rooms {
                 let now = self.wall.at(io.now());
                 self.core.publish(now, from, id.as_deref(), payload);
             }
+            Ok(Incoming::Report { id, update, if_version }) => {
+                self.device_reports(from, id.as_deref().map(Into::into), update, if_version);
+            }
+            Ok(Incoming::Result { command, result }) => self.device_answers(from, command.into(), result),
             Ok(Incoming::State { id, request }) => self.member_asks(io, from, id.as_deref(), request),
             Err(bad) => self.complain(io, from, &bad),
         }
@@ -282,19 +289,20 @@ impl App for Rooms {
     fn admit(&mut self, io: &mut dyn Io, id: ConnectionId, opening: &Opening<'_>) -> Result<(), Rejection> {
         let Place { room, mut client } =
             self.place(opening.path).map_err(|problem| Rejection::new(problem.status()))?;
+        let mut anonymous = false;
         if client.is_empty() {
-            client = match opening.identity {
-                // One client has as many connections as it likes.
-                Some(name) if self.core.find(&room, name).is_none() => name.to_owned(),
-                _ => self.random_id(io, &room),
-            };
+            // One client has as many connections as it likes.
+            let name = opening.identity.filter(|name| self.core.find(&room, name).is_none());
+            anonymous = name.is_none();
+            client = name.map_or_else(|| self.random_id(io, &room), str::to_owned);
         }
         let form = if opening.subprotocol == Some(SUBPROTOCOL) { Form::Events } else { Form::Raw };
         let resume = match form {
             Form::Events => envelope::resume(opening.query).map_err(|()| Rejection::new(400))?,
             Form::Raw => None,
         };
-        let join = Join { member: Member(id.0), room: &room, client: &client, form, identity: opening.identity, resume };
+        let (member, identity) = (Member(id.0), opening.identity);
+        let join = Join { member, room: &room, client: &client, form, anonymous, identity, resume };
         let admitted = self.core.admit(&join);
         self.work(io);
         admitted.map_err(|refusal| match refusal {
@@ -319,6 +327,7 @@ impl App for Rooms {
                 None => tracing::info!(peer, room, "New client: {client}"),
             }
             self.tell_came(io, member);
+            self.device_came(member);
         }
         self.work(io);
     }
@@ -363,6 +372,7 @@ impl App for Rooms {
         self.forget_subscriber(member);
         if let Some(ended) = ended {
             self.tell_left(io, member, ended);
+            self.device_left(io, member, ended);
         }
         let now = self.wall.at(io.now());
         self.core.leave(now, member);

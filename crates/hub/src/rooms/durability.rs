@@ -1,17 +1,34 @@
 //! Durable rooms and the store.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tautline_rooms::{DocumentKey, Message, Payload, Restored, RoomId, RoomSettings, RoomView, Timestamp};
-use tautline_store::{Kind, Reader, Store, StoreError, Write};
+use tautline_store::{Connection, Device, Kind, Reader, Store, StoreError, Write};
+
+use super::wall::{millis, timestamp};
 
 /// Where a room's messages are kept, and who hears that they are.
 #[derive(Clone)]
 pub(crate) struct Durability {
     store: Store,
     stored: Arc<dyn Fn(Stored, bool) + Send + Sync>,
+}
+
+/// How clients of rooms are connected, as the store calls it.
+const TRANSPORT: &str = "websocket";
+
+/// A client that has left.
+pub(super) struct Left<'a> {
+    pub(super) device: &'a str,
+    pub(super) room: &'a str,
+    pub(super) identity: Option<&'a str>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) opened: Timestamp,
+    pub(super) closed: Timestamp,
+    pub(super) reason: &'a str,
 }
 
 /// What was to be stored.
@@ -76,6 +93,30 @@ impl Durability {
         self.submit(vec![messages, ids], "what a room has forgotten");
     }
 
+    /// A client that has an id of its own has left.
+    pub(super) fn left(&self, left: Left<'_>) {
+        let Left { device, room, identity, peer, opened, closed, reason } = left;
+        let address = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let seen = Device {
+            id: device.into(),
+            first_seen_ms: millis(opened),
+            last_seen_ms: millis(closed),
+            address: address.clone(),
+            transport: TRANSPORT.into(),
+            certificate: identity.map(Into::into),
+        };
+        let connection = Connection {
+            device: device.into(),
+            room: Some(room.into()),
+            opened_ms: millis(opened),
+            closed_ms: millis(closed),
+            peer: address,
+            transport: TRANSPORT.into(),
+            reason: reason.into(),
+        };
+        self.submit(vec![Write::Device(seen), Write::Connection(connection)], "the end of a connection");
+    }
+
     fn submit(&self, writes: Vec<Write>, what: &'static str) {
         let submitted = self.store.submit(writes, move |result| {
             if let Err(error) = result {
@@ -137,12 +178,4 @@ fn unrecord(message: tautline_store::Message) -> Message {
         Kind::Binary => Payload::Binary(payload.as_ref().into()),
     };
     Message { offset, at: timestamp(at_ms), from, id: message_id.as_deref().map(Into::into), payload }
-}
-
-fn millis(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
-}
-
-fn timestamp(at_ms: i64) -> Timestamp {
-    Timestamp(at_ms.try_into().unwrap_or(0))
 }

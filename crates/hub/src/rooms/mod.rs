@@ -2,6 +2,7 @@
 
 mod app;
 mod delivery;
+mod devices;
 mod documents;
 mod durability;
 mod envelope;
@@ -14,7 +15,10 @@ mod wall;
 pub use app::Rooms;
 pub(crate) use documents::{KeptDocument, restore_documents};
 pub(crate) use durability::{Durability, restore};
+pub(crate) use devices::Registry;
 pub use envelope::SUBPROTOCOL;
-pub(crate) use envelope::payload;
-pub(crate) use outside::{Outcome, RoomDetail};
+pub(crate) use envelope::device;
+pub(crate) use wall::{Wall, millis, timestamp};
+pub(crate) use envelope::{Change, payload};
+pub(crate) use outside::{Outcome, RoomDetail, Seen};
 pub(crate) use path::{BadPath, Place, name};

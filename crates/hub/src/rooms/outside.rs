@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tautline_proto::app::{Delivery, Io};
-use tautline_rooms::{Form, Payload, Problem, Refusal, RoomView};
+use tautline_proto::app::{ConnectionId, Delivery, Io};
+use tautline_rooms::{Form, Member, Payload, Problem, Refusal, RoomView, Timestamp};
 
 use super::app::Rooms;
 use super::envelope;
@@ -32,6 +33,16 @@ pub(crate) struct RoomDetail {
     pub(crate) deliveries: Delivery,
     /// By client id; whether it gets messages as they are.
     pub(crate) clients: Vec<(Arc<str>, bool)>,
+}
+
+/// A connection of a client that comes with an id of its own.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) device: Arc<str>,
+    pub(crate) room: Arc<str>,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) identity: Option<String>,
+    pub(crate) opened: Timestamp,
 }
 
 /// Messages that a room remembers.
@@ -68,6 +79,35 @@ impl Rooms {
         let raw = |member| matches!(self.core.member(member), Some((_, _, Form::Raw)));
         let clients = clients.map(|(member, client)| (client.clone(), raw(member))).collect();
         Some(RoomDetail { deliveries: self.deliveries.of(&self.core, id), room, clients })
+    }
+
+    /// Clients with ids of their own behind `after`, by id, at most `limit` connections of them.
+    pub(crate) fn devices(&self, io: &dyn Io, after: Option<&str>, limit: usize) -> Vec<Seen> {
+        let rooms = self.core.rooms();
+        let members = rooms.flat_map(|room| self.core.members(room)).filter(|(member, client)| {
+            Some(&***client) > after && !self.core.is_anonymous(*member)
+        });
+        let first = first_by_name(members.collect(), limit, |(_, client)| client);
+        first.into_iter().filter_map(|(member, client)| self.seen(io, member, client)).collect()
+    }
+
+    /// The connections of a client.
+    pub(crate) fn device_connections(&self, io: &dyn Io, id: &str) -> Vec<Seen> {
+        let rooms = self.core.rooms().filter_map(|room| self.core.view(room));
+        let members = rooms.filter_map(|room| self.core.find(&room.name, id));
+        let known = members.filter_map(|member| Some((member, self.core.member(member)?.1)));
+        known.filter_map(|(member, client)| self.seen(io, member, client)).collect()
+    }
+
+    fn seen(&self, io: &dyn Io, member: Member, client: &Arc<str>) -> Option<Seen> {
+        let (room, ..) = self.core.member(member)?;
+        Some(Seen {
+            device: client.clone(),
+            room: self.core.view(room)?.name,
+            peer: io.peer(ConnectionId(member.0)),
+            identity: self.core.identity(member).map(str::to_owned),
+            opened: self.core.opened(member)?,
+        })
     }
 
     /// The messages of a room behind an offset that are remembered, at most `limit` of them.

@@ -1,5 +1,6 @@
 //! The hub as its clients see it: apps by WebSocket, pages and answers by HTTP.
 
+mod api;
 mod apps;
 mod http;
 mod identity;

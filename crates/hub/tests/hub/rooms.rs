@@ -12,16 +12,16 @@ use tautline_store::Store;
 
 use crate::{Running, text};
 
-fn with(room: RoomSettings) -> Hub {
+pub(crate) fn with(room: RoomSettings) -> Hub {
     Hub::new().rooms(Settings { default: room.into(), ..Settings::default() })
 }
 
-async fn enter(hub: &Running, target: &str) -> WebSocket {
+pub(crate) async fn enter(hub: &Running, target: &str) -> WebSocket {
     connect(hub.url(target)).subprotocol(SUBPROTOCOL).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The next envelope that is not about presence.
-async fn envelope(ws: &mut WebSocket) -> Value {
+pub(crate) async fn envelope(ws: &mut WebSocket) -> Value {
     loop {
         let envelope: Value = serde_json::from_str(&text(ws).await).unwrap();
         if envelope["type"] != "presence" {

@@ -38,7 +38,9 @@ impl Rooms {
         room.clients.insert(client.clone(), join.member);
         room.empty_since = None;
         let identity = join.identity.map(Into::into);
-        let record = Record { room: id, client, identity, form: join.form, state: State::Admitted(join.resume) };
+        let Join { form, anonymous, resume, .. } = *join;
+        let (opened, state) = (Timestamp::default(), State::Admitted(resume));
+        let record = Record { room: id, client, identity, form, anonymous, opened, state };
         self.members.insert(join.member, record);
         Ok(())
     }
@@ -54,6 +56,7 @@ impl Rooms {
         let Some(record) = self.members.get_mut(&member) else { return };
         let State::Admitted(resume) = &mut record.state else { return };
         let (resume, room) = (resume.take(), record.room);
+        record.opened = now;
         let place = &mut self.rooms[room.index()];
         place.trim(now);
         place.presence.join(record.client.clone());

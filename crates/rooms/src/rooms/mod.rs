@@ -69,6 +69,8 @@ pub struct Join<'a> {
     pub client: &'a str,
     /// What it wants to get.
     pub form: Form,
+    /// Its id was made up for it: it is nobody that comes back.
+    pub anonymous: bool,
     /// Its proven name, for instance that of its certificate. Connections of the same one may replace each other.
     pub identity: Option<&'a str>,
     /// How far it had come; for [`Form::Events`].
@@ -114,6 +116,9 @@ struct Record {
     client: Arc<str>,
     identity: Option<Box<str>>,
     form: Form,
+    anonymous: bool,
+    /// When its connection was opened.
+    opened: Timestamp,
     state: State,
 }
 
@@ -218,6 +223,16 @@ impl Rooms {
     /// Which room, client id and form a member has.
     pub fn member(&self, member: Member) -> Option<(RoomId, &Arc<str>, Form)> {
         self.members.get(&member).map(|record| (record.room, &record.client, record.form))
+    }
+
+    /// Whether a member's id was made up for it.
+    pub fn is_anonymous(&self, member: Member) -> bool {
+        self.members.get(&member).is_some_and(|record| record.anonymous)
+    }
+
+    /// When a member's connection was opened.
+    pub fn opened(&self, member: Member) -> Option<Timestamp> {
+        self.members.get(&member).map(|record| record.opened)
     }
 
     /// The proven name of a member.

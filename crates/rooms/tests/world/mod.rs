@@ -36,7 +36,7 @@ impl World {
         resume: Option<Resume>,
     ) -> Result<(), Refusal> {
         let member = Member(member);
-        self.rooms.admit(&Join { member, room, client, form, identity: None, resume })?;
+        self.rooms.admit(&Join { member, room, client, form, anonymous: false, identity: None, resume })?;
         self.rooms.open(self.now, member);
         Ok(())
     }

@@ -96,3 +96,53 @@ impl Counters {
         self.tidy(&name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::apps::testing::{Asked, FakeIo, connect};
+
+    #[test]
+    fn who_has_no_connection_is_answered_when_the_value_is_stored() {
+        let (mut app, mut io) = (Counters::new(), FakeIo::default());
+        let (store, stored) = mpsc::channel();
+        app.set_store(move |name, value| store.send((name.clone(), value)).unwrap());
+        connect(&mut app, &mut io, 1, "/state/x");
+        let (answer, answers) = mpsc::channel();
+        for action in [Action::Add(2), Action::Add(3), Action::Set(9)] {
+            let answer = answer.clone();
+            app.change_from_outside(&mut io, "x", action, move |outcome| answer.send(outcome).unwrap());
+        }
+        let (name, value) = stored.try_recv().unwrap();
+        assert_eq!((value, answers.try_recv().is_err(), app.look("x")), (2, true, (0, 1)), "nothing is seen before");
+        app.stored(&mut io, &name, true);
+        assert_eq!(answers.try_recv(), Ok(Ok(2)));
+        let state = r#"{"type": "state", "value": 2}"#;
+        assert_eq!(io.asked(), [Asked::PublishText(vec![1], state.into())]);
+        app.stored(&mut io, &name, false);
+        assert_eq!(answers.try_iter().collect::<Vec<_>>(), [Err(Unchanged::NotStored), Err(Unchanged::NotStored)]);
+        assert_eq!(app.look("x"), (2, 1), "nothing has changed");
+    }
+
+    #[test]
+    fn there_is_a_limit_to_counters_and_to_what_waits() {
+        let (mut app, mut io) = (Counters::new(), FakeIo::default());
+        let (answer, answers) = mpsc::channel();
+        let mut add = |app: &mut Counters, name: &str| {
+            let answer = answer.clone();
+            app.change_from_outside(&mut io, name, Action::Add(1), move |outcome| answer.send(outcome).unwrap());
+        };
+        (0..MOST).for_each(|number| add(&mut app, &number.to_string()));
+        assert!(answers.try_iter().all(|outcome| outcome == Ok(1)));
+        add(&mut app, "new");
+        assert_eq!(answers.try_recv(), Ok(Err(Unchanged::TooMany)));
+        app.set_store(|_, _| ());
+        // One is being stored besides those that wait.
+        (0..=super::super::MOST_WAITING).for_each(|_| add(&mut app, "1"));
+        assert!(answers.try_recv().is_err());
+        add(&mut app, "1");
+        assert_eq!(answers.try_recv(), Ok(Err(Unchanged::Busy)));
+    }
+}

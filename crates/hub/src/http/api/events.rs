@@ -78,7 +78,8 @@ impl Wanted {
         let list = |list: String| list.split(',').map(str::to_owned).collect::<Vec<_>>();
         let kind = |name: String| {
             let unknown = || {
-                let detail = "`kinds` are message, presence, connected, disconnected and counter, with commas in between";
+                let detail =
+                    "`kinds` are message, presence, connected, disconnected and counter, with commas in between";
                 Problem::new(problem::Kind::BadRequest, detail)
             };
             Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
@@ -136,5 +137,37 @@ impl Body for Pieces {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_on_which_nothing_happens_says_so_now_and_then() {
+        let events = Events::default();
+        let (listener, start) = events.listen(Filter::default(), None).unwrap();
+        let (pieces, mut told) = mpsc::channel(WAITING);
+        let telling = tokio::spawn(tell(events, listener, start, pieces));
+        let began = tokio::time::Instant::now();
+        assert!(told.recv().await.unwrap().starts_with(b"retry: "));
+        for count in 1..=3 {
+            assert!(told.recv().await.unwrap().starts_with(b": still here\nid: "));
+            assert_eq!(began.elapsed(), KEEP_ALIVE * count);
+        }
+        drop(told);
+        telling.await.unwrap();
+    }
+
+    #[test]
+    fn rooms_and_kinds_are_lists() {
+        let filter = |rooms: Option<&str>, kinds: Option<&str>| {
+            Wanted { rooms: rooms.map(Into::into), kinds: kinds.map(Into::into) }.filter()
+        };
+        let both = filter(Some("a,b c"), Some("message,counter")).unwrap();
+        assert_eq!(both.rooms, Some(vec!["a".to_owned(), "b c".to_owned()]));
+        assert_eq!(both.kinds, Some(vec![Kind::Message, Kind::Counter]));
+        assert_eq!(filter(None, Some("message,,")).unwrap_err().kind(), problem::Kind::BadRequest);
     }
 }

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Query};
 use http::Request;
+use http::header;
 use http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,15 @@ pub(super) struct MayRead;
 
 /// Who may publish and change things.
 pub(super) struct MayPublish(pub(super) Caller);
+
+/// Who may have devices do something.
+pub(super) struct MayCommand;
+
+/// The second name in a path, two segments behind the first.
+pub(super) struct SecondName(pub(super) String);
+
+/// Which version `If-Match` asks for; with `If-None-Match: *` that is 0.
+pub(super) struct IfVersion(pub(super) Option<u64>);
 
 /// The name in a path: the segment behind the collection's.
 pub(super) struct Name(pub(super) String);
@@ -76,18 +86,59 @@ impl FromRequestParts<State> for MayPublish {
     }
 }
 
+impl FromRequestParts<State> for MayCommand {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        state.access.check(parts, Right::Command).map(|_| Self)
+    }
+}
+
 impl FromRequestParts<State> for Name {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
-        // As it was sent, so that a name here is the same one as in the address of a WebSocket.
-        match name(parts.uri.path().split('/').nth(3).unwrap_or_default()) {
-            Ok(name) if name.is_empty() => Err(Problem::new(Kind::BadRequest, "a name has at least one character")),
-            Ok(name) => Ok(Self(name)),
-            Err(BadPath::Long) => Err(Problem::new(Kind::TooLong, "a name has at most 128 bytes")),
-            Err(BadPath::Form | BadPath::Name) => {
-                Err(Problem::new(Kind::BadRequest, "a name is UTF-8 without control characters"))
+        segment(parts, 3).map(Self)
+    }
+}
+
+impl FromRequestParts<State> for SecondName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
+        segment(parts, 5).map(Self)
+    }
+}
+
+/// The name in a segment of a path.
+fn segment(parts: &Parts, place: usize) -> Result<String, Problem> {
+    // As it was sent, so that a name here is the same one as in the address of a WebSocket.
+    match name(parts.uri.path().split('/').nth(place).unwrap_or_default()) {
+        Ok(name) if name.is_empty() => Err(Problem::new(Kind::BadRequest, "a name has at least one character")),
+        Ok(name) => Ok(name),
+        Err(BadPath::Long) => Err(Problem::new(Kind::TooLong, "a name has at most 128 bytes")),
+        Err(BadPath::Form | BadPath::Name) => {
+            Err(Problem::new(Kind::BadRequest, "a name is UTF-8 without control characters"))
+        }
+    }
+}
+
+impl FromRequestParts<State> for IfVersion {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
+        let bad = || {
+            let detail = "If-Match is one version in quotation marks, such as \"3\", and If-None-Match is *";
+            Problem::new(Kind::BadRequest, detail)
+        };
+        match (parts.headers.get(header::IF_MATCH), parts.headers.get(header::IF_NONE_MATCH)) {
+            (None, None) => Ok(Self(None)),
+            (None, Some(none)) if none == "*" => Ok(Self(Some(0))),
+            (Some(version), None) => {
+                let version = version.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+                version.map(|version| Self(Some(version))).ok_or_else(bad)
             }
+            _ => Err(bad()),
         }
     }
 }
@@ -98,7 +149,9 @@ impl<T: DeserializeOwned> FromRequestParts<State> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(query)) => Ok(Self(query)),
-            Err(error) => Err(Problem::new(Kind::BadRequest, format!("the query makes no sense: {}", error.body_text()))),
+            Err(error) => {
+                Err(Problem::new(Kind::BadRequest, format!("the query makes no sense: {}", error.body_text())))
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Routes are axum's, and each is registered together with its description (`utoipa-axum`), so that none can be missing in
 //! the OpenAPI document.
 
+mod devices;
+mod documents;
 mod events;
 mod extract;
 mod openapi;
@@ -18,7 +20,7 @@ use axum::Router;
 use axum::response::{IntoResponse, Response as ApiResponse};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use hyper::body::Body;
 use tautline::Response;
 use tautline_engine::Host;
@@ -87,7 +89,10 @@ impl Api {
         if has_body && !response.status().is_success() {
             // Nobody knows how much more there is.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            body.discard().await;
+            // Of a body that did not come in time nothing is left to wait for.
+            if response.status() != StatusCode::REQUEST_TIMEOUT {
+                body.discard().await;
+            }
         }
         response
     }
@@ -101,6 +106,14 @@ fn routes() -> (Router<State>, Bytes) {
         .routes(routes!(rooms::messages, rooms::publish))
         .routes(routes!(state::list))
         .routes(routes!(state::one, state::change))
+        .routes(routes!(documents::list))
+        .routes(routes!(documents::one, documents::put, documents::patch, documents::remove))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::one))
+        .routes(routes!(devices::twin))
+        .routes(routes!(devices::put_desired, devices::patch_desired))
+        .routes(routes!(devices::command))
+        .routes(routes!(devices::connections))
         .routes(routes!(events::stream))
         .routes(routes!(openapi::document))
         .routes(routes!(reference::page))
@@ -132,7 +145,9 @@ async fn ask<A: App + 'static, T: Send + 'static>(
 ) -> Result<T, Problem> {
     match tokio::time::timeout(ANSWER_TIMEOUT, homes::ask(host, question)).await {
         Ok(answer) => answer.map_err(|_| gone()),
-        Err(_) => Err(Problem::new(Kind::Unavailable, "an event loop does not answer in time").retry_after(RETRY_AFTER)),
+        Err(_) => {
+            Err(Problem::new(Kind::Unavailable, "an event loop does not answer in time").retry_after(RETRY_AFTER))
+        }
     }
 }
 
@@ -158,6 +173,6 @@ struct Json<T>(T);
 
 impl<T: serde::Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> ApiResponse {
-        super::json(http::StatusCode::OK, &self.0)
+        super::json(StatusCode::OK, &self.0)
     }
 }

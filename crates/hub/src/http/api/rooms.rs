@@ -141,7 +141,11 @@ pub(super) struct Published {
 ///
 /// The rooms that there are, by name. A room is there from its first client or message on.
 #[utoipa::path(get, path = "/api/rooms", tag = "rooms", params(Page), responses((status = 200, body = RoomList)))]
-pub(super) async fn list(_: MayRead, Given(state): Given<State>, Asked(page): Asked<Page>) -> Result<Json<RoomList>, Problem> {
+pub(super) async fn list(
+    _: MayRead,
+    Given(state): Given<State>,
+    Asked(page): Asked<Page>,
+) -> Result<Json<RoomList>, Problem> {
     let Page { after, limit: Limit(limit) } = page;
     let mut rooms = Vec::new();
     for host in state.site.rooms().into_iter().flat_map(|homes| homes.iter()) {
@@ -247,7 +251,7 @@ pub(super) async fn publish(
 
 impl State {
     /// Who has a room.
-    fn home(&self, room: &str) -> Result<&Host<Rooms>, Problem> {
+    pub(super) fn home(&self, room: &str) -> Result<&Host<Rooms>, Problem> {
         self.site.rooms().map(|homes| homes.of(room)).ok_or_else(missing)
     }
 }

@@ -13,6 +13,10 @@ use tautline_rooms::{Payload, Update};
 pub(in crate::rooms) enum Incoming<'a> {
     Publish { id: Option<Cow<'a, str>>, payload: Payload },
     State { id: Option<Cow<'a, str>>, request: StateRequest<'a> },
+    /// A device says how it is.
+    Report { id: Option<Cow<'a, str>>, update: Update, if_version: Option<u64> },
+    /// A device has answered a command: with JSON, or with the reason why it does not do it.
+    Result { command: Cow<'a, str>, result: Result<Box<str>, Box<str>> },
 }
 
 /// What a client wants of a document.
@@ -22,8 +26,9 @@ pub(in crate::rooms) struct StateRequest<'a> {
     pub(in crate::rooms) change: Change,
 }
 
+/// What somebody wants of a document.
 #[derive(Debug, PartialEq)]
-pub(in crate::rooms) enum Change {
+pub(crate) enum Change {
     Get,
     Subscribe(bool),
     Update(Update, Option<u64>),
@@ -66,6 +71,8 @@ struct Fields<'a> {
     patch: Option<&'a RawValue>,
     remove: Option<bool>,
     if_version: Option<u64>,
+    #[serde(borrow)]
+    error: Option<Cow<'a, str>>,
 }
 
 /// `null` is data too.
@@ -90,7 +97,25 @@ impl<'a> Incoming<'a> {
                 }
                 Err(message) => Err(bad(fields.id, "bad-envelope", message.into())),
             },
-            Some(_) => Err(bad(fields.id, "unknown-type", "there are: publish, state".into())),
+            Some("report") => match fields.change() {
+                Ok(Change::Update(update, if_version)) => Ok(Self::Report { id: fields.id, update, if_version }),
+                Ok(_) | Err(_) => Err(bad(fields.id, "bad-envelope", "a report has one of `put` and `patch`".into())),
+            },
+            Some("result") => match (fields.id, fields.data, fields.error) {
+                (Some(command), data, None) => {
+                    let json = data.map_or("null", RawValue::get);
+                    Ok(Self::Result { command, result: Ok(json.into()) })
+                }
+                (Some(command), None, Some(reason)) => Ok(Self::Result { command, result: Err(reason.into()) }),
+                (id, ..) => {
+                    let message = "a result has the `id` of the command, and `data` or `error`";
+                    Err(bad(id, "bad-envelope", message.into()))
+                }
+            },
+            Some(_) => {
+                let message = "there are: publish, state, report, result";
+                Err(bad(fields.id, "unknown-type", message.into()))
+            }
             None => Err(bad(fields.id, "bad-envelope", "an envelope has a `type`".into())),
         }
     }

@@ -1,12 +1,13 @@
 //! `tautline.v1.json`: docs/protocol/rooms.md says what is what.
 
+pub(crate) mod device;
 mod incoming;
 mod outgoing;
 
 use tautline_rooms::Resume;
 
-pub(super) use incoming::{BadEnvelope, Change, Incoming, StateRequest};
-pub(crate) use incoming::payload;
+pub(super) use incoming::{BadEnvelope, Incoming, StateRequest};
+pub(crate) use incoming::{Change, payload};
 pub(super) use outgoing::{
     Limits, acknowledgement, change_answer, document, document_change, error, message, presence, refusal, welcome,
 };

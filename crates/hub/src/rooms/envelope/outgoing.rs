@@ -162,7 +162,7 @@ pub(in crate::rooms) fn error(id: Option<&str>, code: &str, message: &str) -> St
 }
 
 /// JSON that the documents keep, and have written themselves.
-fn raw(json: &str) -> Option<&RawValue> {
+pub(super) fn raw(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
 }
 
@@ -206,7 +206,7 @@ pub(in crate::rooms) fn change_answer(id: Option<&str>, name: &str, answer: &Cha
 }
 
 /// What a program can tell a problem by.
-fn problem_code(problem: ChangeProblem) -> &'static str {
+pub(super) fn problem_code(problem: ChangeProblem) -> &'static str {
     match problem {
         ChangeProblem::BadName => "bad-name",
         ChangeProblem::NotJson => "not-json",

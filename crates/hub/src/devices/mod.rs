@@ -1,0 +1,229 @@
+//! Devices: their twins, and commands for them.
+//!
+//! A device is a client that comes with an id of its own, wherever it is connected. What is known of it is on one loop, which
+//! its id tells; its connections are on the loops of their rooms, and tell this one that they are there.
+
+mod effects;
+mod keep;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tautline_engine::Host;
+use tautline_proto::app::{App, ConnectionId, Io};
+use tautline_rooms::{
+    ChangeAnswer, CommandAnswer, CommandSettings, Commands, NewCommand, TwinPart, TwinSettings, TwinView, Twins, Update,
+};
+
+use crate::rooms::{Rooms, Wall};
+pub(crate) use keep::{Keeper, Kept, restore};
+
+/// There is one timer, for whatever is due next.
+const TIMER: u64 = 0;
+
+/// What is known of the devices of a loop.
+pub(crate) struct Devices {
+    twins: Twins,
+    commands: Commands,
+    wall: Wall,
+    /// Connections of devices.
+    lines: HashMap<ConnectionId, Line>,
+    /// The connections of each device. The last one is the one that counts.
+    connected: HashMap<Arc<str>, Vec<ConnectionId>>,
+    asked: HashMap<u64, Asker>,
+    next_ticket: u64,
+    keeper: Option<Keeper>,
+}
+
+/// A connection of a device.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) device: Arc<str>,
+    /// Where it is.
+    pub(crate) host: Host<Rooms>,
+    /// It gets what others publish as it is, and has no way to answer a command.
+    pub(crate) raw: bool,
+}
+
+/// Who waits for an answer.
+enum Asker {
+    /// A device, with the id of its envelope.
+    Device { connection: ConnectionId, id: Option<Box<str>> },
+    Twin(Box<dyn FnOnce(ChangeAnswer) + Send>),
+    Command(Box<dyn FnOnce(CommandAnswer) + Send>),
+}
+
+/// A command of somebody who waits for its outcome.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) id: String,
+    pub(crate) device: String,
+    pub(crate) name: String,
+    /// JSON.
+    pub(crate) payload: String,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) ttl: Option<Duration>,
+}
+
+impl fmt::Debug for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Devices").field("connected", &self.connected.len()).finish_non_exhaustive()
+    }
+}
+
+impl Devices {
+    /// Without a store twins and waiting commands are lost with the hub.
+    pub(crate) fn new() -> Self {
+        Self {
+            twins: Twins::new(TwinSettings::default(), false),
+            commands: Commands::new(CommandSettings::default()),
+            wall: Wall::new(SystemTime::now),
+            lines: HashMap::new(),
+            connected: HashMap::new(),
+            asked: HashMap::new(),
+            next_ticket: 0,
+            keeper: None,
+        }
+    }
+
+    /// Stores twins and commands. To be called before anything else.
+    pub(crate) fn set_keeper(&mut self, keeper: Keeper) {
+        self.keeper = Some(keeper);
+        self.twins = Twins::new(TwinSettings::default(), true);
+    }
+
+    /// Brings back what is left of a device. To be called before it is there.
+    pub(crate) fn restore(&mut self, io: &mut dyn Io, kept: Kept) {
+        match kept {
+            Kept::Twin { device, desired, reported } => {
+                let part = |(version, json): &(u64, Arc<str>)| (*version, json.clone());
+                let ((desired, want), (reported, is)) = (part(&desired), part(&reported));
+                if let Err(error) = self.twins.restore(&device, (desired, &*want), (reported, &*is)) {
+                    tracing::error!(device = &*device, %error, "a stored twin is left out");
+                }
+            }
+            Kept::Command { command, sent } => {
+                let now = self.wall.at(io.now());
+                self.commands.restore(now, command, sent);
+                self.work(io);
+            }
+        }
+    }
+
+    /// A device has a connection (more).
+    pub(crate) fn came(&mut self, io: &mut dyn Io, connection: ConnectionId, line: Line) {
+        let device = line.device.clone();
+        self.lines.insert(connection, line);
+        self.connected.entry(device.clone()).or_default().push(connection);
+        self.count_on(io, &device, connection);
+    }
+
+    /// One of a device's connections has ended.
+    pub(crate) fn left(&mut self, io: &mut dyn Io, connection: ConnectionId) {
+        let Some(Line { device, .. }) = self.lines.remove(&connection) else { return };
+        let Some(connections) = self.connected.get_mut(&device) else { return };
+        let counted = connections.last() == Some(&connection);
+        connections.retain(|other| *other != connection);
+        match connections.last().copied() {
+            Some(other) if counted => self.count_on(io, &device, other),
+            Some(_) => {}
+            None => {
+                self.connected.remove(&device);
+                let now = self.wall.at(io.now());
+                self.twins.device_disconnected(&device, connection.0);
+                self.commands.device_disconnected(now, &device, connection.0);
+                self.work(io);
+            }
+        }
+    }
+
+    fn count_on(&mut self, io: &mut dyn Io, device: &str, connection: ConnectionId) {
+        let now = self.wall.at(io.now());
+        self.twins.device_connected(device, connection.0);
+        self.commands.device_connected(now, device, connection.0);
+        self.work(io);
+    }
+
+    /// A device says how it is.
+    pub(crate) fn report(
+        &mut self,
+        io: &mut dyn Io,
+        connection: ConnectionId,
+        id: Option<Box<str>>,
+        update: &Update,
+        if_version: Option<u64>,
+    ) {
+        let Some(line) = self.lines.get(&connection) else { return };
+        let device = line.device.clone();
+        let ticket = self.ask(Asker::Device { connection, id });
+        let now = self.wall.at(io.now());
+        self.twins.update(now, ticket, &device, TwinPart::Reported, update, if_version);
+        self.work(io);
+    }
+
+    /// A device has answered a command: with JSON, or with the reason why it does not do it.
+    pub(crate) fn result(
+        &mut self,
+        io: &mut dyn Io,
+        connection: ConnectionId,
+        command: &str,
+        result: &Result<Box<str>, Box<str>>,
+    ) {
+        let Some(line) = self.lines.get(&connection) else { return };
+        let now = self.wall.at(io.now());
+        let result = result.as_ref().map(|json| &**json).map_err(|reason| &**reason);
+        self.commands.result(now, &line.device, command, result);
+        self.work(io);
+    }
+
+    /// Somebody wants a device to be so. `answer` must not block.
+    pub(crate) fn desire(
+        &mut self,
+        io: &mut dyn Io,
+        device: &str,
+        update: &Update,
+        if_version: Option<u64>,
+        answer: impl FnOnce(ChangeAnswer) + Send + 'static,
+    ) {
+        let ticket = self.ask(Asker::Twin(Box::new(answer)));
+        let now = self.wall.at(io.now());
+        self.twins.update(now, ticket, device, TwinPart::Desired, update, if_version);
+        self.work(io);
+    }
+
+    /// Somebody gives a device a command. `answer` must not block.
+    pub(crate) fn command(
+        &mut self,
+        io: &mut dyn Io,
+        order: &Order,
+        answer: impl FnOnce(CommandAnswer) + Send + 'static,
+    ) {
+        let ticket = self.ask(Asker::Command(Box::new(answer)));
+        let Order { id, device, name, payload, timeout, ttl } = order;
+        let now = self.wall.at(io.now());
+        let (timeout, ttl) = (*timeout, *ttl);
+        self.commands.issue(now, &NewCommand { ticket, id, device, name, payload, timeout, ttl });
+        self.work(io);
+    }
+
+    /// A device's twin.
+    pub(crate) fn twin(&self, device: &str) -> Option<TwinView> {
+        self.twins.view(device)
+    }
+
+    fn ask(&mut self, asker: Asker) -> u64 {
+        self.next_ticket += 1;
+        self.asked.insert(self.next_ticket, asker);
+        self.next_ticket
+    }
+}
+
+impl App for Devices {
+    fn timer(&mut self, io: &mut dyn Io, _: u64) {
+        let now = self.wall.at(io.now());
+        self.commands.handle_timeout(now);
+        self.work(io);
+    }
+}

@@ -1,0 +1,73 @@
+//! Clients as devices: what the hub knows of those that have ids of their own is elsewhere, and is told of them.
+
+use std::sync::Arc;
+
+use tautline_engine::Host;
+use tautline_proto::Ended;
+use tautline_proto::app::{ConnectionId, Io, Message};
+use tautline_rooms::{Form, Member, Update};
+
+use super::app::{Rooms, connection};
+use super::durability::Left;
+use crate::devices::{Devices, Line};
+use crate::homes::Homes;
+
+/// Where devices are known, and where these rooms are.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    pub(crate) devices: Arc<Homes<Devices>>,
+    pub(crate) home: Host<Rooms>,
+}
+
+impl Rooms {
+    /// Tells of devices from now on.
+    pub(crate) fn set_registry(&mut self, registry: Registry) {
+        self.registry = Some(registry);
+    }
+
+    /// Sends an envelope to a client, if it is still there.
+    pub(crate) fn tell(&self, io: &mut dyn Io, to: ConnectionId, envelope: &str) {
+        if self.core.member(Member(to.0)).is_some() {
+            io.send(to, Message::Text(envelope));
+        }
+    }
+
+    /// Where a client is known as a device; `None` if it has no id of its own.
+    fn device(&self, member: Member) -> Option<(&Registry, &Host<Devices>, &Arc<str>, Form)> {
+        let registry = self.registry.as_ref()?;
+        let (_, client, form) = self.core.member(member).filter(|_| !self.core.is_anonymous(member))?;
+        Some((registry, registry.devices.of(client), client, form))
+    }
+
+    pub(super) fn device_came(&self, member: Member) {
+        let Some((registry, devices, client, form)) = self.device(member) else { return };
+        let line = Line { device: client.clone(), host: registry.home.clone(), raw: form == Form::Raw };
+        let _ = devices.visit(move |devices, io| devices.came(io, connection(member), line));
+    }
+
+    pub(super) fn device_left(&mut self, io: &dyn Io, member: Member, ended: Ended) {
+        let Some((_, devices, client, _)) = self.device(member) else { return };
+        let _ = devices.visit(move |devices, io| devices.left(io, connection(member)));
+        let (Some(durability), Some((room, ..))) = (self.durability(), self.core.member(member)) else { return };
+        let Some(room) = self.core.view(room) else { return };
+        let reason = crate::watch::reason(ended);
+        let (identity, opened) = (self.core.identity(member), self.core.opened(member).unwrap_or_default());
+        let closed = self.wall.now(io.now());
+        let peer = io.peer(connection(member));
+        durability.left(Left { device: client, room: &room.name, identity, peer, opened, closed, reason: &reason });
+    }
+
+    /// A client says how it is.
+    pub(super) fn device_reports(&self, member: Member, id: Option<Box<str>>, update: Update, if_version: Option<u64>) {
+        if let Some((_, devices, ..)) = self.device(member) {
+            let _ = devices.visit(move |devices, io| devices.report(io, connection(member), id, &update, if_version));
+        }
+    }
+
+    /// A client has answered a command.
+    pub(super) fn device_answers(&self, member: Member, command: Box<str>, result: Result<Box<str>, Box<str>>) {
+        if let Some((_, devices, ..)) = self.device(member) {
+            let _ = devices.visit(move |devices, io| devices.result(io, connection(member), &command, &result));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The API, probes and metrics, over real sockets.
+
+mod events;
+mod http2;
+mod probes;
+mod requests;
+mod rooms;
+mod state;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Running;
+
+/// An answer, whose connection has ended.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Checks that it is a problem of this kind; answers its details.
+    fn problem(&self, status: u16, kind: &str) -> String {
+        assert_eq!((self.status, self.header("content-type")), (status, Some("application/problem+json")), "{self:?}");
+        let problem = self.json();
+        assert_eq!((&problem["status"], &problem["type"]), (&status.into(), &format!("/api#{kind}").into()));
+        assert!(problem["title"].is_string());
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Sends bytes and reads until the hub ends the connection.
+async fn exchange(hub: &Running, request: &[u8]) -> Answer {
+    let mut tcp = TcpStream::connect(hub.address).await.unwrap();
+    tcp.write_all(request).await.unwrap();
+    let mut bytes = Vec::new();
+    tokio::time::timeout(Duration::from_secs(20), tcp.read_to_end(&mut bytes)).await.expect("in time").unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+async fn request(hub: &Running, method: &str, target: &str, headers: &str, body: &str) -> Answer {
+    let host = if headers.contains("Host: ") { String::new() } else { format!("Host: {}\r\n", hub.address) };
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n{host}{headers}{length}\r\n");
+    exchange(hub, (head + body).as_bytes()).await
+}
+
+async fn get(hub: &Running, target: &str) -> Answer {
+    request(hub, "GET", target, "", "").await
+}
+
+async fn post(hub: &Running, target: &str, body: &Value) -> Answer {
+    request(hub, "POST", target, "Content-Type: application/json\r\n", &body.to_string()).await
+}
+
+/// What a good GET answers.
+async fn look(hub: &Running, target: &str) -> Value {
+    let answer = get(hub, target).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{answer:?}");
+    answer.json()
+}
