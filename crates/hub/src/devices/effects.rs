@@ -64,7 +64,13 @@ impl Devices {
                 }
             }
             CommandEffect::Changed { command, state, result, at } => {
-                tracing::debug!(device = &*command.device, command = &*command.name, id = &*command.id, ?state, "command");
+                tracing::debug!(
+                    device = &*command.device,
+                    command = &*command.name,
+                    id = &*command.id,
+                    ?state,
+                    "command"
+                );
                 if let Some(keeper) = &self.keeper {
                     keeper.progress(&command, state, result.as_deref(), at);
                 }

@@ -122,11 +122,7 @@ impl Keeper {
         log(submitted);
     }
 
-    fn submit(
-        &self,
-        write: Write,
-        done: impl FnOnce(&mut Devices, &mut dyn Io, bool) + Send + 'static,
-    ) {
+    fn submit(&self, write: Write, done: impl FnOnce(&mut Devices, &mut dyn Io, bool) + Send + 'static) {
         let home = self.home.clone();
         // Called from either side, but only once.
         let tell = Tell { home, done: Some(Box::new(done)) };

@@ -50,7 +50,10 @@ pub(crate) struct Line {
 /// Who waits for an answer.
 enum Asker {
     /// A device, with the id of its envelope.
-    Device { connection: ConnectionId, id: Option<Box<str>> },
+    Device {
+        connection: ConnectionId,
+        id: Option<Box<str>>,
+    },
     Twin(Box<dyn FnOnce(ChangeAnswer) + Send>),
     Command(Box<dyn FnOnce(CommandAnswer) + Send>),
 }

@@ -84,13 +84,7 @@ impl Rooms {
     }
 
     /// A member asks.
-    pub(super) fn member_asks(
-        &mut self,
-        io: &mut dyn Io,
-        member: Member,
-        id: Option<&str>,
-        request: StateRequest<'_>,
-    ) {
+    pub(super) fn member_asks(&mut self, io: &mut dyn Io, member: Member, id: Option<&str>, request: StateRequest<'_>) {
         let Some(room) = self.core.member(member).and_then(|(room, ..)| self.core.view(room)) else { return };
         let key = DocumentKey { scope: room.name, name: (&*request.document).into() };
         if let Change::Subscribe(on) = request.change {

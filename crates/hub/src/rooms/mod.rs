@@ -13,12 +13,12 @@ mod tests;
 mod wall;
 
 pub use app::Rooms;
+pub(crate) use devices::Registry;
 pub(crate) use documents::{KeptDocument, restore_documents};
 pub(crate) use durability::{Durability, restore};
-pub(crate) use devices::Registry;
 pub use envelope::SUBPROTOCOL;
 pub(crate) use envelope::device;
-pub(crate) use wall::{Wall, millis, timestamp};
 pub(crate) use envelope::{Change, payload};
 pub(crate) use outside::{Outcome, RoomDetail, Seen};
 pub(crate) use path::{BadPath, Place, name};
+pub(crate) use wall::{Wall, millis, timestamp};

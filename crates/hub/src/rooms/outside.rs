@@ -84,9 +84,9 @@ impl Rooms {
     /// Clients with ids of their own behind `after`, by id, at most `limit` connections of them.
     pub(crate) fn devices(&self, io: &dyn Io, after: Option<&str>, limit: usize) -> Vec<Seen> {
         let rooms = self.core.rooms();
-        let members = rooms.flat_map(|room| self.core.members(room)).filter(|(member, client)| {
-            Some(&***client) > after && !self.core.is_anonymous(*member)
-        });
+        let members = rooms
+            .flat_map(|room| self.core.members(room))
+            .filter(|(member, client)| Some(&***client) > after && !self.core.is_anonymous(*member));
         let first = first_by_name(members.collect(), limit, |(_, client)| client);
         first.into_iter().filter_map(|(member, client)| self.seen(io, member, client)).collect()
     }

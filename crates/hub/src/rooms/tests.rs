@@ -217,7 +217,9 @@ impl Script {
         let target = target.replace("{epoch}", &self.epoch);
         let (path, query) = target.split_once('?').map_or((&*target, None), |(path, query)| (path, Some(query)));
         let id = self.io.now.saturating_duration_since(Default::default()).as_secs() * 100 + self.clients.len() as u64;
-        self.app.admit(&mut self.io, ConnectionId(id), &Opening { path, query, subprotocol, ..Opening::default() }).unwrap();
+        self.app
+            .admit(&mut self.io, ConnectionId(id), &Opening { path, query, subprotocol, ..Opening::default() })
+            .unwrap();
         self.clients.insert(name.into(), (id, VecDeque::new()));
         self.app.open(&mut self.io, ConnectionId(id));
         self.io.pass(Duration::from_secs(1));

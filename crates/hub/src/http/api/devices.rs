@@ -57,7 +57,11 @@ pub(super) struct Device {
 ///
 /// Those that are connected, and those that were and are remembered, by id.
 #[utoipa::path(get, path = "/api/devices", tag = "devices", params(Page), responses((status = 200, body = DeviceList)))]
-pub(super) async fn list(_: MayRead, Given(state): Given<State>, Asked(page): Asked<Page>) -> Result<Json<DeviceList>, Problem> {
+pub(super) async fn list(
+    _: MayRead,
+    Given(state): Given<State>,
+    Asked(page): Asked<Page>,
+) -> Result<Json<DeviceList>, Problem> {
     let Page { after, limit: Limit(limit) } = page;
     let mut found = BTreeMap::new();
     for host in state.site.rooms().into_iter().flat_map(|homes| homes.iter()) {
@@ -187,7 +191,8 @@ pub(super) async fn connections(
     found.truncate(limit);
     let next = more.then(|| found.last().map(|last| last.number)).flatten();
     let connections = found.into_iter().map(|entry| {
-        let tautline_store::Connection { device, room, opened_ms, closed_ms, peer, transport, reason } = entry.connection;
+        let tautline_store::Connection { device, room, opened_ms, closed_ms, peer, transport, reason } =
+            entry.connection;
         let (device, room) = (device.to_string(), room.map(|room| room.to_string()));
         PastConnection { device, room, opened_ms, closed_ms, peer, transport, reason }
     });
@@ -343,9 +348,10 @@ fn outcome(id: String, answer: CommandAnswer) -> Result<Response, Problem> {
             let detail = "the device got the command and has not answered in time: nobody knows whether it did it";
             Err(Problem::new(Kind::NoAnswer, detail))
         }
-        CommandAnswer::Expired => {
-            Err(Problem::new(Kind::NoAnswer, "too many commands were before this one: the device did not get it in time"))
-        }
+        CommandAnswer::Expired => Err(Problem::new(
+            Kind::NoAnswer,
+            "too many commands were before this one: the device did not get it in time",
+        )),
         CommandAnswer::Rejected(problem) => {
             let kind = match problem {
                 CommandProblem::BadName | CommandProblem::BadTime | CommandProblem::Exists => Kind::BadRequest,

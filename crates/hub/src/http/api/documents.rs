@@ -67,7 +67,11 @@ impl IntoResponse for VersionedJson {
 /// All of them, by name: a room has at most 1,000.
 #[utoipa::path(get, path = "/api/rooms/{room}/documents", tag = "documents",
     params(("room" = String, Path, description = "The room's name.")), responses((status = 200, body = DocumentList)))]
-pub(super) async fn list(_: MayRead, Name(room): Name, Given(state): Given<State>) -> Result<Json<DocumentList>, Problem> {
+pub(super) async fn list(
+    _: MayRead,
+    Name(room): Name,
+    Given(state): Given<State>,
+) -> Result<Json<DocumentList>, Problem> {
     let documents = ask(state.home(&room)?, move |rooms, _| rooms.documents(&room)).await?;
     let named = |(name, document): (String, Document)| NamedDocument { name, document: document.into() };
     Ok(Json(DocumentList { documents: documents.into_iter().map(named).collect() }))

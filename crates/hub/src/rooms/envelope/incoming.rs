@@ -11,12 +11,25 @@ use tautline_rooms::{Payload, Update};
 /// What a client sends.
 #[derive(Debug, PartialEq)]
 pub(in crate::rooms) enum Incoming<'a> {
-    Publish { id: Option<Cow<'a, str>>, payload: Payload },
-    State { id: Option<Cow<'a, str>>, request: StateRequest<'a> },
+    Publish {
+        id: Option<Cow<'a, str>>,
+        payload: Payload,
+    },
+    State {
+        id: Option<Cow<'a, str>>,
+        request: StateRequest<'a>,
+    },
     /// A device says how it is.
-    Report { id: Option<Cow<'a, str>>, update: Update, if_version: Option<u64> },
+    Report {
+        id: Option<Cow<'a, str>>,
+        update: Update,
+        if_version: Option<u64>,
+    },
     /// A device has answered a command: with JSON, or with the reason why it does not do it.
-    Result { command: Cow<'a, str>, result: Result<Box<str>, Box<str>> },
+    Result {
+        command: Cow<'a, str>,
+        result: Result<Box<str>, Box<str>>,
+    },
 }
 
 /// What a client wants of a document.

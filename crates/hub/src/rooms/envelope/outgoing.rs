@@ -191,7 +191,11 @@ pub(in crate::rooms) fn change_answer(id: Option<&str>, name: &str, answer: &Cha
         ChangeAnswer::Current(current) => document(id, name, current.as_ref()),
         ChangeAnswer::Done { version, json, .. } => {
             let (data, removed) = (json.as_deref().and_then(raw), json.is_none());
-            encode(&Outgoing::State { id, document: name, state: State { version: *version, data, patch: None, removed } })
+            encode(&Outgoing::State {
+                id,
+                document: name,
+                state: State { version: *version, data, patch: None, removed },
+            })
         }
         ChangeAnswer::Conflict(current) => {
             let current = current.as_ref().map_or(Current { version: 0, data: None }, |current| Current {

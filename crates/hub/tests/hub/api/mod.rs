@@ -1,5 +1,7 @@
 //! The API, probes and metrics, over real sockets.
 
+mod devices;
+mod documents;
 mod events;
 mod http2;
 mod probes;

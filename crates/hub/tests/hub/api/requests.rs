@@ -127,18 +127,30 @@ async fn the_description_is_openapi_and_has_every_route() {
     assert_eq!(
         operations,
         [
+            "DELETE /api/rooms/{room}/documents/{name}",
             "GET /api",
+            "GET /api/connections",
+            "GET /api/devices",
+            "GET /api/devices/{device}",
+            "GET /api/devices/{device}/twin",
             "GET /api/events",
             "GET /api/openapi.json",
             "GET /api/reference.css",
             "GET /api/reference.js",
             "GET /api/rooms",
             "GET /api/rooms/{room}",
+            "GET /api/rooms/{room}/documents",
+            "GET /api/rooms/{room}/documents/{name}",
             "GET /api/rooms/{room}/messages",
             "GET /api/state",
             "GET /api/state/{name}",
+            "PATCH /api/devices/{device}/twin/desired",
+            "PATCH /api/rooms/{room}/documents/{name}",
+            "POST /api/devices/{device}/commands",
             "POST /api/rooms/{room}/messages",
             "POST /api/state/{name}",
+            "PUT /api/devices/{device}/twin/desired",
+            "PUT /api/rooms/{room}/documents/{name}",
         ]
     );
     let document = answer.json();
