@@ -13,7 +13,8 @@ use super::{Process, tool};
 /// If `TAUTLINE_BIN` does not say where it is.
 pub fn bin(args: &[&str]) -> Command {
     let mut command = Command::new(tool("TAUTLINE_BIN"));
-    command.args(args);
+    // Several hubs may run at once, and nothing is to be left behind.
+    command.args(args).env("TAUTLINE_DATA", "memory");
     command
 }
 

@@ -1,5 +1,7 @@
 //! The `tautline` command.
 
+mod cert;
+mod config;
 mod connect;
 mod echo;
 mod failure;
@@ -24,6 +26,8 @@ Examples:
   tautline serve --app counter --port 6789    one app on every path
   tautline labs                               all servers of the labs on their ports
   tautline connect ws://127.0.0.1:8000/me     talk to a WebSocket
+  tautline cert --srv=192.168.1.20            certificates for a server and a device
+  tautline config > tautline.toml             everything that can be set, explained
 
 `tautline COMMAND --help` explains a command.";
 
@@ -46,6 +50,8 @@ enum Command {
     Labs(labs::Args),
     Connect(connect::Args),
     Echo(echo::Args),
+    Cert(Box<cert::Args>),
+    Config(Box<config::Args>),
 }
 
 fn main() -> ExitCode {
@@ -58,13 +64,17 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let default_level = if matches!(command, Command::Connect(_)) { "warn" } else { "info" };
-    logging::init(&logging, default_level);
+    match command {
+        // How it logs is in its configuration.
+        Command::Serve(_) => {}
+        Command::Connect(_) => logging::init(&logging, "warn"),
+        _ => logging::init(&logging, "info"),
+    }
     match run(command) {
         Ok(code) => code,
         Err(failure) => {
             output::complain(format_args!("error: {failure}"));
-            ExitCode::FAILURE
+            failure.code()
         }
     }
 }
@@ -119,6 +129,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Labs(args) => labs::run(args).await,
             Command::Connect(args) => connect::run(args).await,
             Command::Echo(args) => echo::run(args).await,
+            Command::Cert(args) => cert::run(*args),
+            Command::Config(args) => config::run(&args),
         }
     });
     // Whoever still reads from the terminal or looks up a name is not waited for.

@@ -2,6 +2,8 @@
 
 #![cfg(unix)]
 
+mod cert;
+mod config;
 mod connect;
 mod labs;
 mod serve;
@@ -30,10 +32,13 @@ fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tautline"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     // Of whoever runs the tests.
-    for variable in ["HOST", "PORT", "APP", "WS_PING_INTERVAL", "WS_PING_TIMEOUT", "MAX_MESSAGE", "ORIGIN", "LOG_LEVEL"]
-    {
-        command.env_remove(format!("TAUTLINE_{variable}"));
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("TAUTLINE_") {
+            command.env_remove(variable);
+        }
     }
+    // Many of them run at once in the same directory.
+    command.env("TAUTLINE_DATA", "memory");
     command.env_remove("RUST_LOG");
     command
 }
@@ -61,6 +66,17 @@ impl Tautline {
     /// The next line of its output.
     async fn line(&mut self) -> String {
         timeout(LIMIT, self.stdout.next_line()).await.expect("a line comes").unwrap().expect("it still runs")
+    }
+
+    /// Waits until its log has this.
+    async fn logs(&mut self, expected: &str) {
+        let mut log = Vec::new();
+        let found = timeout(LIMIT, async {
+            while !String::from_utf8_lossy(&log).contains(expected) {
+                log.push(self.stderr.read_u8().await.expect("it still runs"));
+            }
+        });
+        assert!(found.await.is_ok(), "no `{expected}` in {}", String::from_utf8_lossy(&log));
     }
 
     fn signal(&self, signal: Signal) {

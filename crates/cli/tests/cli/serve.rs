@@ -7,7 +7,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use super::{Tautline, command, run, text};
 
 /// The head and body of a page.
-async fn get(address: &str, path: &str) -> String {
+pub(super) async fn get(address: &str, path: &str) -> String {
     let mut tcp = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     tcp.write_all(request.as_bytes()).await.unwrap();

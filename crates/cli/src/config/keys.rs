@@ -1,0 +1,212 @@
+//! Every key there is. The files, the variables, the options, the help, the annotated file and the reference are all made
+//! from this.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tautline::Origins;
+use tautline_hub::AppName;
+use tautline_identity::ClientAuth;
+use tautline_rooms::{Duplicates, SlowConsumer};
+
+use super::define::{Key, Section, section};
+use super::reader::Reader;
+use super::setting::{Bytes, Setting};
+use super::types::{LogFormat, Names, Place, Secret};
+use crate::logging::Level;
+
+/// All sections, in the order in which they are shown.
+pub(crate) static SECTIONS: [Section; 7] =
+    [Listen::SECTION, Tls::SECTION, WebSocket::SECTION, Storage::SECTION, Rooms::SECTION, Room::SECTION, Log::SECTION];
+
+/// A year in milliseconds: the longest time that can be set.
+const YEAR: u64 = 365 * 24 * 3600 * 1000;
+
+section! {
+    /// Where clients connect.
+    ["listen"] Listen {
+        /// Address or name to listen on; 0.0.0.0 is every IPv4 address of this machine, :: every address.
+        host: String = Key::new(r#""127.0.0.1""#, "TAUTLINE_HOST").option("host", "HOST");
+
+        /// Port to listen on; 0 is any free one.
+        port: u16 = Key::new("8000", "TAUTLINE_PORT").bounds(0, 65535).option("port", "PORT");
+
+        /// Serve only this app, on every path.
+        app: Option<AppName> = Key::unset("all of them", r#""counter""#, "TAUTLINE_APP").option("app", "NAME");
+    }
+}
+
+section! {
+    /// Certificates. As soon as one of these keys is not at its default, the hub speaks TLS: on `port`, beside the plain
+    /// one, or without it on its only port. `tautline cert` makes what is needed.
+    ["tls"] Tls {
+        /// Port for wss and https, beside the plain one; 0 is any free one.
+        port: Option<u16> =
+            Key::unset("one port only", "8443", "TAUTLINE_TLS_PORT").bounds(0, 65535).option("tls-port", "PORT");
+
+        /// The server's certificate, with what follows it in its chain (PEM).
+        certificate: Option<PathBuf> = Key::unset(
+            "tls/HOST/HOST.crt, or tls/server.crt if there is only that",
+            r#""tls/192.168.1.20/192.168.1.20.crt""#,
+            "TAUTLINE_TLS_CERTIFICATE",
+        )
+        .option("ssl-certfile", "FILE");
+
+        /// Its private key (PEM).
+        key: Option<PathBuf> = Key::unset(
+            "the certificate's file with .key at its end, or the certificate's file itself",
+            r#""tls/192.168.1.20/192.168.1.20.key""#,
+            "TAUTLINE_TLS_KEY",
+        )
+        .option("ssl-keyfile", "FILE");
+
+        /// The password of an encrypted key. Other users of the machine can see what stands in a command line: the
+        /// variable or the file is the better place.
+        key_password: Option<Secret> = Key::unset("the key is not encrypted", r#""secret""#, "TAUTLINE_TLS_KEY_PASSWORD")
+            .option_with_aliases("ssl-keyfile-password", "PASSWORD", &["ssl-password"])
+            .secret();
+
+        /// Whether clients are asked for certificates: optional lets in those without one, required does not.
+        client_auth: ClientAuth = Key::new(r#""none""#, "TAUTLINE_TLS_CLIENT_AUTH").option_with_aliases(
+            "ssl-cert-reqs",
+            "WHICH",
+            &["ssl-certs-reqs"],
+        );
+
+        /// The CA whose clients are trusted (PEM).
+        client_ca: Option<PathBuf> =
+            Key::unset("tls/client-ca/ca.crt, or tls/ca/ca.crt", r#""tls/ca/ca.crt""#, "TAUTLINE_TLS_CLIENT_CA")
+                .option_with_aliases("ssl-ca-certs", "FILE", &["ssl-ca-cert"]);
+
+        /// Of the clients that show a certificate only those with these names in it may connect.
+        allowed_clients: Option<Names> =
+            Key::unset("all that are trusted", r#"["ESP Client 1", "plant 7"]"#, "TAUTLINE_TLS_ALLOWED_CLIENTS");
+
+        /// The list of clients that are revoked (PEM). Their sessions end when it is read again.
+        crl: Option<PathBuf> = Key::unset(
+            "the CA's file with .crl at its end, if there is one",
+            r#""tls/ca/ca.crl""#,
+            "TAUTLINE_TLS_CRL",
+        );
+
+        /// The largest TLS record that is sent, for devices with little memory.
+        max_fragment_size: Option<Bytes> =
+            Key::unset("16389", "1024", "TAUTLINE_TLS_MAX_FRAGMENT_SIZE").bounds(64, 16389);
+    }
+}
+
+section! {
+    /// How connections behave.
+    ["websocket"] WebSocket {
+        /// How often a silent client is pinged; 0 is never.
+        ping_interval: Duration = Key::new("20", "TAUTLINE_WS_PING_INTERVAL")
+            .bounds(1, YEAR)
+            .or_zero()
+            .option("ws-ping-interval", "SECONDS");
+
+        /// How long a pinged client may stay silent before its connection is given up.
+        ping_timeout: Duration =
+            Key::new("20", "TAUTLINE_WS_PING_TIMEOUT").bounds(1, YEAR).option("ws-ping-timeout", "SECONDS");
+
+        /// The largest message that a client may send; a larger one ends its connection with 1009. As much can be held
+        /// in memory for each connection.
+        max_message: Bytes = Key::new(r#""16 MiB""#, "TAUTLINE_MAX_MESSAGE").bounds(1, u64::MAX).option_with_aliases(
+            "max-message",
+            "BYTES",
+            &["ws-max-size"],
+        );
+
+        /// Which web pages may connect: any, same-host (and loopback and files), or a list of origins with commas.
+        origins: Origins =
+            Key::new(r#""same-host""#, "TAUTLINE_ORIGIN").option_with_aliases("origin", "WHICH", &["origins"]);
+
+        /// How much may wait to be sent to a client before it counts as too slow. A connection holds this and one message
+        /// at the most.
+        send_queue: Bytes = Key::new(r#""1 MiB""#, "TAUTLINE_SEND_QUEUE");
+
+        /// How many connections there can be at once, HTTP included; more are answered with 503.
+        max_connections: usize = Key::new("100000", "TAUTLINE_MAX_CONNECTIONS").bounds(1, 10_000_000);
+
+        /// How many event loops carry the connections, each in a thread.
+        loops: Option<usize> =
+            Key::unset("one for each processor", "4", "TAUTLINE_LOOPS").bounds(1, 256).option("loops", "NUMBER");
+    }
+}
+
+section! {
+    /// What survives a restart.
+    ["store"] Storage {
+        /// The directory of the database, which is made if it is not there; memory keeps nothing.
+        path: Place = Key::new(r#""tautline-data""#, "TAUTLINE_DATA").option("data", "DIR");
+
+        /// How much may wait for the disk; more is refused to those who publish.
+        waiting_bytes: Bytes = Key::new(r#""64 MiB""#, "TAUTLINE_STORE_WAITING_BYTES");
+    }
+}
+
+section! {
+    /// All rooms together.
+    ["rooms"] Rooms {
+        /// How many rooms there can be at once; the empty ones that are not durable give way to new ones.
+        limit: usize = Key::new("4096", "TAUTLINE_ROOMS_LIMIT").bounds(1, u64::MAX);
+    }
+}
+
+section! {
+    /// How a room behaves. A room of its own settings has a section `[rooms.named."NAME"]`, with those keys of these that
+    /// are to differ.
+    ["rooms.default"] Room {
+        /// Whether a message is delivered and acknowledged only once it is stored, and survives a restart.
+        durable: bool = Key::new("false", "TAUTLINE_ROOM_DURABLE");
+
+        /// How many messages are remembered for members that come back; 0 is none.
+        history_messages: usize = Key::new("256", "TAUTLINE_ROOM_HISTORY_MESSAGES");
+
+        /// How many bytes of them, each counted with about 96 more: 1 KiB at least, unless none is remembered. Each room
+        /// takes as much memory.
+        history_bytes: Bytes = Key::new(r#""64 KiB""#, "TAUTLINE_ROOM_HISTORY_BYTES");
+
+        /// For how long. An empty room that is not durable is forgotten after this time.
+        history_age: Duration = Key::new("300", "TAUTLINE_ROOM_HISTORY_AGE").bounds(0, YEAR);
+
+        /// How many of the last message ids are remembered, to recognise a message that is published again; 0 is none.
+        /// Each takes about 150 bytes.
+        deduplication_messages: usize = Key::new("4096", "TAUTLINE_ROOM_DEDUPLICATION_MESSAGES");
+
+        /// For how long they are remembered.
+        deduplication_age: Duration = Key::new("600", "TAUTLINE_ROOM_DEDUPLICATION_AGE").bounds(0, YEAR);
+
+        /// What happens when a client id connects that is connected and alive: the newcomer is refused, or takes over.
+        duplicates: Duplicates = Key::new(r#""reject""#, "TAUTLINE_ROOM_DUPLICATES");
+
+        /// How long the old connection has to show that it is alive.
+        probe_timeout: Duration = Key::new("2", "TAUTLINE_ROOM_PROBE_TIMEOUT").bounds(100, 60_000);
+
+        /// What happens to a member that is too slow: it is disconnected, loses its oldest waiting messages, or all but
+        /// the newest.
+        slow: SlowConsumer = Key::new(r#""disconnect""#, "TAUTLINE_ROOM_SLOW");
+
+        /// How many members there can be.
+        members: usize = Key::new("100000", "TAUTLINE_ROOM_MEMBERS").bounds(1, u64::MAX);
+
+        /// The least time between two announcements of who came and left.
+        presence_interval: Duration = Key::new("1", "TAUTLINE_ROOM_PRESENCE_INTERVAL").bounds(1, YEAR);
+
+        /// How many names an announcement lists, each of those who came and of those who left.
+        presence_names: usize = Key::new("100", "TAUTLINE_ROOM_PRESENCE_NAMES");
+
+        /// How many messages of a durable room may wait to be stored.
+        pending: usize = Key::new("4096", "TAUTLINE_ROOM_PENDING").bounds(1, u64::MAX);
+    }
+}
+
+section! {
+    /// What goes to the standard error.
+    ["log"] Log {
+        /// How much: off, error, warn, info, debug or trace. RUST_LOG, where it is set, goes before the file.
+        level: Level = Key::new(r#""info""#, "TAUTLINE_LOG_LEVEL").option("log-level", "LEVEL");
+
+        /// For people (human) or for programs (json); auto is human on a terminal, JSON elsewhere.
+        format: LogFormat = Key::new(r#""auto""#, "TAUTLINE_LOG_FORMAT");
+    }
+}
