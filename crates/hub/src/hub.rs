@@ -15,6 +15,7 @@ use crate::clients::{Clients, Sessions};
 use crate::homes::Setup;
 use crate::http::{Guard, Http};
 use crate::name::AppName;
+use crate::retention::{Keep, tidy};
 use crate::rooms::SUBPROTOCOL;
 use crate::site::{self, Site};
 
@@ -29,6 +30,7 @@ pub struct Hub {
     loops: Option<usize>,
     rooms: tautline_rooms::Settings,
     store: Option<Store>,
+    keep: Keep,
     clients: Clients,
     sessions: Sessions,
     hosts: Vec<String>,
@@ -81,6 +83,12 @@ impl Hub {
         self
     }
 
+    /// How long the store keeps what is over. Default: [`Keep::default`].
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+
     /// The names under which the hub is reached, besides `localhost` and addresses: requests to the API that name another host
     /// are refused (421), since a foreign page can give this hub's address a name of its own. Default: none.
     pub fn hosts<I: IntoIterator<Item = S>, S: Into<String>>(mut self, names: I) -> Self {
@@ -124,6 +132,7 @@ impl Hub {
         if let Some(loops) = self.loops {
             settings = settings.loops(loops);
         }
+        let _tidying = self.store.as_ref().map(|store| tidy(store.clone(), self.keep.clone()));
         let (rooms, store) = (self.rooms, self.store);
         let setup = tokio::task::spawn_blocking(|| Setup::read(rooms, store)).await?.map_err(io::Error::other)?;
         let events = setup.watch.events.clone();

@@ -16,8 +16,16 @@ use super::types::{LogFormat, Names, Place, Secret};
 use crate::logging::Level;
 
 /// All sections, in the order in which they are shown.
-pub(crate) static SECTIONS: [Section; 7] =
-    [Listen::SECTION, Tls::SECTION, WebSocket::SECTION, Storage::SECTION, Rooms::SECTION, Room::SECTION, Log::SECTION];
+pub(crate) static SECTIONS: [Section; 8] = [
+    Listen::SECTION,
+    Tls::SECTION,
+    Access::SECTION,
+    WebSocket::SECTION,
+    Storage::SECTION,
+    Rooms::SECTION,
+    Room::SECTION,
+    Log::SECTION,
+];
 
 /// A year in milliseconds: the longest time that can be set.
 const YEAR: u64 = 365 * 24 * 3600 * 1000;
@@ -96,6 +104,18 @@ section! {
 }
 
 section! {
+    /// Who may use the API and the dashboard. By itself that is this machine only.
+    ["access"] Access {
+        /// Whether everybody who reaches the hub may see everything, publish, and give commands to devices.
+        insecure: bool = Key::new("false", "TAUTLINE_INSECURE");
+
+        /// The names under which the hub is reached, besides localhost and addresses. Requests to the API that name another
+        /// host are refused, since a foreign web page can give the hub's address a name of its own.
+        hosts: Option<Names> = Key::unset("none", r#"["hub.example"]"#, "TAUTLINE_HOSTS");
+    }
+}
+
+section! {
     /// How connections behave.
     ["websocket"] WebSocket {
         /// How often a silent client is pinged; 0 is never.
@@ -141,6 +161,15 @@ section! {
 
         /// How much may wait for the disk; more is refused to those who publish.
         waiting_bytes: Bytes = Key::new(r#""64 MiB""#, "TAUTLINE_STORE_WAITING_BYTES");
+
+        /// For how long it is remembered which connections there were and what became of commands.
+        keep_log: Duration = Key::new("7776000", "TAUTLINE_STORE_KEEP_LOG").bounds(1, 100 * YEAR);
+
+        /// For how long devices that do not come any more are remembered. Their twins stay.
+        keep_devices: Duration = Key::new("31536000", "TAUTLINE_STORE_KEEP_DEVICES").bounds(1, 100 * YEAR);
+
+        /// How large the database may be: the oldest messages, commands and connections give way.
+        max_bytes: Option<Bytes> = Key::unset("as large as the disk", r#""10 GiB""#, "TAUTLINE_STORE_MAX_BYTES");
     }
 }
 

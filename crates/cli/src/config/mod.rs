@@ -25,7 +25,7 @@ use keys::{Room, Rooms};
 use reader::{Origin, Reader, Settled};
 
 pub(crate) use command::{Args, run};
-pub(crate) use keys::{Listen, Log, Storage, Tls, WebSocket};
+pub(crate) use keys::{Access, Listen, Log, Storage, Tls, WebSocket};
 pub(crate) use options::Options;
 pub(crate) use setting::Choice;
 pub(crate) use types::{LogFormat, Place};
@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     /// Certificates; without any, there is no TLS.
     pub(crate) tls: Option<Tls>,
+    /// Who may use the API.
+    pub(crate) access: Access,
     /// How connections behave.
     pub(crate) websocket: WebSocket,
     /// What survives a restart.
@@ -114,6 +116,7 @@ impl Config {
         let sections = (
             Listen::read(&mut reader),
             Tls::read(&mut reader),
+            Access::read(&mut reader),
             WebSocket::read(&mut reader),
             Storage::read(&mut reader),
             Rooms::read(&mut reader),
@@ -126,7 +129,8 @@ impl Config {
             named.insert(name.clone(), Room::read(&mut reader));
         }
         let Reader { settled, mut problems, .. } = reader;
-        let (Some(listen), Some(mut tls), Some(websocket), Some(store), Some(rooms), Some(room), Some(log)) = sections
+        let (Some(listen), Some(mut tls), Some(access), Some(websocket), Some(store), Some(rooms), Some(room), Some(log)) =
+            sections
         else {
             return Err(Problems(problems));
         };
@@ -150,6 +154,7 @@ impl Config {
             tls: (options.only_tls || tls.is_set()).then_some(tls),
             rooms: tautline_rooms::Settings { rooms: rooms.limit, default, named },
             listen,
+            access,
             websocket,
             store,
             log,

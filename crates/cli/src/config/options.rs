@@ -6,7 +6,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
 use super::define::{CommandLine, Fallback, Key, Section};
-use super::keys::{Log, SECTIONS, Storage, Tls};
+use super::keys::{Access, Log, SECTIONS, Storage, Tls};
 
 /// What the command line says about the configuration.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,7 @@ pub(crate) struct Unlisted(pub(crate) Options);
 const FILE: &str = "config";
 const NO_STORE: &str = "no-store";
 const SSL: &str = "ssl";
+const INSECURE: &str = "insecure";
 
 impl Options {
     fn arguments() -> Vec<Arg> {
@@ -43,6 +44,8 @@ impl Options {
                 arguments.push(no_store.conflicts_with(option.name).help("Keep nothing: as --data memory"));
             }
         }
+        let help = "Let everybody who reaches the hub use the API and the dashboard, and give commands to devices";
+        arguments.push(Arg::new(INSECURE).long(INSECURE).action(ArgAction::SetTrue).help(help));
         let help = "Speak TLS on the only port, as any option that begins with --ssl has it";
         arguments.push(Arg::new(SSL).long(SSL).action(ArgAction::SetTrue).help(help).help_heading("TLS"));
         arguments
@@ -58,6 +61,9 @@ impl Options {
         }
         if matches.get_flag(NO_STORE) {
             options.words.extend(find(&Storage::SECTION, "path").map(|key| (key, "memory".to_owned())));
+        }
+        if matches.get_flag(INSECURE) {
+            options.words.extend(find(&Access::SECTION, "insecure").map(|key| (key, "true".to_owned())));
         }
         // Every command has it, and a variable for it, which is no option.
         if matches.value_source("log_level") == Some(ValueSource::CommandLine) {

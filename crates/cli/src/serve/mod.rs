@@ -7,10 +7,10 @@ mod reload;
 use std::process::ExitCode;
 
 use tautline::Server;
-use tautline_hub::{AppName, Hub, Sessions};
+use tautline_hub::{AppName, Hub, Keep, Sessions};
 use tautline_store::Store;
 
-use crate::config::{Config, Options, Place, Problems, WebSocket};
+use crate::config::{Config, Options, Place, Problems, Storage, WebSocket};
 use crate::failure::Failure;
 use crate::shutdown::Shutdown;
 use crate::{listen, logging};
@@ -109,7 +109,10 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         .send_queue(usize::try_from(send_queue.0).unwrap_or(usize::MAX))
         .origins(origins.clone())
         .max_connections(*max_connections);
-    let mut hub = Hub::new().server(server).rooms(config.rooms.clone());
+    let mut hub = Hub::new().server(server).rooms(config.rooms.clone()).insecure(config.access.insecure);
+    if let Some(names) = &config.access.hosts {
+        hub = hub.hosts(&names.0);
+    }
     if let Some(app) = config.listen.app {
         hub = hub.only(app);
     }
@@ -120,7 +123,9 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         hub = hub.loops(loops);
     }
     if let Some(store) = store {
-        hub = hub.store(store);
+        let Storage { keep_log, keep_devices, max_bytes, .. } = &config.store;
+        let max_bytes = max_bytes.as_ref().map(|bytes| bytes.0);
+        hub = hub.store(store).keep(Keep { log: *keep_log, devices: *keep_devices, max_bytes });
     }
     hub
 }

@@ -16,11 +16,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::Running;
 use super::body::Body;
 use super::connections::Place;
+use super::http1::log_end;
 use super::patience::Patient;
 use super::request::{PeerCertificates, Refusal, Response};
-use super::{Running, log_end};
 use crate::stream::Stream;
 
 /// How many requests a client may have under way. Each may hold [`WINDOW`] of its body and [`SEND_BUFFER`] of the answer.

@@ -3,9 +3,12 @@
 mod deadlines;
 mod handlers;
 mod hooks;
+#[cfg(feature = "tls")]
+mod http2;
 mod origins;
 mod refusals;
 mod shutdown;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(feature = "tls")]

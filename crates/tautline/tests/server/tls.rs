@@ -20,10 +20,10 @@ use crate::support::sim::QUIET;
 use crate::support::{SECOND, settle, soon};
 use crate::{Running, echo, start, upgrade};
 
-struct Ca(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Ca(pub(crate) CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
@@ -36,7 +36,7 @@ impl Ca {
         (certificate.der().to_vec(), key.serialize_der())
     }
 
-    fn server(&self, ask_clients: bool) -> Arc<ServerConfig> {
+    pub(crate) fn server(&self, ask_clients: bool) -> Arc<ServerConfig> {
         let provider = || Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();

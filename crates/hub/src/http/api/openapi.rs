@@ -25,6 +25,8 @@ pub(super) fn base() -> OpenApi {
     let tags = [
         tag("rooms", "Where clients meet: what one publishes goes to all others."),
         tag("state", "Numbers that everybody sees and can change."),
+        tag("documents", "JSON that the clients of a room share, with versions."),
+        tag("devices", "Who has been here, what they should be and are, and commands to them."),
         tag("events", "What happens, while it happens."),
         tag("description", "This description."),
     ];
