@@ -1,5 +1,6 @@
 //! The `tautline` command.
 
+mod backup;
 mod cert;
 mod config;
 mod connect;
@@ -28,6 +29,7 @@ Examples:
   tautline connect ws://127.0.0.1:8000/me     talk to a WebSocket
   tautline cert --srv=192.168.1.20            certificates for a server and a device
   tautline config > tautline.toml             everything that can be set, explained
+  tautline backup copy.db                     a copy of what the hub keeps
 
 `tautline COMMAND --help` explains a command.";
 
@@ -52,6 +54,7 @@ enum Command {
     Echo(echo::Args),
     Cert(Box<cert::Args>),
     Config(Box<config::Args>),
+    Backup(Box<backup::Args>),
 }
 
 fn main() -> ExitCode {
@@ -131,6 +134,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Echo(args) => echo::run(args).await,
             Command::Cert(args) => cert::run(*args),
             Command::Config(args) => config::run(&args),
+            Command::Backup(args) => backup::run(&args),
         }
     });
     // Whoever still reads from the terminal or looks up a name is not waited for.

@@ -26,7 +26,7 @@ use reader::{Origin, Reader, Settled};
 
 pub(crate) use command::{Args, run};
 pub(crate) use keys::{Access, Listen, Log, Storage, Tls, WebSocket};
-pub(crate) use options::Options;
+pub(crate) use options::{Options, Unlisted};
 pub(crate) use setting::Choice;
 pub(crate) use types::{LogFormat, Place};
 

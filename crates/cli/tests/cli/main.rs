@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod backup;
 mod cert;
 mod config;
 mod connect;
