@@ -193,7 +193,8 @@ async fn run(kills: u64) {
     let (finished, until) = watch::channel(None);
     let subscriber = tokio::spawn(subscribe(run.clone(), until));
     let counter = tokio::spawn(count(run.clone()));
-    let publishers: Vec<JoinHandle<u64>> = (0..PUBLISHERS).map(|name| tokio::spawn(publish(run.clone(), name))).collect();
+    let publishers: Vec<JoinHandle<u64>> =
+        (0..PUBLISHERS).map(|name| tokio::spawn(publish(run.clone(), name))).collect();
 
     let mut progress = acknowledged.subscribe();
     // Any sequence will do that meets the hub at different moments.

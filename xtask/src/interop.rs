@@ -32,6 +32,10 @@ pub(crate) fn browser(job: &Job<'_>) -> Outcome {
     run(job, "browser")
 }
 
+pub(crate) fn dashboard(job: &Job<'_>) -> Outcome {
+    run(job, "dashboard")
+}
+
 pub(crate) fn micropython(job: &Job<'_>) -> Outcome {
     run(job, "micropython")
 }

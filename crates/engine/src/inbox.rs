@@ -17,15 +17,34 @@ use crate::socket::Socket;
 /// Something that a loop is to do.
 pub(crate) enum Post {
     Host(Box<dyn Hosted>),
-    Admit { app: u8, request: Request, reply: Reply },
+    Admit {
+        app: u8,
+        request: Request,
+        reply: Reply,
+    },
     Abandon(ConnectionId),
-    Adopt { id: ConnectionId, transport: Socket, leftover: Vec<u8> },
+    Adopt {
+        id: ConnectionId,
+        transport: Socket,
+        leftover: Vec<u8>,
+    },
     Visit(u8, Visit),
-    Publish { to: Vec<ConnectionId>, message: Encoded, slow: Slow },
+    Publish {
+        to: Vec<ConnectionId>,
+        message: Encoded,
+        slow: Slow,
+    },
     Close(ConnectionId, CloseCode, String),
     #[cfg(feature = "tls")]
-    CloseSessions { which: Which, code: CloseCode, reason: String },
-    Drain { code: CloseCode, timeout: std::time::Duration },
+    CloseSessions {
+        which: Which,
+        code: CloseCode,
+        reason: String,
+    },
+    Drain {
+        code: CloseCode,
+        timeout: std::time::Duration,
+    },
 }
 
 pub(crate) type Reply = Box<dyn FnOnce(Result<ConnectionId, Rejection>) + Send>;

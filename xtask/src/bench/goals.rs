@@ -180,7 +180,10 @@ mod tests {
         let disturbed = Run { disturbed: true, ..run("tautline", 957.0) };
         let runs = Runs { sessions: vec![], runs: vec![run("raw", 1000.0), disturbed] };
         assert!(super::table(&runs).contains("| disturbed: 0.96 (>= 0.96) |"), "no verdict without a quiet machine");
-        assert!(table.contains("| idle | not measured (<= 200) | not measured (<= 1,536) | not measured (<= 512) |"), "{table}");
+        assert!(
+            table.contains("| idle | not measured (<= 200) | not measured (<= 1,536) | not measured (<= 512) |"),
+            "{table}"
+        );
     }
 
     #[test]

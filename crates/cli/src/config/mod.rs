@@ -129,8 +129,16 @@ impl Config {
             named.insert(name.clone(), Room::read(&mut reader));
         }
         let Reader { settled, mut problems, .. } = reader;
-        let (Some(listen), Some(mut tls), Some(access), Some(websocket), Some(store), Some(rooms), Some(room), Some(log)) =
-            sections
+        let (
+            Some(listen),
+            Some(mut tls),
+            Some(access),
+            Some(websocket),
+            Some(store),
+            Some(rooms),
+            Some(room),
+            Some(log),
+        ) = sections
         else {
             return Err(Problems(problems));
         };

@@ -7,12 +7,12 @@ mod hello;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use crate::rooms::Rooms;
 pub use clock::Clock;
 pub use counters::Counters;
 pub(crate) use counters::{Action, Unchanged, counter_name};
 pub use echo::Echo;
 pub use hello::Hello;
-pub use crate::rooms::Rooms;
 
 use std::net::SocketAddr;
 
