@@ -33,6 +33,10 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    pub(crate) fn settings(&self) -> &tautline_rooms::Settings {
+        &self.settings
+    }
+
     /// Reads what the store has. It blocks.
     pub(crate) fn read(settings: tautline_rooms::Settings, store: Option<Store>) -> Result<Self, StoreError> {
         let Some(store) = store else { return Ok(Self { settings, ..Self::default() }) };

@@ -15,7 +15,11 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// A file of the folder `web`.
 macro_rules! file {
     ($path:literal, $content_type:ident) => {
-        File { path: concat!("/", $path), content_type: $content_type, content: include_str!(concat!("../../../web/", $path)) }
+        File {
+            path: concat!("/", $path),
+            content_type: $content_type,
+            content: include_str!(concat!("../../../web/", $path)),
+        }
     };
 }
 

@@ -1,5 +1,6 @@
 //! The apps at their paths, on the engine's loops.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -18,7 +19,7 @@ use crate::devices::Devices;
 use crate::homes::{self, Homes, Pulse, Setup};
 use crate::http;
 use crate::name::AppName;
-use crate::rooms::{BadPath, Place};
+use crate::rooms::{BadPath, MAIN, Place};
 use crate::watch::Watch;
 
 /// The apps, and who decides which client gets to which.
@@ -26,7 +27,7 @@ use crate::watch::Watch;
 pub(crate) struct Site {
     apps: Apps,
     clients: Clients,
-    profile: Arc<Profile>,
+    profiles: Profiles,
     store: Option<Store>,
     watch: Watch,
     pulses: Homes<Pulse>,
@@ -45,13 +46,15 @@ impl Site {
         let (config, send_queue) = settings.parts();
         let message_bytes = config.message_limit();
         let (store, watch) = (setup.store.clone(), setup.watch.clone());
+        let profiles =
+            Profiles::new(setup.settings(), |bytes| Profile::new(config.clone()).send_queue(bytes), send_queue);
         Self {
             pulses: homes::pulses(&engine),
             store,
             watch,
             apps: Apps::start(&engine, only, setup, message_bytes),
             clients,
-            profile: Arc::new(Profile::new(config).send_queue(send_queue)),
+            profiles,
             engine: Mutex::new(Some(engine)),
         }
     }
@@ -115,22 +118,51 @@ impl Site {
     }
 }
 
+/// How connections behave: most of them, and those of rooms with settings of their own.
+#[derive(Debug)]
+struct Profiles {
+    usual: Arc<Profile>,
+    /// Rooms that are not named otherwise.
+    rooms: Arc<Profile>,
+    named: HashMap<String, Arc<Profile>>,
+}
+
+impl Profiles {
+    fn new(rooms: &tautline_rooms::Settings, profile: impl Fn(usize) -> Profile, send_queue: usize) -> Self {
+        let usual = Arc::new(profile(send_queue));
+        let of = |room: &tautline_rooms::RoomSettings| match room.queue_bytes {
+            Some(bytes) => Arc::new(profile(bytes)),
+            None => usual.clone(),
+        };
+        let named = rooms.named.iter().map(|(name, room)| (name.clone(), of(room))).collect();
+        Self { rooms: of(&rooms.default), named, usual: usual.clone() }
+    }
+
+    fn of(&self, room: &str) -> Arc<Profile> {
+        self.named.get(room).unwrap_or(&self.rooms).clone()
+    }
+}
+
 impl Carrier for Site {
     type Admitted = Admitted;
 
     async fn admit(&self, request: Request) -> Result<Admitted, Refusal> {
-        let opening = tautline_engine::Request {
+        let mut opening = tautline_engine::Request {
             path: request.path().to_owned(),
             query: request.query().map(str::to_owned),
             subprotocol: request.subprotocol().map(str::to_owned),
             peer: Some(request.peer()),
             identity: self.clients.identify(&request)?,
-            profile: self.profile.clone(),
+            profile: self.profiles.usual.clone(),
         };
-        let answer = match self.apps.find(request.path())? {
+        let found = self.apps.find(request.path())?;
+        if let Found::Rooms(_, room) = &found {
+            opening.profile = self.profiles.of(room);
+        }
+        let answer = match found {
             Found::App(host) => ask(host, opening).await?,
             Found::Counter(host) => ask(host, opening).await?,
-            Found::Rooms(host) => match ask(host, opening.clone()).await? {
+            Found::Rooms(host, _) => match ask(host, opening.clone()).await? {
                 // The id may be that of a connection that is dead and does not know yet.
                 Err(rejection) if rejection.status() == 409 && claim(host, request.path()).await => {
                     ask(host, opening).await?
@@ -204,7 +236,8 @@ enum Apps {
 enum Found<'a> {
     App(&'a Host),
     Counter(&'a Host<Counters>),
-    Rooms(&'a Host<Rooms>),
+    /// With the room's name.
+    Rooms(&'a Host<Rooms>, String),
 }
 
 impl Apps {
@@ -233,7 +266,7 @@ impl Apps {
             Self::None => return Err(Refusal::new(404, "there is no WebSocket here: POST something")),
             Self::One(hosts) => return Ok(Found::App(hosts.next())),
             Self::Counter(counters) => return Ok(Found::Counter(counters.any())),
-            Self::Relay(rooms) => return Ok(Found::Rooms(rooms.any())),
+            Self::Relay(rooms) => return Ok(Found::Rooms(rooms.any(), MAIN.to_owned())),
             Self::All { named, counters, rooms, .. } => (named, counters, rooms),
         };
         let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
@@ -248,7 +281,7 @@ impl Apps {
         if trimmed == AppName::Counter.path() || trimmed.starts_with("/state") {
             return counter_name(path).map(|name| Found::Counter(counters.of(&name))).map_err(bad);
         }
-        Place::of(path).map(|place| Found::Rooms(rooms.of(&place.room))).map_err(bad)
+        Place::of(path).map(|place| Found::Rooms(rooms.of(&place.room), place.room)).map_err(bad)
     }
 }
 

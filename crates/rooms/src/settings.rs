@@ -53,6 +53,9 @@ pub struct RoomSettings {
     pub probe_timeout: Duration,
     /// What happens to a member that is too slow for what is published. Default: it is disconnected.
     pub slow: SlowConsumer,
+    /// From how many bytes on that wait for a member it counts as too slow; for whoever drives the rooms. Default: what it has
+    /// for all connections.
+    pub queue_bytes: Option<usize>,
     /// How many members there can be. Default 100,000.
     pub members: usize,
     /// The least time between two announcements of who came and left. Default 1 s.
@@ -75,6 +78,7 @@ impl Default for RoomSettings {
             duplicates: Duplicates::Reject,
             probe_timeout: Duration::from_secs(2),
             slow: SlowConsumer::Disconnect,
+            queue_bytes: None,
             members: 100_000,
             presence_interval: Duration::from_secs(1),
             presence_names: 100,

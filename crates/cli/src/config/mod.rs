@@ -219,6 +219,7 @@ impl Room {
             duplicates: self.duplicates,
             probe_timeout: self.probe_timeout,
             slow: self.slow,
+            queue_bytes: self.queue_bytes.map(bytes),
             members: self.members,
             presence_interval: self.presence_interval,
             presence_names: self.presence_names,

@@ -47,6 +47,7 @@ impl Certificates {
             .client_auth(tls.client_auth)
             .client_ca(files.client_ca)
             .revoked(files.revoked)
+            .revoked_once_there(files.awaited)
             .max_fragment_size(fragment);
         let loaded = ServerTls::load(from).map_err(|error| Failure::new(error.to_string()))?;
         if tls.client_auth == ClientAuth::None && (tls.client_ca.is_some() || tls.allowed_clients.is_some()) {
@@ -99,6 +100,8 @@ struct Files {
     key: PathBuf,
     client_ca: Option<PathBuf>,
     revoked: Option<PathBuf>,
+    /// The list beside the CA, which may be made later.
+    awaited: Option<PathBuf>,
 }
 
 impl Files {
@@ -110,17 +113,19 @@ impl Files {
             if missing { certificate.clone() } else { beside }
         });
         if tls.client_auth == ClientAuth::None {
-            return Self { certificate, key, client_ca: None, revoked: tls.crl.clone() };
+            return Self { certificate, key, client_ca: None, revoked: tls.crl.clone(), awaited: None };
         }
         let usual_ca = || Folder::new(FOLDER).authority_file(Role::Devices, "ca.crt");
         let client_ca = tls.client_ca.clone().unwrap_or_else(usual_ca);
-        let beside = Some(client_ca.with_extension("crl")).filter(|list| list.exists());
-        Self { certificate, key, client_ca: Some(client_ca), revoked: tls.crl.clone().or(beside) }
+        let revoked = tls.crl.clone();
+        let awaited = revoked.is_none().then(|| client_ca.with_extension("crl"));
+        Self { certificate, key, client_ca: Some(client_ca), revoked, awaited }
     }
 
     fn all(&self) -> Vec<PathBuf> {
-        let Self { certificate, key, client_ca, revoked } = self;
-        [Some(certificate), Some(key), client_ca.as_ref(), revoked.as_ref()].into_iter().flatten().cloned().collect()
+        let Self { certificate, key, client_ca, revoked, awaited } = self;
+        let some = [client_ca, revoked, awaited].into_iter().flatten();
+        [certificate, key].into_iter().chain(some).cloned().collect()
     }
 }
 
@@ -208,8 +213,30 @@ mod tests {
         let ca = root.path().join("ca/ca.crt");
         let words = [("CLIENT_AUTH", "required"), ("CLIENT_CA", ca.to_str().unwrap())];
         let files = Files::of(&tls(&words), "x");
-        assert_eq!((files.client_ca, files.revoked), (Some(ca.clone()), Some(ca.with_extension("crl"))));
-        assert_eq!(Files::of(&tls(&words[1..]), "x").revoked, None, "where clients are not asked");
+        assert_eq!((files.client_ca, files.awaited), (Some(ca.clone()), Some(ca.with_extension("crl"))));
+        assert_eq!(Files::of(&tls(&words[1..]), "x").awaited, None, "where clients are not asked");
+    }
+
+    #[test]
+    fn a_list_that_is_made_later_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let file = folder(root.path());
+        let (ca, list) = (root.path().join("ca/ca.crt"), root.path().join("ca/ca.crl"));
+        // As the CA of another tool.
+        let made = fs::read(&list).unwrap();
+        fs::remove_file(&list).unwrap();
+        let words = [
+            ("CLIENT_AUTH", "required"),
+            ("CLIENT_CA", ca.to_str().unwrap()),
+            ("CERTIFICATE", file.to_str().unwrap()),
+        ];
+        let certificates = Certificates::load(&tls(&words), "x").unwrap();
+        assert!(!certificates.has_changed());
+        fs::write(&list, made).unwrap();
+        assert!(certificates.has_changed());
+        certificates.0.tls.reload().unwrap();
+        fs::remove_file(&list).unwrap();
+        assert!(certificates.0.tls.reload().unwrap_err().to_string().contains("ca.crl"));
     }
 
     #[test]

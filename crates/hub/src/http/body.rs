@@ -11,6 +11,7 @@ use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::BoxError;
 use super::problem::{Kind, Problem};
@@ -22,6 +23,12 @@ pub(super) const LARGEST: usize = 1024 * 1024;
 /// may never see the answer.
 const LARGEST_DISCARDED: usize = 1024 * 1024;
 
+/// How many bytes of bodies there may be at once, of all clients together.
+static ROOM: Semaphore = Semaphore::const_new(64 * LARGEST);
+
+/// When to come back to a hub that has no room for a body, in seconds.
+const RETRY_AFTER: u32 = 2;
+
 /// How long a body may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -29,31 +36,48 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// It is not declared as JSON, too large, too slow, or not what is asked for; where, is said.
+/// It is not declared as JSON, too large, too slow, one too many, or not what is asked for; where, is said.
 pub(super) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
     if !is_json(headers) {
         return Err(Problem::new(Kind::NotJson, "send `Content-Type: application/json`"));
     }
-    let bytes = bytes(body).await?;
+    let (bytes, _room) = read(body, &ROOM).await?;
     serde_json::from_slice(&bytes).map_err(|error| {
         // serde_json says what and at which line and column.
         Problem::new(Kind::BadRequest, format!("the body is not what it should be: {error}"))
     })
 }
 
-/// A body, in full.
-async fn bytes(body: Body) -> Result<Bytes, Problem> {
+/// A body, in full, and the room that it takes up.
+async fn read(body: Body, room: &Semaphore) -> Result<(Vec<u8>, SemaphorePermit<'_>), Problem> {
     let too_late = |_| {
         let detail = format!("the body did not arrive within {} s", TIMEOUT.as_secs());
         Problem::new(Kind::TimedOut, detail)
     };
-    let whole = tokio::time::timeout(TIMEOUT, Limited::new(body, LARGEST).collect()).await.map_err(too_late)?;
-    whole.map(http_body_util::Collected::to_bytes).map_err(|error| {
+    tokio::time::timeout(TIMEOUT, collect(body, room)).await.map_err(too_late)?
+}
+
+async fn collect(body: Body, room: &Semaphore) -> Result<(Vec<u8>, SemaphorePermit<'_>), Problem> {
+    let unreadable = |error: BoxError| {
         if error.is::<LengthLimitError>() {
             return Problem::new(Kind::TooLarge, format!("the body has more than {LARGEST} bytes"));
         }
         Problem::new(Kind::BadRequest, format!("the body cannot be read: {error}"))
-    })
+    };
+    let take = |bytes: usize| {
+        let busy = |_| Problem::new(Kind::Busy, "too many large bodies at once").retry_after(RETRY_AFTER);
+        // Never more than one body may have.
+        room.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).map_err(busy)
+    };
+    let mut body = Limited::new(body, LARGEST);
+    let (mut bytes, mut taken) = (Vec::new(), take(0)?);
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(unreadable)?.into_data() {
+            taken.merge(take(data.len())?);
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok((bytes, taken))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -143,6 +167,17 @@ mod tests {
         let started = tokio::time::Instant::now();
         let refused = json::<serde_json::Value>(&headers, Body::new(Never)).await.unwrap_err();
         assert_eq!((refused.kind(), started.elapsed()), (Kind::TimedOut, TIMEOUT));
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_have_so_much_room() {
+        let room = Semaphore::new(5);
+        let (first, taken) = read(Body::from("abc"), &room).await.unwrap();
+        assert_eq!((&first[..], room.available_permits()), (&b"abc"[..], 2));
+        assert_eq!(read(Body::from("def"), &room).await.unwrap_err().kind(), Kind::Busy);
+        drop(taken);
+        assert!(read(Body::from("def"), &room).await.is_ok());
+        assert_eq!(room.available_permits(), 5, "what is done takes up none");
     }
 
     #[tokio::test]

@@ -327,7 +327,7 @@ impl App for Rooms {
                 None => tracing::info!(peer, room, "New client: {client}"),
             }
             self.tell_came(io, member);
-            self.device_came(member);
+            self.device_came(io, member);
         }
         self.work(io);
     }

@@ -120,3 +120,32 @@ impl Deliveries {
         entry.1 += delivery;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tautline_rooms::{Settings, Timestamp};
+
+    use super::*;
+
+    fn publish(core: &mut Core, room: &str) -> RoomId {
+        core.publish_from_outside(Timestamp(0), room, "api", 1, None, Payload::Text("".into())).unwrap();
+        core.room(room).unwrap()
+    }
+
+    #[test]
+    fn deliveries_are_added_up_and_not_passed_on_to_another_room() {
+        let mut core = Core::new(Settings { rooms: 1, ..Settings::default() }, 7);
+        let mut deliveries = Deliveries::default();
+        let first = publish(&mut core, "first");
+        for disconnected in [0, 1] {
+            deliveries.add(&core, first, Delivery { sent: 3, dropped: 2, disconnected, closed: 0 });
+        }
+        assert_eq!(deliveries.of(&core, first), Delivery { sent: 6, dropped: 4, disconnected: 1, closed: 0 });
+        let second = publish(&mut core, "second");
+        assert_eq!(second, first, "it has made way, and left its number");
+        assert_eq!(deliveries.of(&core, second), Delivery::default());
+        let delivery = Delivery { sent: 1, ..Delivery::default() };
+        deliveries.add(&core, second, delivery);
+        assert_eq!(deliveries.of(&core, second), delivery);
+    }
+}

@@ -8,7 +8,7 @@ use tautline_proto::app::{ConnectionId, Io, Message};
 use tautline_rooms::{Form, Member, Update};
 
 use super::app::{Rooms, connection};
-use super::durability::Left;
+use super::durability::{Durability, Seen};
 use crate::devices::{Devices, Line};
 use crate::homes::Homes;
 
@@ -39,22 +39,27 @@ impl Rooms {
         Some((registry, registry.devices.of(client), client, form))
     }
 
-    pub(super) fn device_came(&self, member: Member) {
+    pub(super) fn device_came(&self, io: &dyn Io, member: Member) {
         let Some((registry, devices, client, form)) = self.device(member) else { return };
         let line = Line { device: client.clone(), host: registry.home.clone(), raw: form == Form::Raw };
         let _ = devices.visit(move |devices, io| devices.came(io, connection(member), line));
+        self.remember(io, member, |durability, seen| durability.came(seen));
     }
 
-    pub(super) fn device_left(&mut self, io: &dyn Io, member: Member, ended: Ended) {
-        let Some((_, devices, client, _)) = self.device(member) else { return };
+    pub(super) fn device_left(&self, io: &dyn Io, member: Member, ended: Ended) {
+        let Some((_, devices, ..)) = self.device(member) else { return };
         let _ = devices.visit(move |devices, io| devices.left(io, connection(member)));
-        let (Some(durability), Some((room, ..))) = (self.durability(), self.core.member(member)) else { return };
-        let Some(room) = self.core.view(room) else { return };
-        let reason = crate::watch::reason(ended);
-        let (identity, opened) = (self.core.identity(member), self.core.opened(member).unwrap_or_default());
         let closed = self.wall.now(io.now());
+        self.remember(io, member, |durability, seen| durability.left(seen, closed, &crate::watch::reason(ended)));
+    }
+
+    /// Stores something of a device, where there is a store.
+    fn remember(&self, io: &dyn Io, member: Member, how: impl FnOnce(&Durability, &Seen<'_>)) {
+        let (Some(durability), Some((room, client, _))) = (self.durability(), self.core.member(member)) else { return };
+        let Some(room) = self.core.view(room) else { return };
+        let (identity, opened) = (self.core.identity(member), self.core.opened(member).unwrap_or_default());
         let peer = io.peer(connection(member));
-        durability.left(Left { device: client, room: &room.name, identity, peer, opened, closed, reason: &reason });
+        how(durability, &Seen { id: client, room: &room.name, identity, peer, opened });
     }
 
     /// A client says how it is.

@@ -20,15 +20,30 @@ pub(crate) struct Durability {
 /// How clients of rooms are connected, as the store calls it.
 const TRANSPORT: &str = "websocket";
 
-/// A client that has left.
-pub(super) struct Left<'a> {
-    pub(super) device: &'a str,
+/// A client that has an id of its own, and its connection.
+pub(super) struct Seen<'a> {
+    pub(super) id: &'a str,
     pub(super) room: &'a str,
     pub(super) identity: Option<&'a str>,
     pub(super) peer: Option<SocketAddr>,
     pub(super) opened: Timestamp,
-    pub(super) closed: Timestamp,
-    pub(super) reason: &'a str,
+}
+
+impl Seen<'_> {
+    fn address(&self) -> String {
+        self.peer.map(|peer| peer.to_string()).unwrap_or_default()
+    }
+
+    fn device(&self, at: Timestamp) -> Device {
+        Device {
+            id: self.id.into(),
+            first_seen_ms: millis(self.opened),
+            last_seen_ms: millis(at),
+            address: self.address(),
+            transport: TRANSPORT.into(),
+            certificate: self.identity.map(Into::into),
+        }
+    }
 }
 
 /// What was to be stored.
@@ -93,28 +108,23 @@ impl Durability {
         self.submit(vec![messages, ids], "what a room has forgotten");
     }
 
-    /// A client that has an id of its own has left.
-    pub(super) fn left(&self, left: Left<'_>) {
-        let Left { device, room, identity, peer, opened, closed, reason } = left;
-        let address = peer.map(|peer| peer.to_string()).unwrap_or_default();
-        let seen = Device {
-            id: device.into(),
-            first_seen_ms: millis(opened),
-            last_seen_ms: millis(closed),
-            address: address.clone(),
-            transport: TRANSPORT.into(),
-            certificate: identity.map(Into::into),
-        };
+    /// A client that has an id of its own is here.
+    pub(super) fn came(&self, seen: &Seen<'_>) {
+        self.submit(vec![Write::Device(seen.device(seen.opened))], "that a device came");
+    }
+
+    /// It has left.
+    pub(super) fn left(&self, seen: &Seen<'_>, closed: Timestamp, reason: &str) {
         let connection = Connection {
-            device: device.into(),
-            room: Some(room.into()),
-            opened_ms: millis(opened),
+            device: seen.id.into(),
+            room: Some(seen.room.into()),
+            opened_ms: millis(seen.opened),
             closed_ms: millis(closed),
-            peer: address,
+            peer: seen.address(),
             transport: TRANSPORT.into(),
             reason: reason.into(),
         };
-        self.submit(vec![Write::Device(seen), Write::Connection(connection)], "the end of a connection");
+        self.submit(vec![Write::Device(seen.device(closed)), Write::Connection(connection)], "the end of a connection");
     }
 
     fn submit(&self, writes: Vec<Write>, what: &'static str) {

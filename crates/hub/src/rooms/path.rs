@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 const LONGEST: usize = 128;
 
 /// The room of those who name none.
-const MAIN: &str = "main";
+pub(crate) const MAIN: &str = "main";
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]

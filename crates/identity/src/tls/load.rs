@@ -1,5 +1,6 @@
 //! What the files say: all of it, or an error.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::ring;
@@ -25,9 +26,11 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn read(files: &TlsFiles) -> Result<Self, Error> {
+    /// `before`: the last reading.
+    pub(super) fn read(files: &TlsFiles, before: Option<&Self>) -> Result<Self, Error> {
         let (key, leaf) = own(files)?;
-        let (clients, lists) = clients(files)?;
+        let had_list = before.is_some_and(|before| !before.lists.is_empty());
+        let (clients, lists) = clients(files, files.list(had_list))?;
         Ok(Self { key, leaf, clients, lists })
     }
 
@@ -82,7 +85,7 @@ fn own(files: &TlsFiles) -> Result<(Arc<CertifiedKey>, CertificateDer<'static>),
 type Clients = (Option<Arc<dyn ClientCertVerifier>>, Vec<RevocationList>);
 
 /// Which clients are trusted.
-fn clients(files: &TlsFiles) -> Result<Clients, Error> {
+fn clients(files: &TlsFiles, revoked: Option<&PathBuf>) -> Result<Clients, Error> {
     if files.client_auth == ClientAuth::None {
         return match files.revoked {
             Some(_) => Err(Error::refused(
@@ -114,7 +117,7 @@ fn clients(files: &TlsFiles) -> Result<Clients, Error> {
             .add(authority.clone())
             .map_err(|error| Error::malformed(path, format!("this CA cannot be used: {error}")))?;
     }
-    let lists = match &files.revoked {
+    let lists = match revoked {
         Some(revoked) => {
             let lists = RevocationList::load(revoked)?;
             // A list that is about nobody here would revoke nobody, without a word.
@@ -131,7 +134,7 @@ fn clients(files: &TlsFiles) -> Result<Clients, Error> {
         .with_crls(lists.iter().map(|list| list.der().clone()))
         // With several authorities not all have a list.
         .allow_unknown_revocation_status();
-    let clients = builder.build().map_err(|error| match (error, &files.revoked) {
+    let clients = builder.build().map_err(|error| match (error, revoked) {
         (VerifierBuilderError::InvalidCrl(error), Some(revoked)) => {
             Error::malformed(revoked, format!("this list cannot be used: {error:?}"))
         }

@@ -58,6 +58,7 @@ pub struct TlsFiles {
     client_auth: ClientAuth,
     client_ca: Option<PathBuf>,
     revoked: Option<PathBuf>,
+    awaited: Option<PathBuf>,
     max_fragment_size: Option<usize>,
 }
 
@@ -73,6 +74,7 @@ impl TlsFiles {
             client_auth: ClientAuth::None,
             client_ca: None,
             revoked: None,
+            awaited: None,
             max_fragment_size: None,
         }
     }
@@ -105,6 +107,21 @@ impl TlsFiles {
         self
     }
 
+    /// As [`revoked`](Self::revoked), which goes before it, for a list that need not be there yet: a CA that other tools have
+    /// made has none until somebody is revoked. Once a reading has found it, it has to stay, so that nobody comes back
+    /// because a file got lost. Default: none is looked for.
+    #[must_use]
+    pub fn revoked_once_there(mut self, file: Option<PathBuf>) -> Self {
+        self.awaited = file;
+        self
+    }
+
+    /// The list to be read now. `had_one`: the last reading found one.
+    fn list(&self, had_one: bool) -> Option<&PathBuf> {
+        let awaited = self.awaited.as_ref().filter(|file| had_one || file.exists());
+        self.revoked.as_ref().or(awaited)
+    }
+
     /// How large the server's TLS records may be, in bytes with their header of 5: from 64 to 16,389, which is the
     /// default. A controller needs a buffer of this size for each connection; what a client sends is its own affair.
     #[must_use]
@@ -132,7 +149,7 @@ impl ServerTls {
         if files.max_fragment_size.is_some_and(|size| !(MIN_FRAGMENT..=MAX_FRAGMENT).contains(&size)) {
             return Err(Error::refused("the largest TLS fragment has from 64 to 16389 bytes"));
         }
-        let loaded = Loaded::read(&files)?;
+        let loaded = Loaded::read(&files, None)?;
         Ok(Self { files, current: Arc::new(Current::new(loaded)) })
     }
 
@@ -171,7 +188,7 @@ impl ServerTls {
     ///
     /// As [`load`](Self::load). Then everything stays as it was.
     pub fn reload(&self) -> Result<(), Error> {
-        self.current.replace(Loaded::read(&self.files)?);
+        self.current.replace(Loaded::read(&self.files, Some(&self.current.now()))?);
         Ok(())
     }
 
@@ -232,6 +249,7 @@ impl std::fmt::Debug for TlsFiles {
             .field("client_auth", &self.client_auth)
             .field("client_ca", &self.client_ca)
             .field("revoked", &self.revoked)
+            .field("awaited", &self.awaited)
             .finish_non_exhaustive()
     }
 }

@@ -66,6 +66,25 @@ fn who_is_revoked_is_known_after_a_reload() {
 }
 
 #[test]
+fn a_list_may_be_made_later_and_stays_then() {
+    let place = Place::new();
+    let device = place.client("ESP Client 1");
+    let list = place.path("ca/ca.crl");
+    std::fs::remove_file(&list).unwrap();
+    let files = place.files(ClientAuth::Required).revoked(None).revoked_once_there(Some(list.clone()));
+    let tls = ServerTls::load(files).unwrap();
+    tls.reload().unwrap();
+    assert!(tls.is_trusted(device.certificate(), &[]));
+    place.revoke(&device);
+    tls.reload().unwrap();
+    assert!(tls.is_revoked(device.certificate()) && !tls.is_trusted(device.certificate(), &[]));
+    std::fs::remove_file(&list).unwrap();
+    let error = tls.reload().unwrap_err().to_string();
+    assert!(error.contains("list of revoked certificates"), "{error}");
+    assert!(tls.is_revoked(device.certificate()), "as it was");
+}
+
+#[test]
 fn clients_of_a_ca_that_is_replaced_are_not_trusted_any_more() {
     let place = Place::with(true);
     let device = place.client("ESP Client 1");

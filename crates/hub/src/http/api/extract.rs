@@ -135,7 +135,8 @@ impl FromRequestParts<State> for IfVersion {
             (None, None) => Ok(Self(None)),
             (None, Some(none)) if none == "*" => Ok(Self(Some(0))),
             (Some(version), None) => {
-                let version = version.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+                let version =
+                    version.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
                 version.map(|version| Self(Some(version))).ok_or_else(bad)
             }
             _ => Err(bad()),
