@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use tautline_proto::app::Vitals;
 use tautline_proto::{CloseCode, Ended};
 
 use crate::events::Events;
@@ -24,9 +26,9 @@ const CAUSES: [&str; 8] =
 
 impl Watch {
     /// A client has left. Answers why, in plain words.
-    pub(crate) fn left(&self, ended: Ended) -> String {
+    pub(crate) fn left(&self, ended: Ended, vitals: Option<Vitals>) -> String {
         self.ends.0[cause(ended)].fetch_add(1, Ordering::Relaxed);
-        reason(ended)
+        reason(ended, vitals)
     }
 
     /// How many clients have left, by cause.
@@ -51,7 +53,39 @@ fn cause(ended: Ended) -> usize {
 }
 
 /// Why a connection ended, in plain words.
-pub(crate) fn reason(ended: Ended) -> String {
+pub(crate) fn reason(ended: Ended, vitals: Option<Vitals>) -> String {
+    let why = words(ended);
+    // Where nobody has said that it ends, it helps to know how it was before.
+    match vitals {
+        Some(Vitals { silence, queued }) if tells_nothing(ended) => {
+            let heard = format!("{why}; last heard {}", ago(silence));
+            if queued == 0 { heard } else { format!("{heard}; {} were queued", size(queued)) }
+        }
+        _ => why,
+    }
+}
+
+/// Whether the client has left without a word.
+fn tells_nothing(ended: Ended) -> bool {
+    matches!(
+        ended,
+        Ended::PeerSilent | Ended::SendStuck | Ended::TransportFailed | Ended::ClosedByUs { code: CloseCode::TRY_AGAIN_LATER, .. }
+    )
+}
+
+fn ago(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "less than a second ago".to_owned(),
+        seconds @ 1..=599 => format!("{seconds} s ago"),
+        seconds => format!("{} min ago", seconds / 60),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    if bytes < 10 * 1024 { format!("{bytes} bytes") } else { format!("{} KiB", bytes / 1024) }
+}
+
+fn words(ended: Ended) -> String {
     let incomplete = |clean: bool, words| if clean { "" } else { words };
     match ended {
         Ended::ClosedByPeer { code, clean } => {
@@ -107,10 +141,21 @@ mod tests {
             (Ended::TransportFailed, "cut off", "cut_off"),
         ] {
             let before = watch.ends();
-            let reason = watch.left(ended);
+            let reason = watch.left(ended, None);
             assert!(reason.contains(words), "{ended:?}: {reason}");
             let counted = watch.ends().into_iter().zip(before).find(|(after, before)| after != before);
             assert_eq!(counted.map(|((name, _), _)| name), Some(cause), "{ended:?}");
         }
+    }
+
+    #[test]
+    fn who_left_without_a_word_is_described() {
+        let vitals = Vitals { silence: Duration::from_secs(31), queued: 12 * 1024 };
+        let silent = reason(Ended::PeerSilent, Some(vitals));
+        assert!(silent.starts_with("no pong in time") && silent.ends_with("; last heard 31 s ago; 12 KiB were queued"), "{silent}");
+        let idle = reason(Ended::SendStuck, Some(Vitals { silence: Duration::from_secs(700), queued: 0 }));
+        assert!(idle.ends_with("; last heard 11 min ago"), "{idle}");
+        let closed = reason(Ended::ClosedByPeer { code: CloseCode::NORMAL, clean: true }, Some(vitals));
+        assert_eq!(closed, "the client closed the connection");
     }
 }

@@ -66,6 +66,9 @@ pub trait Io {
     /// The address of a client whose connection is open; `None` if the transport has no addresses.
     fn peer(&self, id: ConnectionId) -> Option<SocketAddr>;
 
+    /// How a connection is, or was when it ended; `None` if it is unknown.
+    fn vitals(&self, id: ConnectionId) -> Option<Vitals>;
+
     /// The time.
     fn now(&self) -> Instant;
 
@@ -100,6 +103,15 @@ pub trait Io {
 
     /// Takes a timer back.
     fn cancel_timer(&mut self, timer: u64);
+}
+
+/// How a connection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// How long ago something was last heard from the client.
+    pub silence: Duration,
+    /// How many bytes wait to be sent to it.
+    pub queued: usize,
 }
 
 /// Names a connection; never used twice by a driver.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tautline_proto::app::{ConnectionId, Delivery, Io, Message, Sent, Slow};
+use tautline_proto::app::{ConnectionId, Delivery, Io, Message, Sent, Slow, Vitals};
 use tautline_proto::{CloseCode, Instant};
 
 use super::world::World;
@@ -21,6 +21,12 @@ pub(super) struct Call<'a, T> {
 impl<T: Transport> Io for Call<'_, T> {
     fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.world.slots.peer(id).address()
+    }
+
+    fn vitals(&self, id: ConnectionId) -> Option<Vitals> {
+        let connection = self.world.slots.look(id)?;
+        let queued = connection.queued(&self.world.turn);
+        Some(Vitals { silence: self.world.now - connection.core.last_heard(), queued })
     }
 
     fn now(&self) -> Instant {

@@ -59,9 +59,12 @@ impl<T> Slots<T> {
         self.at(slot_of(id)).filter(|connection| connection.id == id)
     }
 
+    pub(super) fn look(&self, id: ConnectionId) -> Option<&Connection<T>> {
+        self.slab.get(slot_of(id)).filter(|connection| connection.id == id)
+    }
+
     pub(super) fn peer(&self, id: ConnectionId) -> Peer {
-        let connection = self.slab.get(slot_of(id)).filter(|connection| connection.id == id);
-        connection.map_or(Peer::UNKNOWN, |connection| connection.peer)
+        self.look(id).map_or(Peer::UNKNOWN, |connection| connection.peer)
     }
 
     /// The connections whose transport is one of these.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tautline_proto::app::{App, ConnectionId, Delivery, Io, Message, Opening, Sent, Slow};
+use tautline_proto::app::{App, ConnectionId, Delivery, Io, Message, Opening, Sent, Slow, Vitals};
 use tautline_proto::{CloseCode, Instant};
 
 /// What an app asked for.
@@ -43,6 +43,10 @@ impl FakeIo {
 
 impl Io for FakeIo {
     fn peer(&self, _: ConnectionId) -> Option<SocketAddr> {
+        None
+    }
+
+    fn vitals(&self, _: ConnectionId) -> Option<Vitals> {
         None
     }
 

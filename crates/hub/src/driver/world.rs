@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tautline::{CloseCode, Delivery, Ended, Message, Published, SendError, Sender, Slow};
 use tautline_proto::Instant;
-use tautline_proto::app::{self, ConnectionId, Io, Sent};
+use tautline_proto::app::{self, ConnectionId, Io, Sent, Vitals};
 use tokio::sync::Notify;
 
 use tautline_engine::timers::Timers;
@@ -231,6 +231,11 @@ impl Call<'_> {
 impl Io for Call<'_> {
     fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.world.sender(id)?.info().peer
+    }
+
+    fn vitals(&self, id: ConnectionId) -> Option<Vitals> {
+        let sender = self.world.sender(id)?;
+        Some(Vitals { silence: sender.silence(), queued: sender.queued() })
     }
 
     fn now(&self) -> Instant {

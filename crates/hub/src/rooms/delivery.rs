@@ -67,7 +67,7 @@ impl Rooms {
     /// Tells everybody, once, that a client has left, and why.
     pub(super) fn tell_left(&self, io: &dyn Io, member: Member, ended: Ended) {
         let id = connection(member);
-        let (peer, reason) = (crate::apps::peer(io, id), self.watch.left(ended));
+        let (peer, reason) = (crate::apps::peer(io, id), self.watch.left(ended, io.vitals(id)));
         let Some((room, client, _)) = self.core.member(member) else {
             // Its id and its place in the room are another connection's.
             return tracing::info!(peer, reason, "connection of a client that is here in another one ended");

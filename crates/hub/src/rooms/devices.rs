@@ -50,7 +50,8 @@ impl Rooms {
         let Some((_, devices, ..)) = self.device(member) else { return };
         let _ = devices.visit(move |devices, io| devices.left(io, connection(member)));
         let closed = self.wall.now(io.now());
-        self.remember(io, member, |durability, seen| durability.left(seen, closed, &crate::watch::reason(ended)));
+        let reason = crate::watch::reason(ended, io.vitals(connection(member)));
+        self.remember(io, member, |durability, seen| durability.left(seen, closed, &reason));
     }
 
     /// Stores something of a device, where there is a store.

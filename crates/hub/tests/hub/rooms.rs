@@ -208,3 +208,19 @@ async fn with_the_policy_take_over_the_newcomer_wins() {
     assert_eq!(old.ended(), Some(Ended::ClosedByPeer { code, clean: true }));
     hub.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_silent_client_was_given_up_is_kept_with_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), tautline_store::Settings::new()).unwrap();
+    let probe_timeout = Duration::from_millis(200);
+    let hub = with(RoomSettings { probe_timeout, ..RoomSettings::default() }).store(store.clone());
+    let hub = Running::start(hub).await;
+    let _dead = dead(&hub, "/esp");
+    let _esp = hub.open("/esp").await;
+    store.flush();
+    let history = store.read(|reader| reader.connections(Some("esp"), None, 10)).unwrap();
+    let reason = &history[0].connection.reason;
+    assert!(reason.starts_with("no pong in time") && reason.contains("; last heard less than a second ago"), "{reason}");
+    hub.stop().await;
+}

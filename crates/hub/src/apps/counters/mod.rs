@@ -230,7 +230,7 @@ impl App for Counters {
     fn closed(&mut self, io: &mut dyn Io, id: ConnectionId, ended: Option<Ended>) {
         self.logged.remove(&id);
         if let Some(ended) = ended {
-            let reason = self.watch.left(ended);
+            let reason = self.watch.left(ended, io.vitals(id));
             tracing::debug!(peer = super::peer(io, id), reason, "a client of a counter left");
         }
         let Some(name) = self.clients.remove(&id) else { return };
