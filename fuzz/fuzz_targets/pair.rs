@@ -113,6 +113,7 @@ impl Pair {
             8 => self.pass(Duration::from_millis(u64::from(amount) * 100)),
             9 => self.pass(Duration::from_secs(u64::from(amount))),
             10 if amount == 0xff => self.pull_the_cable(),
+            10 => self.sides[side].connection.probe(self.now, Duration::from_millis(u64::from(amount) * 100)),
             11 if amount == 0xff => self.end(side),
             12 if amount == 0xff => self.fail(side),
             13 => self.sides[side].takes = amount & 1 != 0 && !self.sides[side].end_sent,
@@ -308,6 +309,10 @@ impl Side {
                 Event::Close { .. } => self.close_received = true,
                 Event::Ping(_) | Event::Pong { .. } => {}
             }
+        }
+        // Something arrived, so whoever was asked for is there; it is told once.
+        if self.connection.poll_alive() {
+            assert!(!self.connection.poll_alive());
         }
         self.leftover = input.to_vec();
         if self.arriving.is_empty() && self.end_arriving && !self.end_delivered {
