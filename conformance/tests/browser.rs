@@ -1,90 +1,12 @@
-//! The real pages in a real browser: the hub's own, and the labs' from a file.
+//! The real pages in a real browser: what the first page of the hub could do, and the labs' from a file. All else that the
+//! hub's page can do is in dashboard.rs.
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tautline_conformance::peers::{Client, Driver, Hub, Language, Port, Process, Scratch, artifact, bin, peer, tool};
+use tautline_conformance::peers::{Browser, Client, Hub, Language, Port, Process, bin, peer, regex, tool};
 use tokio::sync::{Mutex, MutexGuard};
-
-/// Headless Chromium, with a folder for its profile.
-struct Browser {
-    driver: Driver,
-    _folder: Scratch,
-}
-
-impl Browser {
-    fn start() -> Self {
-        let folder = Scratch::new();
-        let mut command = Language::Node.program("browser");
-        command.env("TAUTLINE_CHROMIUM", tool("TAUTLINE_CHROMIUM")).env("TMPDIR", folder.path());
-        // It is to end its browser.
-        Self { driver: Driver::start(command).gently(), _folder: folder }
-    }
-
-    /// Opens a page in a new tab.
-    async fn open(&mut self, url: &str, tab: &str) {
-        // The first time it starts the browser.
-        let answer = self.driver.ask_within(Duration::from_secs(30), "open", json!(url), &[("as", json!(tab))]).await;
-        if answer["ok"] != "open" {
-            self.driver.fail(&format!("{url}: {answer}"));
-        }
-    }
-
-    async fn click(&mut self, tab: &str, selector: &str) {
-        self.driver.tell("click", json!(selector), &[("in", json!(tab))]).await;
-    }
-
-    async fn fill(&mut self, tab: &str, selector: &str, value: &str) {
-        self.driver.tell("fill", json!(selector), &[("in", json!(tab)), ("value", json!(value))]).await;
-    }
-
-    /// Waits until an element shows this text, or text that matches `{"regex": ..}`.
-    async fn shows(&mut self, tab: &str, selector: &str, text: impl Into<Value>) {
-        let more = [("in", json!(tab)), ("until", text.into()), ("timeout", json!(8000))];
-        self.driver.tell("text", json!(selector), &more).await;
-    }
-
-    async fn close(&mut self, tab: &str) {
-        self.driver.tell("close", json!(tab), &[]).await;
-    }
-
-    /// Keeps a picture.
-    async fn screenshot(&mut self, tab: &str, name: &str, (width, height): (u32, u32)) {
-        let path = artifact(&format!("{name}-{width}x{height}.png"));
-        let more = [("in", json!(tab)), ("width", json!(width)), ("height", json!(height))];
-        self.driver.tell("screenshot", json!(path), &more).await;
-    }
-
-    /// The console has to be free of errors.
-    async fn has_no_errors(&mut self, tab: &str) {
-        let answer = self.driver.tell("errors", json!(tab), &[]).await;
-        assert_eq!(answer, json!({"errors": []}), "in {tab}");
-    }
-
-    /// The WebSocket messages of a tab: `sent` or `received`.
-    async fn frames(&mut self, tab: &str, direction: &str) -> Vec<Value> {
-        let answer = self.driver.tell("frames", json!(tab), &[]).await;
-        let frames = answer["frames"].as_array().expect("frames").iter();
-        frames.filter_map(|frame| frame.get(direction).cloned()).collect()
-    }
-
-    /// Whether what fits into the window's width is all there is.
-    async fn fits(&mut self, tab: &str) {
-        let overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        let answer = self.driver.tell("eval", json!(overflow), &[("in", json!(tab))]).await;
-        assert_eq!(answer["value"], 0, "pixels to the right of the window in {tab}");
-    }
-
-    async fn finish(self) {
-        self.driver.finish().await;
-    }
-}
-
-fn regex(pattern: &str) -> Value {
-    json!({ "regex": pattern })
-}
 
 const SIZES: [(u32, u32); 2] = [(1100, 800), (390, 844)];
 

@@ -40,6 +40,10 @@ pub(crate) fn micropython(job: &Job<'_>) -> Outcome {
     run(job, "micropython")
 }
 
+pub(crate) fn tls(job: &Job<'_>) -> Outcome {
+    run(job, "tls")
+}
+
 pub(crate) fn crash(job: &Job<'_>) -> Outcome {
     run_with(job, "crash", &[("TAUTLINE_KILLS", if job.full { "200" } else { "30" })])
 }

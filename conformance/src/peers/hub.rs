@@ -1,5 +1,6 @@
 //! Our own binary.
 
+use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -25,6 +26,8 @@ pub struct Hub {
     pub process: Process,
     /// Its port on 127.0.0.1.
     pub port: u16,
+    /// Whether TLS is spoken there.
+    tls: bool,
 }
 
 impl Hub {
@@ -46,14 +49,35 @@ impl Hub {
     pub async fn start_on(port: u16, args: &[&str]) -> Self {
         let mut command = bin(&["serve", "--host", "127.0.0.1", "--port", &port.to_string()]);
         command.args(args);
-        let mut process = Process::spawn(command);
-        let port = process.find(|line| line.split_once("http://127.0.0.1:")?.1.split('/').next()?.parse().ok()).await;
-        Self { process, port }
+        Self::started(command).await
     }
 
-    /// `ws://127.0.0.1:PORT` and this path.
+    /// `tautline serve` with exactly these arguments in this folder, where its certificates are.
+    ///
+    /// # Panics
+    ///
+    /// As [`start_on`](Self::start_on).
+    pub async fn start_in(folder: &Path, args: &[&str]) -> Self {
+        let mut command = bin(&["serve"]);
+        command.args(args).current_dir(folder);
+        Self::started(command).await
+    }
+
+    async fn started(command: Command) -> Self {
+        let mut process = Process::spawn(command);
+        let (tls, port) = process
+            .find(|line| {
+                let (scheme, address) = line.strip_prefix("listening on ")?.split_once("://127.0.0.1:")?;
+                Some((scheme == "https", address.split('/').next()?.parse().ok()?))
+            })
+            .await;
+        Self { process, port, tls }
+    }
+
+    /// `ws://127.0.0.1:PORT` (`wss`, where TLS is spoken) and this path.
     pub fn uri(&self, path: &str) -> String {
-        format!("ws://127.0.0.1:{}{path}", self.port)
+        let scheme = if self.tls { "wss" } else { "ws" };
+        format!("{scheme}://127.0.0.1:{}{path}", self.port)
     }
 
     /// Asks it to end by SIGTERM, and waits until it has.

@@ -5,19 +5,25 @@
 //! with the output of the program that it went wrong with. Every wait has a deadline, and nothing that was started
 //! outlives its handle or the test's process.
 
+mod browser;
 mod certificates;
 mod driver;
 mod http;
 mod hub;
 mod messages;
+mod micropython;
 mod ours;
 mod ports;
 mod process;
+mod project;
 mod scratch;
 mod told;
 
 /// What is tested with every client that can be told what to do, and every echo server.
 pub mod scenarios;
+
+/// Clients that speak TLS, which show certificates and check them.
+pub mod secure;
 
 use std::env;
 use std::ffi::OsString;
@@ -25,14 +31,17 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use browser::{Browser, regex};
 pub use certificates::Certificates;
 pub use driver::{Driver, hex, unhex};
 pub use http::{Answer, request};
 pub use hub::{Hub, bin};
 pub use messages::{LENGTHS, binary, messages, text};
+pub use micropython::Controller;
 pub use ours::{End, Ours};
 pub use ports::{Port, udp};
 pub use process::Process;
+pub use project::{Project, on_path};
 pub use scratch::Scratch;
 pub use told::{Client, Language, Received};
 

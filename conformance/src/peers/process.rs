@@ -31,6 +31,7 @@ pub struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: mpsc::UnboundedReceiver<String>,
+    log: mpsc::UnboundedReceiver<String>,
     output: Arc<Mutex<VecDeque<String>>>,
     reported: AtomicBool,
     gentle: bool,
@@ -52,14 +53,16 @@ impl Process {
         };
         let output = Arc::default();
         let (sender, lines) = mpsc::unbounded_channel();
-        read_lines(child.stdout.take().expect("stdout is a pipe"), Arc::clone(&output), "", Some(sender));
-        read_lines(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&output), "! ", None);
+        read_lines(child.stdout.take().expect("stdout is a pipe"), Arc::clone(&output), "", sender);
+        let (sender, log) = mpsc::unbounded_channel();
+        read_lines(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&output), "! ", sender);
         let guard = child.id().map(Guard::over);
         Self {
             name,
             stdin: child.stdin.take(),
             child,
             lines,
+            log,
             output,
             reported: AtomicBool::new(false),
             gentle: false,
@@ -111,6 +114,21 @@ impl Process {
                 return found;
             }
         }
+    }
+
+    /// Reads lines of its standard error, where logs go, until one has this text; that line.
+    ///
+    /// # Panics
+    ///
+    /// If none has it within [`DEADLINE`].
+    pub async fn logged(&mut self, text: &str) -> String {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while let Ok(Some(line)) = tokio::time::timeout_at(deadline, self.log.recv()).await {
+            if line.contains(text) {
+                return line;
+            }
+        }
+        self.fail(&format!("not logged within {DEADLINE:?}: {text}"))
     }
 
     /// The port in the line that says that it listens: `listening PORT`.
@@ -271,7 +289,7 @@ fn read_lines(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     output: Arc<Mutex<VecDeque<String>>>,
     mark: &'static str,
-    sender: Option<mpsc::UnboundedSender<String>>,
+    sender: mpsc::UnboundedSender<String>,
 ) {
     tokio::spawn(async move {
         let mut pipe = BufReader::new(pipe);
@@ -286,9 +304,7 @@ fn read_lines(
                 }
                 output.push_back(format!("{mark}{}", excerpt(&line)));
             }
-            if let Some(sender) = &sender {
-                let _ = sender.send(line);
-            }
+            let _ = sender.send(line);
         }
     });
 }

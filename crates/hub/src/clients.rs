@@ -1,7 +1,8 @@
 //! Who clients prove to be, and ending their sessions when that does not hold any longer.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock, Weak};
+use std::fmt;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 use rustls::ServerConnection;
 use tautline::{CloseCode, PeerCertificates, Refusal, Request};
@@ -14,6 +15,8 @@ use crate::site::Site;
 pub(crate) struct Clients {
     /// `None`: all whose certificates are trusted.
     pub(crate) allowed: Option<Arc<BTreeSet<String>>>,
+    /// Who knows which certificates are revoked: a TLS session may be older than that.
+    pub(crate) sessions: Sessions,
 }
 
 impl Clients {
@@ -21,6 +24,9 @@ impl Clients {
     pub(crate) fn identify(&self, request: &Request) -> Result<Option<String>, Refusal> {
         let Some(PeerCertificates(chain)) = request.extensions().get() else { return Ok(None) };
         let Some(leaf) = chain.first() else { return Ok(None) };
+        if self.sessions.is_revoked(leaf) {
+            return Err(Refusal::new(403, "the client's certificate is revoked"));
+        }
         let name = client_name(leaf).map_err(|error| Refusal::new(403, error.to_string()))?;
         match &self.allowed {
             Some(allowed) if !allowed.contains(&name) => {
@@ -34,8 +40,22 @@ impl Clients {
 
 /// The TLS sessions of a running hub, for ending those whose certificate is not good any longer: give it to
 /// [`Hub::sessions`](crate::Hub::sessions), and keep a clone.
-#[derive(Clone, Debug, Default)]
-pub struct Sessions(Arc<OnceLock<Weak<Site>>>);
+#[derive(Clone, Default)]
+pub struct Sessions(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    site: OnceLock<Weak<Site>>,
+    revoked: RwLock<Option<Arc<IsRevoked>>>,
+}
+
+type IsRevoked = dyn Fn(&[u8]) -> bool + Send + Sync;
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").finish_non_exhaustive()
+    }
+}
 
 impl Sessions {
     /// Of a hub that is not running yet.
@@ -45,13 +65,20 @@ impl Sessions {
 
     pub(crate) fn set(&self, site: &Arc<Site>) {
         // A second hub with the same handle is not reached by it.
-        let _ = self.0.set(Arc::downgrade(site));
+        let _ = self.0.site.set(Arc::downgrade(site));
     }
 
-    /// Closes the WebSockets of the clients whose own certificate (in DER) is revoked, with 1008. `is_revoked` is called by
-    /// the event loops and must not block.
+    fn is_revoked(&self, leaf: &[u8]) -> bool {
+        let revoked = self.0.revoked.read().unwrap_or_else(PoisonError::into_inner);
+        revoked.as_ref().is_some_and(|is_revoked| is_revoked(leaf))
+    }
+
+    /// Closes the WebSockets of the clients whose own certificate (in DER) is revoked, with 1008, and opens no more for them,
+    /// also where a TLS session is older. `is_revoked` is called by the event loops and must not block.
     pub fn end_revoked(&self, is_revoked: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
-        let Some(site) = self.0.get().and_then(Weak::upgrade) else { return };
+        let is_revoked: Arc<IsRevoked> = Arc::new(is_revoked);
+        *self.0.revoked.write().unwrap_or_else(PoisonError::into_inner) = Some(is_revoked.clone());
+        let Some(site) = self.0.site.get().and_then(Weak::upgrade) else { return };
         let which = move |session: &ServerConnection| {
             session.peer_certificates().and_then(<[_]>::first).is_some_and(|leaf| is_revoked(leaf))
         };

@@ -106,9 +106,9 @@ pub(crate) fn pulses(engine: &Engine) -> Homes<Pulse> {
 pub(crate) fn devices(engine: &Engine, setup: &Setup) -> Arc<Homes<Devices>> {
     let homes = Homes::start(engine, |_| Devices::new());
     for host in homes.iter() {
-        let Some(store) = &setup.store else { break };
-        let keeper = Keeper::new(store.clone(), host.clone());
-        let _ = host.visit(|app, _| app.set_keeper(keeper));
+        let home = host.clone();
+        let keeper = setup.store.as_ref().map(|store| Keeper::new(store.clone(), host.clone()));
+        let _ = host.visit(|app, _| app.set_home(home, keeper));
     }
     for kept in setup.devices.clone() {
         let _ = homes.of(kept.device()).visit(move |app, io| app.restore(io, kept));
@@ -139,7 +139,7 @@ pub(crate) fn rooms(
     }
     for host in homes.iter() {
         let Some(devices) = devices else { break };
-        let registry = Registry { devices: devices.clone(), home: host.clone() };
+        let registry = Registry::new(devices.clone(), host.clone());
         let _ = host.visit(|app, _| app.set_registry(registry));
     }
     for kept in setup.documents.clone() {

@@ -105,6 +105,7 @@ impl Hub {
     /// Gives a handle to the TLS sessions of the running hub.
     pub fn sessions(mut self, sessions: &Sessions) -> Self {
         self.sessions = sessions.clone();
+        self.clients.sessions = sessions.clone();
         self
     }
 

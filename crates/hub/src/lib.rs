@@ -31,8 +31,8 @@ mod rooms;
 mod site;
 mod watch;
 
-pub use driver::{Driver, carry};
 pub use clients::Sessions;
+pub use driver::{Driver, carry};
 pub use hub::{Hub, Listen};
 pub use name::{AppName, UnknownApp};
 pub use retention::Keep;

@@ -278,7 +278,7 @@ impl Apps {
             return Err(Refusal::new(404, "there is no WebSocket at this path: it is a page"));
         }
         let bad = |problem: BadPath| refusal(Rejection::new(problem.status()));
-        if trimmed == AppName::Counter.path() || trimmed.starts_with("/state") {
+        if trimmed == AppName::Counter.path() || (trimmed == "/state" || trimmed.starts_with("/state/")) {
             return counter_name(path).map(|name| Found::Counter(counters.of(&name))).map_err(bad);
         }
         Place::of(path).map(|place| Found::Rooms(rooms.of(&place.room), place.room)).map_err(bad)

@@ -69,7 +69,10 @@ pub(crate) fn reason(ended: Ended, vitals: Option<Vitals>) -> String {
 fn tells_nothing(ended: Ended) -> bool {
     matches!(
         ended,
-        Ended::PeerSilent | Ended::SendStuck | Ended::TransportFailed | Ended::ClosedByUs { code: CloseCode::TRY_AGAIN_LATER, .. }
+        Ended::PeerSilent
+            | Ended::SendStuck
+            | Ended::TransportFailed
+            | Ended::ClosedByUs { code: CloseCode::TRY_AGAIN_LATER, .. }
     )
 }
 
@@ -152,7 +155,10 @@ mod tests {
     fn who_left_without_a_word_is_described() {
         let vitals = Vitals { silence: Duration::from_secs(31), queued: 12 * 1024 };
         let silent = reason(Ended::PeerSilent, Some(vitals));
-        assert!(silent.starts_with("no pong in time") && silent.ends_with("; last heard 31 s ago; 12 KiB were queued"), "{silent}");
+        assert!(
+            silent.starts_with("no pong in time") && silent.ends_with("; last heard 31 s ago; 12 KiB were queued"),
+            "{silent}"
+        );
         let idle = reason(Ended::SendStuck, Some(Vitals { silence: Duration::from_secs(700), queued: 0 }));
         assert!(idle.ends_with("; last heard 11 min ago"), "{idle}");
         let closed = reason(Ended::ClosedByPeer { code: CloseCode::NORMAL, clean: true }, Some(vitals));

@@ -42,6 +42,6 @@ pub use documents::{
 pub use effect::{CloseReason, Effect, Problem, Recovery, Refusal, Resume, Welcome};
 pub use message::{Message, Payload, Timestamp};
 pub use presence::PresenceChange;
-pub use rooms::{Form, Join, Member, Publisher, Restored, RoomId, RoomView, Rooms};
+pub use rooms::{Form, Join, Known, Member, Publisher, Restored, RoomId, RoomView, Rooms};
 pub use settings::{Duplicates, RoomSettings, Settings, SettingsError, SlowConsumer};
 pub use twins::{TwinEffect, TwinPart, TwinSettings, TwinView, Twins};

@@ -35,6 +35,10 @@ pub(crate) struct Room {
     raw: Vec<Member>,
     /// Members that get events.
     events: Vec<Member>,
+    /// When the room looks whether it is to be forgotten.
+    pub(crate) expiring: Option<Timestamp>,
+    /// Members that are getting what they missed.
+    pub(crate) catching_up: Vec<Member>,
     /// Since when nobody is there.
     pub(crate) empty_since: Option<Timestamp>,
     /// What the store was told to forget.
@@ -66,6 +70,8 @@ impl Room {
             clients: HashMap::new(),
             raw: Vec::new(),
             events: Vec::new(),
+            expiring: None,
+            catching_up: Vec::new(),
             empty_since: None,
             trimmed: 0,
         }

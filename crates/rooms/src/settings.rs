@@ -5,6 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a client that comes back gets at once fits in here, however it is written.
+const LEAST_QUEUE: usize = 512 * 1024;
+
 /// Settings of all rooms. The worst case of memory is [`rooms`](Self::rooms) times [`RoomSettings::history_bytes`], and
 /// what members cost.
 #[derive(Clone, Debug)]
@@ -54,7 +57,7 @@ pub struct RoomSettings {
     /// What happens to a member that is too slow for what is published. Default: it is disconnected.
     pub slow: SlowConsumer,
     /// From how many bytes on that wait for a member it counts as too slow; for whoever drives the rooms. Default: what it has
-    /// for all connections.
+    /// for all connections. At least 512 KiB.
     pub queue_bytes: Option<usize>,
     /// How many members there can be. Default 100,000.
     pub members: usize,
@@ -100,6 +103,7 @@ impl RoomSettings {
             (self.members > 0, "members", "at least 1"),
             (!self.presence_interval.is_zero(), "presence_interval", "more than 0"),
             (self.pending > 0, "pending", "at least 1"),
+            (self.queue_bytes.is_none_or(|bytes| bytes >= LEAST_QUEUE), "queue_bytes", "at least 512 KiB"),
             (
                 self.history_bytes >= self.history_messages.min(1) * 1024,
                 "history_bytes",

@@ -358,6 +358,52 @@ fn the_same_identity_and_the_take_over_policy_replace_the_old_connection() {
 }
 
 #[test]
+fn who_was_sent_away_is_known_until_its_connection_ends() {
+    let mut world = World::new(RoomSettings { duplicates: Duplicates::TakeOver, ..RoomSettings::default() });
+    world.raw(1, "a");
+    world.raw(2, "a");
+    assert!(world.rooms.member(Member(1)).is_none());
+    let known = world.rooms.known(Member(1)).unwrap();
+    assert_eq!((&**known.room, &**known.client, known.opened), ("main", "a", world.now));
+    world.leave(1);
+    assert!(world.rooms.known(Member(1)).is_none());
+    assert!(world.rooms.known(Member(2)).is_some());
+}
+
+#[test]
+fn who_catches_up_hears_who_comes_and_leaves() {
+    let mut world = World::new(RoomSettings::default());
+    world.raw(1, "a");
+    let epoch = world.epoch();
+    world.publish(1, None, "missed");
+    world.effects();
+    world.rooms.admit(&join(2, "main", "b", Form::Events, Some(Resume { epoch, offset: 0 }))).unwrap();
+    world.rooms.open(world.now, Member(2));
+    let effects: Vec<_> = std::iter::from_fn(|| world.rooms.poll_effect()).collect();
+    assert!(matches!(effects.last(), Some(Effect::Presence { .. })), "though nobody else listens: {effects:?}");
+    assert_eq!(world.rooms.catching_up_members(world.room()), [Member(2)]);
+    world.rooms.caught_up(world.now, Member(2));
+    assert!(world.rooms.catching_up_members(world.room()).is_empty());
+}
+
+#[test]
+fn coming_and_going_leaves_one_timer() {
+    let mut world = World::new(RoomSettings::default());
+    world.raw(1, "a");
+    world.publish(1, None, "hi");
+    world.leave(1);
+    for number in 2..100 {
+        world.pass(SECOND);
+        world.raw(number, "a");
+        world.leave(number);
+    }
+    world.pass(SECOND * 299);
+    assert_eq!(world.rooms.rooms().count(), 1, "somebody was there less than five minutes ago");
+    world.pass(SECOND * 2);
+    assert_eq!((world.rooms.rooms().count(), world.rooms.poll_timeout()), (0, None));
+}
+
+#[test]
 fn two_without_an_identity_are_not_the_same() {
     let mut world = World::new(RoomSettings::default());
     world.raw(1, "a");

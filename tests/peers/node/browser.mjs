@@ -70,6 +70,28 @@ async function text(selector, { in: name, until, timeout = 5000 }) {
   fail(`${selector} did not show it in ${timeout} ms`, { text: seen });
 }
 
+/** Waits until a script in the page answers this JSON. */
+async function becomes(js, { in: name, until, timeout = 5000 }) {
+  const { page } = tab(name);
+  const deadline = Date.now() + timeout;
+  let value;
+  do {
+    value = await page.evaluate(js);
+    if (JSON.stringify(value) === JSON.stringify(until)) return { value };
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  } while (Date.now() < deadline);
+  fail(`${js} did not become it in ${timeout} ms`, { value });
+}
+
+async function answer(pattern, { status, body }) {
+  const contentType = status < 400 ? 'application/json' : 'application/problem+json';
+  await context.route(pattern, (route) => route.fulfill({ status, contentType, body: JSON.stringify(body) }));
+}
+
+async function resize(_, { in: name, width, height }) {
+  await tab(name).page.setViewportSize({ width, height });
+}
+
 async function screenshot(file, { in: name, width = 800, height = 600 }) {
   const { page } = tab(name);
   await page.setViewportSize({ width, height });
@@ -85,9 +107,18 @@ async function settled(name) {
 await serveCommands({
   open,
   text,
+  becomes,
+  answer,
+  resize,
   screenshot,
   click: (selector, { in: name, timeout = 5000 }) => tab(name).page.click(selector, { timeout }),
   fill: (selector, { in: name, value, timeout = 5000 }) => tab(name).page.fill(selector, value, { timeout }),
+  select: async (selector, { in: name, value, timeout = 5000 }) => {
+    await tab(name).page.selectOption(selector, value, { timeout });
+  },
+  press: (key, { in: name }) => tab(name).page.keyboard.press(key),
+  type: (text, { in: name }) => tab(name).page.keyboard.type(text),
+  prefer: (scheme, { in: name }) => tab(name).page.emulateMedia({ colorScheme: scheme }),
   eval: async (js, { in: name }) => ({ value: await tab(name).page.evaluate(js) }),
   errors: async (name) => ({ errors: (await settled(name)).errors }),
   frames: async (name) => ({ frames: (await settled(name)).frames }),

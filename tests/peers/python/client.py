@@ -37,8 +37,10 @@ class Client:
             ssl=tls_context(options) if uri.startswith("wss:") else None,
             proxy=None,
         )
+        tls = self.ws.transport.get_extra_info("ssl_object")
         return {
             "status": self.ws.response.status_code,
+            "certificate": tls and ssl.DER_cert_to_PEM_cert(tls.getpeercert(binary_form=True)),
             "subprotocol": self.ws.subprotocol,
             "extensions": self.ws.response.headers.get("Sec-WebSocket-Extensions", ""),
             "headers": list(self.ws.response.headers.raw_items()),

@@ -215,9 +215,9 @@ section! {
         /// the newest.
         slow: SlowConsumer = Key::new(r#""disconnect""#, "TAUTLINE_ROOM_SLOW");
 
-        /// How much may wait to be sent to a member before it counts as too slow.
+        /// How much may wait to be sent to a member before it counts as too slow: 512 KiB at least.
         queue_bytes: Option<Bytes> =
-            Key::unset("send_queue of [websocket]", r#""256 KiB""#, "TAUTLINE_ROOM_QUEUE_BYTES");
+            Key::unset("send_queue of [websocket]", r#""512 KiB""#, "TAUTLINE_ROOM_QUEUE_BYTES");
 
         /// How many members there can be.
         members: usize = Key::new("100000", "TAUTLINE_ROOM_MEMBERS").bounds(1, u64::MAX);

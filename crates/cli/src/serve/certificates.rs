@@ -225,11 +225,8 @@ mod tests {
         // As the CA of another tool.
         let made = fs::read(&list).unwrap();
         fs::remove_file(&list).unwrap();
-        let words = [
-            ("CLIENT_AUTH", "required"),
-            ("CLIENT_CA", ca.to_str().unwrap()),
-            ("CERTIFICATE", file.to_str().unwrap()),
-        ];
+        let words =
+            [("CLIENT_AUTH", "required"), ("CLIENT_CA", ca.to_str().unwrap()), ("CERTIFICATE", file.to_str().unwrap())];
         let certificates = Certificates::load(&tls(&words), "x").unwrap();
         assert!(!certificates.has_changed());
         fs::write(&list, made).unwrap();

@@ -55,12 +55,20 @@ impl Devices {
             },
             CommandEffect::Send { to, command, deadline } => {
                 let connection = ConnectionId(to);
-                let raw = self.lines.get(&connection).is_some_and(|line| line.raw);
-                self.tell(connection, device::command(&command, deadline));
-                if raw {
-                    // All that can be known of it.
-                    let now = self.wall.at(io.now());
-                    self.commands.result(now, &command.device, &command.id, Ok("null"));
+                let envelope = device::command(&command, deadline);
+                match (self.lines.get(&connection), &self.home) {
+                    // That it is written is all that can be known of it.
+                    (Some(line), Some(home)) if line.raw => {
+                        let home = home.clone();
+                        let _ = line.host.visit(move |rooms, io| {
+                            if rooms.tell(io, connection, &envelope) {
+                                let done = Ok("null".into());
+                                let _ =
+                                    home.visit(move |devices, io| devices.result(io, connection, &command.id, &done));
+                            }
+                        });
+                    }
+                    _ => self.tell(connection, envelope),
                 }
             }
             CommandEffect::Changed { command, state, result, at } => {
@@ -79,9 +87,11 @@ impl Devices {
     }
 
     /// Sends an envelope to a device.
-    fn tell(&self, connection: ConnectionId, envelope: String) {
+    pub(super) fn tell(&self, connection: ConnectionId, envelope: String) {
         if let Some(line) = self.lines.get(&connection) {
-            let _ = line.host.visit(move |rooms, io| rooms.tell(io, connection, &envelope));
+            let _ = line.host.visit(move |rooms, io| {
+                rooms.tell(io, connection, &envelope);
+            });
         }
     }
 }

@@ -17,7 +17,7 @@ use tautline_rooms::{
     ChangeAnswer, CommandAnswer, CommandSettings, Commands, NewCommand, TwinPart, TwinSettings, TwinView, Twins, Update,
 };
 
-use crate::rooms::{Rooms, Wall};
+use crate::rooms::{Rooms, Wall, device};
 pub(crate) use keep::{Keeper, Kept, restore};
 
 /// There is one timer, for whatever is due next.
@@ -30,10 +30,11 @@ pub(crate) struct Devices {
     wall: Wall,
     /// Connections of devices.
     lines: HashMap<ConnectionId, Line>,
-    /// The connections of each device. The last one is the one that counts.
-    connected: HashMap<Arc<str>, Vec<ConnectionId>>,
+    /// The connections of each device, and which one counts.
+    connected: HashMap<Arc<str>, Connected>,
     asked: HashMap<u64, Asker>,
     next_ticket: u64,
+    home: Option<Host<Self>>,
     keeper: Option<Keeper>,
 }
 
@@ -41,10 +42,20 @@ pub(crate) struct Devices {
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) device: Arc<str>,
+    /// The name that its client has proven.
+    pub(crate) identity: Option<Box<str>>,
     /// Where it is.
     pub(crate) host: Host<Rooms>,
     /// It gets what others publish as it is, and has no way to answer a command.
     pub(crate) raw: bool,
+}
+
+/// The connections of a device, oldest first.
+#[derive(Debug, Default)]
+struct Connected {
+    all: Vec<ConnectionId>,
+    /// The one that gets commands and deltas, and may answer and report.
+    counts: Option<ConnectionId>,
 }
 
 /// Who waits for an answer.
@@ -87,14 +98,16 @@ impl Devices {
             connected: HashMap::new(),
             asked: HashMap::new(),
             next_ticket: 0,
+            home: None,
             keeper: None,
         }
     }
 
-    /// Stores twins and commands. To be called before anything else.
-    pub(crate) fn set_keeper(&mut self, keeper: Keeper) {
-        self.keeper = Some(keeper);
-        self.twins = Twins::new(TwinSettings::default(), true);
+    /// Where these devices are, and what stores their twins and commands. To be called before anything else.
+    pub(crate) fn set_home(&mut self, home: Host<Self>, keeper: Option<Keeper>) {
+        self.home = Some(home);
+        self.twins = Twins::new(TwinSettings::default(), keeper.is_some());
+        self.keeper = keeper;
     }
 
     /// Brings back what is left of a device. To be called before it is there.
@@ -119,34 +132,50 @@ impl Devices {
     pub(crate) fn came(&mut self, io: &mut dyn Io, connection: ConnectionId, line: Line) {
         let device = line.device.clone();
         self.lines.insert(connection, line);
-        self.connected.entry(device.clone()).or_default().push(connection);
-        self.count_on(io, &device, connection);
+        self.connected.entry(device.clone()).or_default().all.push(connection);
+        self.choose(io, &device);
     }
 
     /// One of a device's connections has ended.
     pub(crate) fn left(&mut self, io: &mut dyn Io, connection: ConnectionId) {
         let Some(Line { device, .. }) = self.lines.remove(&connection) else { return };
-        let Some(connections) = self.connected.get_mut(&device) else { return };
-        let counted = connections.last() == Some(&connection);
-        connections.retain(|other| *other != connection);
-        match connections.last().copied() {
-            Some(other) if counted => self.count_on(io, &device, other),
-            Some(_) => {}
-            None => {
-                self.connected.remove(&device);
-                let now = self.wall.at(io.now());
-                self.twins.device_disconnected(&device, connection.0);
-                self.commands.device_disconnected(now, &device, connection.0);
-                self.work(io);
-            }
-        }
+        let Some(connected) = self.connected.get_mut(&device) else { return };
+        connected.all.retain(|other| *other != connection);
+        self.choose(io, &device);
     }
 
-    fn count_on(&mut self, io: &mut dyn Io, device: &str, connection: ConnectionId) {
+    /// Finds out which connection of a device counts: the last one of those that have proven most. Whoever has proven a name
+    /// is not pushed aside by somebody who only says it.
+    fn choose(&mut self, io: &mut dyn Io, device: &Arc<str>) {
+        let Some(connected) = self.connected.get_mut(device) else { return };
+        let proven = |connection: &ConnectionId| {
+            let identity = self.lines.get(connection).and_then(|line| line.identity.as_deref());
+            (identity == Some(&**device), identity.is_some())
+        };
+        let best = connected.all.iter().copied().max_by_key(proven);
+        let before = std::mem::replace(&mut connected.counts, best);
+        if best.is_none() {
+            self.connected.remove(device);
+        }
         let now = self.wall.at(io.now());
-        self.twins.device_connected(device, connection.0);
-        self.commands.device_connected(now, device, connection.0);
+        match (before, best) {
+            (before, Some(best)) if before != Some(best) => {
+                self.twins.device_connected(device, best.0);
+                self.commands.device_connected(now, device, best.0);
+            }
+            (Some(before), None) => {
+                self.twins.device_disconnected(device, before.0);
+                self.commands.device_disconnected(now, device, before.0);
+            }
+            _ => return,
+        }
         self.work(io);
+    }
+
+    /// Whose connection this is, if it is the one that counts.
+    fn speaks_for(&self, connection: ConnectionId) -> Option<Arc<str>> {
+        let device = &self.lines.get(&connection)?.device;
+        (self.connected.get(device)?.counts == Some(connection)).then(|| device.clone())
     }
 
     /// A device says how it is.
@@ -158,8 +187,10 @@ impl Devices {
         update: &Update,
         if_version: Option<u64>,
     ) {
-        let Some(line) = self.lines.get(&connection) else { return };
-        let device = line.device.clone();
+        let Some(device) = self.speaks_for(connection) else {
+            let refused = "another connection speaks for this device";
+            return self.tell(connection, device::refusal(id.as_deref(), "not-the-device", refused));
+        };
         let ticket = self.ask(Asker::Device { connection, id });
         let now = self.wall.at(io.now());
         self.twins.update(now, ticket, &device, TwinPart::Reported, update, if_version);
@@ -174,10 +205,10 @@ impl Devices {
         command: &str,
         result: &Result<Box<str>, Box<str>>,
     ) {
-        let Some(line) = self.lines.get(&connection) else { return };
+        let Some(device) = self.speaks_for(connection) else { return };
         let now = self.wall.at(io.now());
         let result = result.as_ref().map(|json| &**json).map_err(|reason| &**reason);
-        self.commands.result(now, &line.device, command, result);
+        self.commands.result(now, &device, command, result);
         self.work(io);
     }
 

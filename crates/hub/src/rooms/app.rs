@@ -13,7 +13,7 @@ use tautline_rooms::{
 };
 
 use super::delivery::Deliveries;
-use super::devices::Registry;
+use super::devices::{LONGEST, Registry};
 use super::documents::State;
 use super::durability::{Durability, Stored};
 use super::envelope::{self, BadEnvelope, Incoming, Limits, SUBPROTOCOL};
@@ -267,10 +267,23 @@ impl Rooms {
                 let now = self.wall.at(io.now());
                 self.core.publish(now, from, id.as_deref(), payload);
             }
-            Ok(Incoming::Report { id, update, if_version }) => {
-                self.device_reports(from, id.as_deref().map(Into::into), update, if_version);
+            Ok(Incoming::Report { id, .. }) if text.len() > LONGEST => {
+                send(io, from, &envelope::error(id.as_deref(), "too-large", "a report has at most 64 KiB"));
             }
-            Ok(Incoming::Result { command, result }) => self.device_answers(from, command.into(), result),
+            Ok(Incoming::Result { command, .. }) if text.len() > LONGEST => {
+                send(io, from, &envelope::error(Some(&command), "too-large", "a result has at most 64 KiB"));
+            }
+            Ok(Incoming::Report { id, update, if_version }) => {
+                if !self.device_reports(from, id.as_deref().map(Into::into), update, if_version) {
+                    send(io, from, &envelope::error(id.as_deref(), "busy", "it cannot be taken now: try again later"));
+                }
+            }
+            Ok(Incoming::Result { command, result }) => {
+                if !self.device_answers(from, (&*command).into(), result) {
+                    let message = "it cannot be taken now: try again later";
+                    send(io, from, &envelope::error(Some(&command), "busy", message));
+                }
+            }
             Ok(Incoming::State { id, request }) => self.member_asks(io, from, id.as_deref(), request),
             Err(bad) => self.complain(io, from, &bad),
         }
@@ -322,7 +335,7 @@ impl App for Rooms {
         if let Some((room, client, _)) = self.core.member(member) {
             let room = self.core.view(room).map(|room| room.name);
             let (peer, room) = (crate::apps::peer(io, id), room.as_deref());
-            match self.core.identity(member) {
+            match self.core.known(member).and_then(|known| known.identity) {
                 Some(name) => tracing::info!(peer, room, id = &**client, "New client: {name}"),
                 None => tracing::info!(peer, room, "New client: {client}"),
             }

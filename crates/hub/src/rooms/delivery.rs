@@ -48,6 +48,8 @@ impl Rooms {
     pub(super) fn announce(&self, io: &mut dyn Io, room: RoomId, change: &PresenceChange) {
         let presence = envelope::presence(change);
         self.publish_events(io, room, None, &presence);
+        let behind = self.core.catching_up_members(room);
+        io.publish(&mut others(behind, None), Message::Text(&presence), self.slow(room));
         if self.watch.events.wanted()
             && let Some(name) = self.name(room)
         {
@@ -68,13 +70,9 @@ impl Rooms {
     pub(super) fn tell_left(&self, io: &dyn Io, member: Member, ended: Ended) {
         let id = connection(member);
         let (peer, reason) = (crate::apps::peer(io, id), self.watch.left(ended, io.vitals(id)));
-        let Some((room, client, _)) = self.core.member(member) else {
-            // Its id and its place in the room are another connection's.
-            return tracing::info!(peer, reason, "connection of a client that is here in another one ended");
-        };
-        let Some(room) = self.name(room) else { return };
-        tracing::info!(peer, room = &*room, reason, "Client left: {client}");
-        self.watch.events.disconnected(&room, client, io.peer(id), &reason);
+        let Some(known) = self.core.known(member) else { return };
+        tracing::info!(peer, room = &**known.room, reason, "Client left: {}", known.client);
+        self.watch.events.disconnected(known.room, known.client, io.peer(id), &reason);
     }
 
     fn publish_events(&self, io: &mut dyn Io, room: RoomId, except: Option<Member>, envelope: &str) -> Delivery {

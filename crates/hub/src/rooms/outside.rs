@@ -84,9 +84,9 @@ impl Rooms {
     /// Clients with ids of their own behind `after`, by id, at most `limit` connections of them.
     pub(crate) fn devices(&self, io: &dyn Io, after: Option<&str>, limit: usize) -> Vec<Seen> {
         let rooms = self.core.rooms();
-        let members = rooms
-            .flat_map(|room| self.core.members(room))
-            .filter(|(member, client)| Some(&***client) > after && !self.core.is_anonymous(*member));
+        let members = rooms.flat_map(|room| self.core.members(room)).filter(|(member, client)| {
+            Some(&***client) > after && self.core.known(*member).is_some_and(|known| !known.anonymous)
+        });
         let first = first_by_name(members.collect(), limit, |(_, client)| client);
         first.into_iter().filter_map(|(member, client)| self.seen(io, member, client)).collect()
     }
@@ -100,13 +100,13 @@ impl Rooms {
     }
 
     fn seen(&self, io: &dyn Io, member: Member, client: &Arc<str>) -> Option<Seen> {
-        let (room, ..) = self.core.member(member)?;
+        let known = self.core.known(member)?;
         Some(Seen {
             device: client.clone(),
-            room: self.core.view(room)?.name,
+            room: known.room.clone(),
             peer: io.peer(ConnectionId(member.0)),
-            identity: self.core.identity(member).map(str::to_owned),
-            opened: self.core.opened(member)?,
+            identity: known.identity.map(str::to_owned),
+            opened: known.opened,
         })
     }
 

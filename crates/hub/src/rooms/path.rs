@@ -47,11 +47,11 @@ impl Place {
         match (segments.next(), segments.next(), segments.next(), segments.next()) {
             (Some("rooms"), Some(room), client, None) => {
                 let room = name(room)?;
-                let client = name(client.unwrap_or_default())?;
+                let client = client_name(client.unwrap_or_default())?;
                 if room.is_empty() { Err(BadPath::Name) } else { Ok(Self { room, client }) }
             }
             (Some("rooms"), ..) => Err(BadPath::Form),
-            (Some(client), None, ..) => Ok(Self { room: MAIN.into(), client: name(client)? }),
+            (Some(client), None, ..) => Ok(Self { room: MAIN.into(), client: client_name(client)? }),
             _ => Err(BadPath::Form),
         }
     }
@@ -60,8 +60,15 @@ impl Place {
     pub(crate) fn of_last_segment(path: &str) -> Result<Self, BadPath> {
         let path = path.strip_suffix('/').unwrap_or(path);
         let segment = path.rsplit('/').next().unwrap_or_default();
-        Ok(Self { room: MAIN.into(), client: name(segment)? })
+        Ok(Self { room: MAIN.into(), client: client_name(segment)? })
     }
+}
+
+/// What those who publish by HTTP are called: no client can be.
+pub(crate) const API: &str = "api";
+
+fn client_name(segment: &str) -> Result<String, BadPath> {
+    name(segment).and_then(|name| if name == API { Err(BadPath::Form) } else { Ok(name) })
 }
 
 /// The name in a segment of a path.
@@ -104,6 +111,8 @@ mod tests {
             ("/rooms", BadPath::Form),
             ("/rooms/", BadPath::Form),
             ("/rooms/a/b/c", BadPath::Form),
+            ("/%61pi", BadPath::Form),
+            ("/rooms/lab/api", BadPath::Form),
             ("/rooms//b", BadPath::Name),
             ("/%ff", BadPath::Name),
             ("/rooms/a%0Ab/c", BadPath::Name),

@@ -148,3 +148,20 @@ async fn a_revoked_certificate_ends_its_sessions_and_begins_none() {
     while !text(&mut kept_session).await.contains("bad-envelope") {}
     hub.stop().await;
 }
+
+#[tokio::test]
+async fn whoever_only_says_a_name_does_not_speak_for_the_device_that_has_proven_it() {
+    let hub = Secure::start(Hub::new()).await;
+    let mut esp = hub.open("/rooms/lab/ESP%20Client%201", Some(&hub.client("ESP Client 1"))).await.unwrap();
+    assert_eq!(id(&mut esp).await, "ESP Client 1");
+    let other = hub.client("ESP Client 2");
+    for (room, client) in [("a", None), ("b", Some(&other))] {
+        let mut impostor = hub.open(&format!("/rooms/{room}/ESP%20Client%201"), client).await.unwrap();
+        assert_eq!(id(&mut impostor).await, "ESP Client 1");
+        impostor.send(r#"{"type":"report","id":"r","patch":{"on":true}}"#).await.unwrap();
+        while !text(&mut impostor).await.contains("not-the-device") {}
+    }
+    esp.send(r#"{"type":"report","id":"r","patch":{"on":true}}"#).await.unwrap();
+    while !text(&mut esp).await.contains(r#""type":"report","id":"r","version":1"#) {}
+    hub.stop().await;
+}

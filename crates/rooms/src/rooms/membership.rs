@@ -30,8 +30,7 @@ impl Rooms {
             None => {}
         }
         if let Some(old) = old {
-            self.effects.push_back(Effect::Close { member: old, reason: CloseReason::Replaced });
-            self.take_out(old);
+            self.send_away(old, CloseReason::Replaced);
         }
         let client: Arc<str> = join.client.into();
         let room = &mut self.rooms[id.index()];
@@ -76,6 +75,7 @@ impl Rooms {
                 (Recovery::All, Some(resume)) => resume.offset,
                 _ => place.last,
             };
+            place.catching_up.push(member);
             record.state = State::CatchingUp(Box::new(CatchingUp { got, acknowledgements: Vec::new() }));
             self.effects.push_back(Effect::Welcome(Box::new(Welcome {
                 to: member,
@@ -102,12 +102,14 @@ impl Rooms {
             let to = Publisher::Member(member);
             let acknowledge = |(id, offset)| Effect::Acknowledge { to, id, offset, duplicate: false };
             self.effects.extend(mem::take(acknowledgements).into_iter().map(acknowledge));
+            room.catching_up.retain(|other| *other != member);
             record.state = State::Live(room.enlist(record.form, member));
             return;
         }
         if !room.history.covers(*got) {
-            self.effects.push_back(Effect::Close { member, reason: CloseReason::Lagged });
-            return self.leave(now, member);
+            let id = record.room;
+            self.send_away(member, CloseReason::Lagged);
+            return self.left(now, id);
         }
         let mut bytes = 0;
         let missed = room.history.since(*got).take_while(|message| {
@@ -127,7 +129,23 @@ impl Rooms {
 
     /// A member is gone, opened or not.
     pub fn leave(&mut self, now: Timestamp, member: Member) {
-        let Some(room) = self.take_out(member) else { return };
+        self.leaving.remove(&member);
+        if let Some(record) = self.take_out(member) {
+            self.left(now, record.room);
+        }
+    }
+
+    /// Closes a member's connection: from now on it is none.
+    fn send_away(&mut self, member: Member, reason: CloseReason) {
+        self.effects.push_back(Effect::Close { member, reason });
+        if let Some(record) = self.take_out(member) {
+            let room = self.rooms[record.room.index()].name.clone();
+            self.leaving.insert(member, (record, room));
+        }
+    }
+
+    /// Somebody has left a room.
+    fn left(&mut self, now: Timestamp, room: RoomId) {
         if self.rooms[room.index()].clients.is_empty() {
             self.emptied(now, room);
         }
@@ -137,14 +155,17 @@ impl Rooms {
     }
 
     /// Takes a member out of its room and answers who waited for its id.
-    fn take_out(&mut self, member: Member) -> Option<RoomId> {
+    fn take_out(&mut self, member: Member) -> Option<Record> {
         let record = self.members.remove(&member)?;
         let room = &mut self.rooms[record.room.index()];
         room.clients.remove(&record.client);
-        match record.state {
+        match &record.state {
             State::Admitted(_) => {}
-            State::CatchingUp(_) => room.presence.leave(&record.client),
-            State::Live(place) => {
+            State::CatchingUp(_) => {
+                room.presence.leave(&record.client);
+                room.catching_up.retain(|other| *other != member);
+            }
+            &State::Live(place) => {
                 room.presence.leave(&record.client);
                 if let Some(moved) = room.delist(record.form, place)
                     && let Some(moved) = self.members.get_mut(&moved)
@@ -154,7 +175,7 @@ impl Rooms {
             }
         }
         self.release(member);
-        Some(record.room)
+        Some(record)
     }
 
     /// Nobody is in a room (any longer).
@@ -168,8 +189,12 @@ impl Rooms {
             // Nothing was ever said.
             return self.forget(id);
         }
-        let expires = now + room.settings.history_age;
-        self.timers.insert((expires, Timer::Expire(id)));
+        // One timer is enough: it looks again when it is due.
+        if room.expiring.is_none() {
+            let expires = now + room.settings.history_age;
+            room.expiring = Some(expires);
+            self.timers.insert((expires, Timer::Expire(id)));
+        }
     }
 
     /// Tells who came and left, now or when it may be told.
@@ -194,7 +219,7 @@ impl Rooms {
         if room.presence.due(now, &room.settings).is_none() {
             return;
         }
-        if room.list(Form::Events).is_empty() {
+        if room.list(Form::Events).is_empty() && room.catching_up.is_empty() {
             // Nobody listens.
             mem::take(&mut room.presence);
             return;

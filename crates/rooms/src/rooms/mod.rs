@@ -24,6 +24,8 @@ pub struct Rooms {
     rooms: Slab<Room>,
     names: HashMap<Arc<str>, RoomId>,
     members: HashMap<Member, Record>,
+    /// Who is no member any longer, but whose connection has not ended, and in which room it was.
+    leaving: HashMap<Member, (Record, Arc<str>)>,
     /// Members whose ids somebody else wants.
     claims: HashMap<Member, Claim>,
     timers: BTreeSet<(Timestamp, Timer)>,
@@ -47,6 +49,23 @@ pub enum Form {
     Raw,
     /// Events: welcome, messages with their offsets, acknowledgements, presence.
     Events,
+}
+
+/// What is known of a member.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Its room's name.
+    pub room: &'a Arc<str>,
+    /// Its id.
+    pub client: &'a Arc<str>,
+    /// Its proven name.
+    pub identity: Option<&'a str>,
+    /// What it gets.
+    pub form: Form,
+    /// Whether its id was made up for it.
+    pub anonymous: bool,
+    /// When its connection was opened; 0 if it was not.
+    pub opened: Timestamp,
 }
 
 /// Who publishes.
@@ -158,6 +177,7 @@ impl Rooms {
             rooms: Slab::new(),
             names: HashMap::new(),
             members: HashMap::new(),
+            leaving: HashMap::new(),
             claims: HashMap::new(),
             timers: BTreeSet::new(),
             effects: VecDeque::new(),
@@ -199,7 +219,7 @@ impl Rooms {
             self.timers.remove(&(at, timer));
             match timer {
                 Timer::Announce(room) => self.announce(now, room),
-                Timer::Expire(room) => self.expire(room, at),
+                Timer::Expire(room) => self.expire(now, room),
                 Timer::Claim(member) => self.end_claim(member),
             }
         }
@@ -208,6 +228,12 @@ impl Rooms {
     /// Members of a room that get payloads as they are.
     pub fn raw_members(&self, room: RoomId) -> &[Member] {
         self.rooms.get(room.index()).map_or(&[], |room| room.list(Form::Raw))
+    }
+
+    /// Members of a room that are getting what they missed: of what is published they get nothing else, but they get
+    /// to know who comes and leaves.
+    pub fn catching_up_members(&self, room: RoomId) -> &[Member] {
+        self.rooms.get(room.index()).map_or(&[], |room| &room.catching_up)
     }
 
     /// Members of a room that get events.
@@ -225,19 +251,16 @@ impl Rooms {
         self.members.get(&member).map(|record| (record.room, &record.client, record.form))
     }
 
-    /// Whether a member's id was made up for it.
-    pub fn is_anonymous(&self, member: Member) -> bool {
-        self.members.get(&member).is_some_and(|record| record.anonymous)
-    }
-
-    /// When a member's connection was opened.
-    pub fn opened(&self, member: Member) -> Option<Timestamp> {
-        self.members.get(&member).map(|record| record.opened)
-    }
-
-    /// The proven name of a member.
-    pub fn identity(&self, member: Member) -> Option<&str> {
-        self.members.get(&member)?.identity.as_deref()
+    /// What is known of somebody, from [`admit`](Self::admit) to [`leave`](Self::leave): also of one who is no member any
+    /// longer, since an effect has closed its connection.
+    pub fn known(&self, member: Member) -> Option<Known<'_>> {
+        let (record, room) = match self.members.get(&member) {
+            Some(record) => (record, &self.rooms.get(record.room.index())?.name),
+            None => self.leaving.get(&member).map(|(record, room)| (record, room))?,
+        };
+        let Record { client, identity, form, anonymous, opened, .. } = record;
+        let identity = identity.as_deref();
+        Some(Known { room, client, identity, form: *form, anonymous: *anonymous, opened: *opened })
     }
 
     /// Who has a client id.
@@ -314,19 +337,29 @@ impl Rooms {
         Ok(())
     }
 
-    fn expire(&mut self, room: RoomId, due: Timestamp) {
-        // Somebody may have come and left again: then there is a later timer.
-        if let Some(expired) = self.rooms.get(room.index())
-            && expired.empty_since.is_some_and(|since| since + expired.settings.history_age <= due)
-        {
-            self.forget(room);
+    /// The expiry that a room has set is due.
+    fn expire(&mut self, now: Timestamp, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(id.index()) else { return };
+        room.expiring = None;
+        // Somebody may have come and left again meanwhile.
+        let Some(since) = room.empty_since else { return };
+        let expires = since + room.settings.history_age;
+        if expires <= now {
+            return self.forget(id);
         }
+        room.expiring = Some(expires);
+        self.timers.insert((expires, Timer::Expire(id)));
     }
 
     fn forget(&mut self, id: RoomId) {
         let room = self.rooms.remove(id.index());
         self.names.remove(&room.name);
-        self.timers.retain(|(_, timer)| !matches!(timer, Timer::Expire(of) | Timer::Announce(of) if *of == id));
+        if let Some(at) = room.expiring {
+            self.timers.remove(&(at, Timer::Expire(id)));
+        }
+        if let Some(at) = room.announcing {
+            self.timers.remove(&(at, Timer::Announce(id)));
+        }
     }
 }
 

@@ -10,6 +10,9 @@ use crate::room::Pending;
 /// The longest message id, in bytes.
 const LONGEST_ID: usize = 64;
 
+/// How many may wait for the same message, which they have published again.
+const AGAIN: usize = 64;
+
 /// How many acknowledgements are held back from a member that is catching up.
 const HELD_BACK: usize = 256;
 
@@ -66,6 +69,9 @@ impl Rooms {
         {
             // It may still be on its way to the store.
             match room.pending.iter_mut().find(|pending| pending.message.offset == offset) {
+                Some(pending) if pending.again.len() >= AGAIN => {
+                    return self.effects.push_back(refuse(Problem::Busy));
+                }
                 Some(pending) => pending.again.push(publisher),
                 None => {
                     let id = id.into();

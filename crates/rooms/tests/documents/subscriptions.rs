@@ -8,7 +8,7 @@ use crate::support::{Shared, document, key};
 #[test]
 fn a_subscriber_gets_the_document_and_then_what_changes() {
     let mut documents = Shared::volatile();
-    documents.put("a", json!({"x": 1, "long": "so that a patch is shorter"}), None);
+    documents.put("a", json!({"long": "so that a patch is shorter", "x": 1}), None);
     documents.inner.subscribe(7, &key("a")).unwrap();
     let whole = document(1, &json!({"long": "so that a patch is shorter", "x": 1}));
     assert_eq!(documents.drain(), [DocumentEffect::Snapshot { to: 7, key: key("a"), document: Some(whole) }]);

@@ -159,8 +159,9 @@ async fn have_done<A: App + 'static, T: Send + 'static>(
     let (reply, answer) = oneshot::channel();
     host.visit(move |app, io| task(app, io, reply)).map_err(|_| gone())?;
     match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-        Ok(answer) => answer.map_err(|_| gone()),
-        Err(_) => Err(Problem::new(Kind::OutcomeUnknown, "it was not stored in time; it may be yet")),
+        Ok(Ok(answer)) => Ok(answer),
+        // Once it was asked for, it may have been done, whatever has become of the answer.
+        Ok(Err(_)) | Err(_) => Err(Problem::new(Kind::OutcomeUnknown, "it was not stored in time; it may be yet")),
     }
 }
 

@@ -16,10 +16,7 @@ use super::extract::{Asked, Limit, MayPublish, MayRead, Name, Page, Sent};
 use super::{Json, RETRY_AFTER, State, ask, have_done};
 use crate::apps::Rooms;
 use crate::http::problem::{Kind, Problem};
-use crate::rooms::{Outcome, RoomDetail, payload};
-
-/// Who publishes, where nobody has said who it is.
-const NOBODY: &str = "api";
+use crate::rooms::{API, Outcome, RoomDetail, payload};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RoomList {
@@ -221,7 +218,7 @@ pub(super) async fn publish(
     let Publish { id, data, text, base64 } = publish;
     let payload = payload(data.as_deref(), text.map(Into::into), base64.as_deref());
     let payload = payload.map_err(|error| Problem::new(Kind::BadRequest, error))?;
-    let from = caller.name.unwrap_or_else(|| NOBODY.into());
+    let from = caller.name.unwrap_or_else(|| API.into());
     // With an id it is acknowledged.
     let id = id.unwrap_or_else(|| format!("{:032x}", fastrand::u128(..)));
     let published = have_done(state.home(&room)?, move |rooms, io, reply| {

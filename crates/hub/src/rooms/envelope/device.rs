@@ -43,6 +43,11 @@ pub(crate) fn desired(version: u64, delta: &str) -> String {
     encode(&ToDevice::Twin { version, delta: raw(delta) })
 }
 
+/// That something is not done.
+pub(crate) fn refusal(id: Option<&str>, code: &str, message: &str) -> String {
+    super::error(id, code, message)
+}
+
 /// The answer to a report.
 pub(crate) fn report_answer(id: Option<&str>, answer: &ChangeAnswer) -> String {
     match answer {

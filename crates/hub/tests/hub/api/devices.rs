@@ -204,3 +204,30 @@ async fn devices_are_listed_while_they_are_here_and_afterwards() {
     get(&kept.hub, "/api/devices/nobody").await.problem(404, "not-found");
     kept.hub.stop().await;
 }
+
+#[tokio::test]
+async fn a_connection_that_was_replaced_is_nobodys_device() {
+    let takes_over =
+        tautline_rooms::RoomSettings { duplicates: tautline_rooms::Duplicates::TakeOver, ..Default::default() };
+    let rooms = tautline_rooms::Settings { default: takes_over.into(), ..Default::default() };
+    let hub = Running::start(Hub::new().rooms(rooms)).await;
+    let mut old = device(&hub, "/esp").await;
+    let mut new = device(&hub, "/esp").await;
+    while old.recv().await.is_some() {}
+    let command = json!({"name": "led", "timeout_seconds": 5});
+    let obeys = async {
+        let id = next(&mut new).await["id"].clone();
+        new.send(json!({"type": "result", "id": id}).to_string()).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(post(&hub, "/api/devices/esp/commands", &command), obeys);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    new.close(CloseCode::NORMAL, "").await;
+    let gone = async {
+        while look(&hub, "/api/devices").await["devices"] != json!([]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();
+    post(&hub, "/api/devices/esp/commands", &command).await.problem(409, "not-connected");
+    hub.stop().await;
+}
