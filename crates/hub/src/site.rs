@@ -47,7 +47,7 @@ impl Site {
         let message_bytes = config.message_limit();
         let (store, watch) = (setup.store.clone(), setup.watch.clone());
         let profiles =
-            Profiles::new(setup.settings(), |bytes| Profile::new(config.clone()).send_queue(bytes), send_queue);
+            Profiles::new(setup.settings(), |bytes| Profile::new(config).send_queue(bytes), send_queue);
         Self {
             pulses: homes::pulses(&engine),
             store,

@@ -34,7 +34,7 @@ const TIMER: u64 = 0;
 /// `main`, percent-encoded; without an id it gets a random one. Without a subprotocol a client gets each message as it was
 /// sent, as one unfragmented frame. With [`SUBPROTOCOL`] it gets envelopes, can resume, and knows who is there.
 ///
-/// A client id that is connected is refused with 409; [`claim`](Self::claim) finds out whether the other one is alive.
+/// A client id that is connected is refused with 409; the hub finds out first whether the other one is alive.
 /// Names of more than 128 bytes, and ones with control characters, are refused too.
 pub struct Rooms {
     pub(super) core: Core,

@@ -221,6 +221,9 @@ async fn why_a_silent_client_was_given_up_is_kept_with_numbers() {
     store.flush();
     let history = store.read(|reader| reader.connections(Some("esp"), None, 10)).unwrap();
     let reason = &history[0].connection.reason;
-    assert!(reason.starts_with("no pong in time") && reason.contains("; last heard less than a second ago"), "{reason}");
+    assert!(
+        reason.starts_with("no pong in time") && reason.contains("; last heard less than a second ago"),
+        "{reason}"
+    );
     hub.stop().await;
 }
