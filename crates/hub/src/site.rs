@@ -46,8 +46,7 @@ impl Site {
         let (config, send_queue) = settings.parts();
         let message_bytes = config.message_limit();
         let (store, watch) = (setup.store.clone(), setup.watch.clone());
-        let profiles =
-            Profiles::new(setup.settings(), |bytes| Profile::new(config).send_queue(bytes), send_queue);
+        let profiles = Profiles::new(setup.settings(), |bytes| Profile::new(config).send_queue(bytes), send_queue);
         Self {
             pulses: homes::pulses(&engine),
             store,
