@@ -138,9 +138,9 @@ impl Hub {
         let setup = tokio::task::spawn_blocking(|| Setup::read(rooms, store)).await?.map_err(io::Error::other)?;
         let events = setup.watch.events.clone();
         let engine = Engine::start(settings)?;
-        let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, self.clients));
-        self.sessions.set(&site);
         let guard = Guard::new(self.hosts, self.server.allowed_origins().clone());
+        let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, self.clients, guard.clone()));
+        self.sessions.set(&site);
         let http = Http::new(only, site.clone(), guard, Access::new(self.insecure));
         let server = self.server.subprotocols([SUBPROTOCOL]).http(move |request| {
             let http = http.clone();

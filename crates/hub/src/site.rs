@@ -17,7 +17,7 @@ use crate::apps::{Clock, Counters, Echo, Hello, Rooms, counter_name};
 use crate::clients::Clients;
 use crate::devices::Devices;
 use crate::homes::{self, Homes, Pulse, Setup};
-use crate::http;
+use crate::http::{self, Guard};
 use crate::name::AppName;
 use crate::rooms::{BadPath, MAIN, Place};
 use crate::watch::Watch;
@@ -27,6 +27,7 @@ use crate::watch::Watch;
 pub(crate) struct Site {
     apps: Apps,
     clients: Clients,
+    guard: Guard,
     profiles: Profiles,
     store: Option<Store>,
     watch: Watch,
@@ -42,6 +43,7 @@ impl Site {
         settings: &tautline::Settings,
         setup: Setup,
         clients: Clients,
+        guard: Guard,
     ) -> Self {
         let (config, send_queue) = settings.parts();
         let message_bytes = config.message_limit();
@@ -53,6 +55,7 @@ impl Site {
             watch,
             apps: Apps::start(&engine, only, setup, message_bytes),
             clients,
+            guard,
             profiles,
             engine: Mutex::new(Some(engine)),
         }
@@ -146,6 +149,10 @@ impl Carrier for Site {
     type Admitted = Admitted;
 
     async fn admit(&self, request: Request) -> Result<Admitted, Refusal> {
+        if !self.guard.lets_open(request.headers()) {
+            let reason = "the page's host is not one that this hub is known as; the option `access.hosts` would permit it";
+            return Err(Refusal::new(421, reason));
+        }
         let mut opening = tautline_engine::Request {
             path: request.path().to_owned(),
             query: request.query().map(str::to_owned),

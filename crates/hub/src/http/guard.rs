@@ -5,10 +5,13 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use tautline::Origins;
 
 use super::problem::{Kind, Problem};
+
+/// Names below these nobody can have in the public DNS (RFC 6762, RFC 8375, and reserved for private use by ICANN).
+const LOCAL: [&str; 3] = [".local", ".home.arpa", ".internal"];
 
 /// Which hosts the hub is, and which pages may change something.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +55,18 @@ impl Guard {
         Err(Problem::new(Kind::CrossSite, "the Origin header names another site, which may not change anything here"))
     }
 
+    /// Whether a page may open a WebSocket, as far as its being the same host's counts: where that host is none of ours,
+    /// somebody has given our address a name of his own. All else about origins was decided with the handshake.
+    pub(crate) fn lets_open(&self, headers: &HeaderMap) -> bool {
+        let value = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let (Some(origin), Some(host)) = (value(header::ORIGIN), value(header::HOST)) else { return true };
+        match &self.origins {
+            Origins::SameHost => is_own(host, &self.hosts) || !is_same_name(origin, host),
+            // Whoever has listed origins has said which ones.
+            _ => true,
+        }
+    }
+
     fn allows(&self, origin: &str, host: &str) -> bool {
         match &self.origins {
             Origins::Any => true,
@@ -79,8 +94,8 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
     }
 }
 
-/// Whether a host (perhaps with a port) is an address, `localhost` or below, or one of `names`. Names of others lead here only
-/// if somebody has made them so.
+/// Whether a host (perhaps with a port) is an address, `localhost` or below, a name that only the local network knows, or one
+/// of `names`. Other names lead here only if somebody has made them so.
 fn is_own(host: &str, names: &[String]) -> bool {
     let Some((host, _)) = split(host) else { return false };
     if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -91,7 +106,17 @@ fn is_own(host: &str, names: &[String]) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
         || host.parse::<Ipv4Addr>().is_ok()
+        || LOCAL.iter().any(|local| host.ends_with(local))
         || (!host.is_empty() && names.iter().any(is))
+}
+
+/// Whether an origin has the name of the host that the request is for, whatever the port.
+fn is_same_name(origin: &str, host: &str) -> bool {
+    let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
+    match (split(authority), split(host)) {
+        (Some((page, _)), Some((own, _))) => page.eq_ignore_ascii_case(own),
+        _ => false,
+    }
 }
 
 /// Whether an origin is that of the host and port that the request is for. The scheme may differ, since a proxy may have
@@ -142,6 +167,8 @@ mod tests {
             "hub.example",
             "HUB.example.:443",
             "box.local",
+            "raspberrypi.local:8000",
+            "hub.home.arpa",
         ] {
             assert!(is_own(own, &names), "{own}");
         }
@@ -205,6 +232,29 @@ mod tests {
         assert_eq!(kind(&guard, &Method::GET, &[("host", "evil.example")]), Some(Kind::WrongHost));
         assert_eq!(kind(&guard, &Method::GET, &[]), Some(Kind::BadRequest));
         assert_eq!(kind(&guard, &Method::GET, &[own, ("host", "evil.example")]), Some(Kind::BadRequest));
+    }
+
+    #[test]
+    fn a_page_of_a_name_that_is_not_ours_opens_no_websocket() {
+        let opens = |guard: &Guard, origin: &str, host: &str| {
+            let headers = [(header::ORIGIN, origin.parse().unwrap()), (header::HOST, host.parse().unwrap())];
+            guard.lets_open(&HeaderMap::from_iter(headers))
+        };
+        let guard = Guard::new(vec!["hub.example".into()], Origins::SameHost);
+        assert!(!opens(&guard, "http://evil.example:8000", "evil.example:8000"));
+        assert!(!opens(&guard, "http://EVIL.example", "evil.example:8000"));
+        for (origin, host) in [
+            ("http://localhost:8000", "localhost:8000"),
+            ("http://192.168.1.5:8000", "192.168.1.5:8000"),
+            ("https://hub.example", "hub.example"),
+            ("http://box.local:8000", "box.local:8000"),
+            ("null", "evil.example"),
+            ("http://localhost:3000", "other.example"),
+        ] {
+            assert!(opens(&guard, origin, host), "{origin} {host}");
+        }
+        assert!(guard.lets_open(&HeaderMap::from_iter([(header::HOST, "evil.example".parse().unwrap())])), "no browser");
+        assert!(opens(&Guard::new(vec![], Origins::Any), "http://a.example", "a.example"));
     }
 
     #[test]

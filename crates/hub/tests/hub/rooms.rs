@@ -157,16 +157,34 @@ async fn documents_are_shared_and_survive_the_hub() {
 
 /// A client that answers nothing, not even pings: a device that lost its power.
 fn dead(hub: &Running, path: &str) -> TcpStream {
+    let (stream, answer) = asked(hub, path, "Host: x\r\n");
+    assert_eq!(&answer, b"HTTP/1.1 101");
+    stream
+}
+
+/// Asks for a WebSocket; answers the beginning of the answer.
+fn asked(hub: &Running, path: &str, headers: &str) -> (TcpStream, [u8; 12]) {
     let mut stream = TcpStream::connect(hub.address).unwrap();
     let head = format!(
-        "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        "GET {path} HTTP/1.1\r\n{headers}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 101");
-    stream
+    (stream, answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_under_a_foreign_name_for_this_hub_opens_nothing() {
+    let hub = Running::start(Hub::new().hosts(["hub.example"])).await;
+    let page = |name: &str| {
+        let headers = format!("Host: {name}:8000\r\nOrigin: http://{name}:8000\r\n");
+        asked(&hub, "/esp", &headers).1
+    };
+    assert_eq!(&page("evil.example"), b"HTTP/1.1 421");
+    assert_eq!(&page("hub.example"), b"HTTP/1.1 101");
+    hub.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
