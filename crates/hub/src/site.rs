@@ -150,7 +150,8 @@ impl Carrier for Site {
 
     async fn admit(&self, request: Request) -> Result<Admitted, Refusal> {
         if !self.guard.lets_open(request.headers()) {
-            let reason = "the page's host is not one that this hub is known as; the option `access.hosts` would permit it";
+            let reason =
+                "the page's host is not one that this hub is known as; the option `access.hosts` would permit it";
             return Err(Refusal::new(421, reason));
         }
         let mut opening = tautline_engine::Request {

@@ -253,7 +253,10 @@ mod tests {
         ] {
             assert!(opens(&guard, origin, host), "{origin} {host}");
         }
-        assert!(guard.lets_open(&HeaderMap::from_iter([(header::HOST, "evil.example".parse().unwrap())])), "no browser");
+        assert!(
+            guard.lets_open(&HeaderMap::from_iter([(header::HOST, "evil.example".parse().unwrap())])),
+            "no browser"
+        );
         assert!(opens(&Guard::new(vec![], Origins::Any), "http://a.example", "a.example"));
     }
 
