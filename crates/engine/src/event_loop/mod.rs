@@ -176,6 +176,7 @@ impl<T: Transport> Loop<T> {
     }
 
     /// Begins to close the connections whose transport is one of these.
+    #[cfg(feature = "tls")]
     pub(crate) fn close_where(&mut self, which: impl FnMut(&T) -> bool, code: CloseCode, reason: &str) {
         for id in self.world.slots.ids_where(which) {
             self.world.close(id, code, reason);

@@ -68,6 +68,7 @@ impl<T> Slots<T> {
     }
 
     /// The connections whose transport is one of these.
+    #[cfg(feature = "tls")]
     pub(super) fn ids_where(&self, mut which: impl FnMut(&T) -> bool) -> Vec<ConnectionId> {
         let those = self.slab.iter().filter(|(_, connection)| connection.transport.as_ref().is_some_and(&mut which));
         those.map(|(_, connection)| connection.id).collect()
