@@ -30,7 +30,7 @@ struct Queue {
     retention: Option<Job>,
     /// A retention was taken and is not answered yet.
     retaining: bool,
-    /// The last handle is gone.
+    /// Nothing is taken any more.
     ended: bool,
     /// The thread is gone.
     closed: bool,
@@ -84,7 +84,7 @@ impl Shared {
     pub(crate) fn submit(&self, writes: Vec<Write>, tell: Tell<()>) -> Result<(), SubmitError> {
         let bytes = writes.iter().map(Write::size).sum();
         let mut queue = self.queue();
-        if queue.closed {
+        if queue.ended || queue.closed {
             return Err(SubmitError::Closed);
         }
         let counters = &mut queue.counters;
@@ -103,7 +103,7 @@ impl Shared {
 
     pub(crate) fn retain(&self, retention: Retention, tell: Tell<Retained>) -> Result<(), SubmitError> {
         let mut queue = self.queue();
-        if queue.closed {
+        if queue.ended || queue.closed {
             return Err(SubmitError::Closed);
         }
         if queue.retaining {
@@ -128,7 +128,7 @@ impl Shared {
         self.queue().counters
     }
 
-    /// No handle is left: the thread ends when nothing waits.
+    /// Takes nothing any more: the thread ends when nothing waits.
     pub(crate) fn end(&self) {
         self.queue().ended = true;
         self.work.notify_one();
@@ -171,7 +171,7 @@ impl Committer {
         Self { shared, backend }
     }
 
-    /// Works until the last handle is gone and nothing waits.
+    /// Works until the store is closed and nothing waits.
     pub(crate) fn run(mut self) {
         let mut job = None;
         while let Some(submissions) = self.shared.next(&mut job) {

@@ -85,7 +85,7 @@ impl Error for StoreError {}
 pub enum SubmitError {
     /// As much waits as may, see [`Settings`](crate::Settings). It passes.
     Full,
-    /// The commit thread has ended, which it does before the last handle goes only if it failed. It does not pass.
+    /// The store was closed, or the commit thread has failed. It does not pass.
     Closed,
 }
 

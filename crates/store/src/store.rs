@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::backend::{Backend, Reader, Retention, Source};
@@ -18,7 +18,8 @@ const READERS: usize = 4;
 
 /// A handle to what the hub keeps. Clones are handles to the same; see the [crate documentation](crate).
 ///
-/// When the last one is dropped, what waits is committed, the commit thread ends, and the drop returns after that.
+/// When the last one is dropped, what waits is committed, the commit thread ends, and the drop returns after that. A program
+/// that cannot tell which one is the last calls [`close`](Self::close).
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -62,7 +63,15 @@ impl Store {
             .name("tautline-store".into())
             .spawn(|| committer.run())
             .map_err(|error| StoreError::Io(format!("cannot start the commit thread: {error}")))?;
-        Ok(Self { inner: Arc::new(Inner { shared, source, readers: Mutex::default(), thread: Some(thread) }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared,
+                source,
+                readers: Mutex::default(),
+                returned: Condvar::new(),
+                thread: Mutex::new(Some(thread)),
+            }),
+        })
     }
 
     /// Asks for `writes` to be committed, all or nothing, after everything that was submitted before. It never blocks.
@@ -110,19 +119,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Those of `read`, or the environment's.
+    /// Those of `read`, or the environment's; [`Closed`](StoreError::Closed).
     pub fn read<T>(&self, read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let kept = self.inner.readers().pop();
-        let mut reader = match kept {
-            Some(reader) => reader,
-            None => self.inner.source.reader()?,
-        };
-        let answer = read(&mut *reader);
-        let mut readers = self.inner.readers();
-        if readers.len() < READERS {
-            readers.push(reader);
+        let mut lent = self.inner.lend()?;
+        if lent.reader.is_none() {
+            lent.reader = Some(self.inner.source.reader()?);
         }
-        answer
+        read(lent.reader.as_deref_mut().expect("it has just been opened"))
     }
 
     /// Writes a consistent copy of everything committed to the new file `to`, while commits go on. It blocks.
@@ -135,7 +138,16 @@ impl Store {
     /// [`FileExists`](StoreError::FileExists): it overwrites nothing. [`Unsupported`](StoreError::Unsupported): the store is
     /// in memory. Or the environment's.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<(), StoreError> {
+        let _lent = self.inner.lend()?;
         self.inner.source.backup(to.as_ref())
+    }
+
+    /// Closes the store, whoever still has a handle: commits what waits, waits for those who read, and closes the database,
+    /// which is one file then. It blocks; not for the commit thread and not within a read. A second call does nothing.
+    ///
+    /// From then on submissions are refused and reads answer [`Closed`](StoreError::Closed).
+    pub fn close(&self) {
+        self.inner.close();
     }
 
     /// What has been counted, and what waits now.
@@ -173,26 +185,79 @@ pub struct Retained {
 struct Inner {
     shared: Arc<Shared>,
     source: Arc<dyn Source>,
-    readers: Mutex<Vec<Box<dyn Reader>>>,
+    readers: Mutex<Readers>,
+    /// A reader was given back.
+    returned: Condvar,
     /// Taken when it is joined.
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Readers {
+    kept: Vec<Box<dyn Reader>>,
+    /// How many are in use.
+    lent: usize,
+    closed: bool,
+}
+
+/// Somebody reads. Given back when dropped, also by a panic.
+struct Lent<'a> {
+    inner: &'a Inner,
+    reader: Option<Box<dyn Reader>>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut readers = lock(&self.inner.readers);
+        readers.lent -= 1;
+        if let Some(reader) = self.reader.take()
+            && readers.kept.len() < READERS
+            && !thread::panicking()
+        {
+            readers.kept.push(reader);
+        }
+        drop(readers);
+        self.inner.returned.notify_all();
+    }
+}
+
+/// What is locked is sound whenever it can be, so a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Inner {
-    fn readers(&self) -> MutexGuard<'_, Vec<Box<dyn Reader>>> {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lend(&self) -> Result<Lent<'_>, StoreError> {
+        let mut readers = lock(&self.readers);
+        if readers.closed {
+            return Err(StoreError::Closed);
+        }
+        readers.lent += 1;
+        Ok(Lent { inner: self, reader: readers.kept.pop() })
+    }
+
+    fn close(&self) {
+        let mut readers = lock(&self.readers);
+        readers.closed = true;
+        while readers.lent > 0 {
+            readers = self.returned.wait(readers).unwrap_or_else(PoisonError::into_inner);
+        }
+        // Before the backend closes: SQLite tidies up when its last connection ends.
+        readers.kept.clear();
+        drop(readers);
+        self.shared.end();
+        // Whoever comes second waits here until the first one has joined it.
+        let mut thread = lock(&self.thread);
+        let Some(joined) = thread.take() else { return };
+        // The last handle may be dropped by a `done`, in the thread that would be waited for.
+        if joined.thread().id() != thread::current().id() && joined.join().is_err() {
+            tracing::error!("the commit thread had failed");
+        }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Before the backend closes: SQLite tidies up when its last connection ends.
-        self.readers().clear();
-        self.shared.end();
-        let Some(thread) = self.thread.take() else { return };
-        // The last handle may be dropped by a `done`, in the thread that would be waited for.
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            tracing::error!("the commit thread had failed");
-        }
+        self.close();
     }
 }

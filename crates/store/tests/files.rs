@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rusqlite::Connection;
-use tautline_store::{Kind, Message, Retention, Settings, Sqlite, Store, StoreError, Write, backup};
+use tautline_store::{Kind, Message, Retention, Settings, Sqlite, Store, StoreError, SubmitError, Write, backup};
 use tempfile::TempDir;
 
 fn directory() -> TempDir {
@@ -267,4 +267,47 @@ fn retention_makes_the_file_smaller() {
     // All that is left: one message, 2,000 de-duplication entries, and pages kept for what comes next.
     let size = fs::metadata(data.path().join("tautline.db")).unwrap().len();
     assert!(size < 2_000_000, "{size} bytes");
+}
+
+#[test]
+fn a_closed_store_is_one_file_although_there_are_handles() {
+    let data = directory();
+    let store = open(data.path());
+    commit(&store, vec![open_room(), message(1, vec![1])]);
+    let (began, begun) = std::sync::mpsc::channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
+    let reading = thread::spawn({
+        let store = store.clone();
+        move || {
+            store.read(|reader| {
+                began.send(()).unwrap();
+                goes_on.recv().unwrap();
+                reader.history("r", 0, 9, 9)
+            })
+        }
+    });
+    begun.recv().unwrap();
+    store.submit(vec![message(2, vec![2])], |result| result.unwrap()).unwrap();
+    let closing = thread::spawn({
+        let store = store.clone();
+        move || store.close()
+    });
+    // It is refused as soon as the close has begun, which waits for the read that it found.
+    while store.read(|_| Ok(())).is_ok() {
+        thread::yield_now();
+    }
+    assert!(!closing.is_finished());
+    go_on.send(()).unwrap();
+    assert!(reading.join().unwrap().is_ok());
+    closing.join().unwrap();
+    let mut files: Vec<_> = fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["tautline.db", "tautline.lock"]);
+
+    assert_eq!(store.read(|reader| reader.history("r", 0, 9, 9)).map(|_| ()), Err(StoreError::Closed));
+    assert_eq!(store.submit(vec![message(3, vec![])], |_| {}), Err(SubmitError::Closed));
+    assert_eq!(store.backup(data.path().join("copy")), Err(StoreError::Closed));
+    store.flush();
+    store.close();
+    assert_eq!(offsets(&open(data.path())), [1, 2]);
 }

@@ -158,13 +158,9 @@ async fn open_store(config: &Config) -> Result<Option<Store>, Failure> {
     opened.map(Some).map_err(refused)
 }
 
-/// Waits until everything is on the disk, and closes the store.
+/// Waits until everything is on the disk, and closes the store: tasks that have been told to end may still have handles.
 async fn close(store: Store) {
-    let closing = tokio::task::spawn_blocking(move || {
-        store.flush();
-        drop(store);
-    });
-    if let Err(error) = closing.await {
+    if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
         tracing::error!(%error, "the store was not closed well");
     }
 }
