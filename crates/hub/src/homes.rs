@@ -116,17 +116,24 @@ pub(crate) fn devices(engine: &Engine, setup: &Setup) -> Arc<Homes<Devices>> {
     Arc::new(homes)
 }
 
+/// What is taken from a client at once and what may wait for it, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) message: u64,
+    pub(crate) queue: usize,
+}
+
 /// Starts the rooms. With `any_path` there is one, whatever the path.
 pub(crate) fn rooms(
     engine: &Engine,
     setup: &Setup,
     devices: Option<&Arc<Homes<Devices>>>,
     any_path: bool,
-    message_bytes: u64,
+    sizes: Sizes,
 ) -> Homes<Rooms> {
     let homes = Homes::start(engine, |_| {
         let app = Rooms::new(setup.settings.clone(), SystemTime::now, fastrand::u64(..));
-        let app = app.message_bytes(message_bytes).watched_by(setup.watch.clone());
+        let app = app.message_bytes(sizes.message).queue_bytes(sizes.queue).watched_by(setup.watch.clone());
         if any_path { app.on_any_path() } else { app }
     });
     for host in homes.iter() {

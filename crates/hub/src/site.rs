@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::apps::{Clock, Counters, Echo, Hello, Rooms, counter_name};
 use crate::clients::Clients;
 use crate::devices::Devices;
-use crate::homes::{self, Homes, Pulse, Setup};
+use crate::homes::{self, Homes, Pulse, Setup, Sizes};
 use crate::http::{self, Guard};
 use crate::name::AppName;
 use crate::rooms::{BadPath, MAIN, Place};
@@ -46,14 +46,14 @@ impl Site {
         guard: Guard,
     ) -> Self {
         let (config, send_queue) = settings.parts();
-        let message_bytes = config.message_limit();
+        let sizes = Sizes { message: config.message_limit(), queue: send_queue };
         let (store, watch) = (setup.store.clone(), setup.watch.clone());
         let profiles = Profiles::new(setup.settings(), |bytes| Profile::new(config).send_queue(bytes), send_queue);
         Self {
             pulses: homes::pulses(&engine),
             store,
             watch,
-            apps: Apps::start(&engine, only, setup, message_bytes),
+            apps: Apps::start(&engine, only, setup, sizes),
             clients,
             guard,
             profiles,
@@ -248,10 +248,10 @@ enum Found<'a> {
 }
 
 impl Apps {
-    fn start(engine: &Engine, only: Option<AppName>, setup: Setup, message_bytes: u64) -> Self {
+    fn start(engine: &Engine, only: Option<AppName>, setup: Setup, sizes: Sizes) -> Self {
         match only {
             Some(AppName::Post) => Self::None,
-            Some(AppName::Relay) => Self::Relay(homes::rooms(engine, &setup, None, true, message_bytes)),
+            Some(AppName::Relay) => Self::Relay(homes::rooms(engine, &setup, None, true, sizes)),
             Some(AppName::Counter) => Self::Counter(homes::counters(engine, &setup, true)),
             Some(app @ (AppName::Clock | AppName::Hello | AppName::Echo)) => Self::One(host(engine, 0, app)),
             None => {
@@ -260,7 +260,7 @@ impl Apps {
                 Self::All {
                     named: named.map(|(number, app)| (app, host(engine, number + 1, app))).collect(),
                     counters: homes::counters(engine, &setup, false),
-                    rooms: homes::rooms(engine, &setup, Some(&devices), false, message_bytes),
+                    rooms: homes::rooms(engine, &setup, Some(&devices), false, sizes),
                     devices,
                 }
             }

@@ -154,4 +154,7 @@ pub enum SlowConsumer {
     DropOldest,
     /// All its waiting messages give way to the newest one.
     KeepLatest,
+    /// Once it takes no more, what waits for it is the latest message of each client, each in its place among those of the
+    /// others: whoever has published twice since is heard once.
+    LatestPerKey,
 }

@@ -211,8 +211,8 @@ section! {
         /// How long the old connection has to show that it is alive.
         probe_timeout: Duration = Key::new("2", "TAUTLINE_ROOM_PROBE_TIMEOUT").bounds(100, 60_000);
 
-        /// What happens to a member that is too slow: it is disconnected, loses its oldest waiting messages, or all but
-        /// the newest.
+        /// What happens to a member that is too slow: it is disconnected, loses its oldest waiting messages, all but the
+        /// newest, or all but the newest of each client.
         slow: SlowConsumer = Key::new(r#""disconnect""#, "TAUTLINE_ROOM_SLOW");
 
         /// How much may wait to be sent to a member before it counts as too slow: 512 KiB at least.

@@ -63,8 +63,12 @@ impl Choice for Duplicates {
 }
 
 impl Choice for SlowConsumer {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("disconnect", Self::Disconnect), ("drop-oldest", Self::DropOldest), ("keep-latest", Self::KeepLatest)];
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("disconnect", Self::Disconnect),
+        ("drop-oldest", Self::DropOldest),
+        ("keep-latest", Self::KeepLatest),
+        ("latest-per-key", Self::LatestPerKey),
+    ];
 }
 
 impl Choice for AppName {

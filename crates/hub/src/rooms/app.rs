@@ -17,6 +17,7 @@ use super::devices::{LONGEST, Registry};
 use super::documents::State;
 use super::durability::{Durability, Stored};
 use super::envelope::{self, BadEnvelope, Incoming, Limits, SUBPROTOCOL};
+use super::latest::Behind;
 use super::outside::{Outcome, Requests};
 use super::path::{BadPath, Place};
 use super::wall::Wall;
@@ -42,6 +43,7 @@ pub struct Rooms {
     /// Any path is one: its last segment is the client's id.
     any_path: bool,
     message_bytes: u64,
+    pub(super) queue_bytes: usize,
     durability: Option<Durability>,
     /// Who waits to hear whether an id is free.
     claims: HashMap<u64, Box<dyn FnOnce(bool) + Send>>,
@@ -53,6 +55,7 @@ pub struct Rooms {
     pub(super) registry: Option<Registry>,
     /// Members to whom a replay is being written.
     replaying: HashSet<Member>,
+    pub(super) behind: Behind,
     /// Those whose bad input has been logged: once is enough to find them, and nobody can fill the log.
     logged: HashSet<Member>,
 }
@@ -71,6 +74,7 @@ impl Rooms {
             wall: Wall::new(clock),
             any_path: false,
             message_bytes: u64::MAX,
+            queue_bytes: usize::MAX,
             durability: None,
             claims: HashMap::new(),
             next_ticket: 0,
@@ -80,6 +84,7 @@ impl Rooms {
             state: State::new(false),
             registry: None,
             replaying: HashSet::new(),
+            behind: Behind::default(),
             logged: HashSet::new(),
         }
     }
@@ -93,6 +98,12 @@ impl Rooms {
     /// Tells clients how large a message may be, in bytes. The limit itself is the driver's.
     pub fn message_bytes(mut self, bytes: u64) -> Self {
         self.message_bytes = bytes;
+        self
+    }
+
+    /// How much is kept for a member that is behind, in bytes, in rooms that keep the latest message of each client.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
         self
     }
 
@@ -370,6 +381,7 @@ impl App for Rooms {
             self.core.caught_up(now, member);
             self.work(io);
         }
+        self.catch_up(io, member);
     }
 
     fn alive(&mut self, io: &mut dyn Io, id: ConnectionId) {
@@ -382,6 +394,7 @@ impl App for Rooms {
         let member = Member(id.0);
         self.replaying.remove(&member);
         self.logged.remove(&member);
+        self.forget_behind(member);
         self.forget_subscriber(member);
         if let Some(ended) = ended {
             self.tell_left(io, member, ended);

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tautline_proto::Ended;
-use tautline_proto::app::{ConnectionId, Delivery, Io, Message, Slow};
-use tautline_rooms::{Member, Payload, PresenceChange, RoomId, Rooms as Core, SlowConsumer};
+use tautline_proto::app::{Delivery, Io, Message, Slow};
+use tautline_rooms::{Member, PresenceChange, RoomId, Rooms as Core, SlowConsumer};
 
 use super::app::{Rooms, connection};
 use super::envelope;
+use super::latest::raw;
 use crate::events;
 
 impl Rooms {
@@ -17,22 +18,23 @@ impl Rooms {
         &mut self,
         io: &mut dyn Io,
         room: RoomId,
-        message: &tautline_rooms::Message,
+        message: &Arc<tautline_rooms::Message>,
         except: Option<Member>,
     ) {
         let mut delivery = Delivery::default();
-        let raw = self.core.raw_members(room);
-        if !raw.is_empty() {
-            let payload = match &message.payload {
-                Payload::Text(text) | Payload::Json(text) => Message::Text(text),
-                Payload::Binary(bytes) => Message::Binary(bytes),
-            };
-            delivery += io.publish(&mut others(raw, except), payload, self.slow(room));
-        }
         let mut envelope = None;
-        if !self.core.event_members(room).is_empty() {
-            let written = envelope.insert(envelope::message(message));
-            delivery += self.publish_events(io, room, except, written);
+        if self.keeps_latest(room) {
+            delivery += self.deliver_latest(io, room, message, except);
+        } else {
+            let raw_members = self.core.raw_members(room);
+            if !raw_members.is_empty() {
+                let to = others(raw_members, except).map(connection);
+                delivery += io.publish(&mut { to }, raw(&message.payload), self.slow(room));
+            }
+            if !self.core.event_members(room).is_empty() {
+                let written = envelope.insert(envelope::message(message));
+                delivery += self.publish_events(io, room, except, written);
+            }
         }
         self.deliveries.add(&self.core, room, delivery);
         if self.watch.events.wanted()
@@ -49,7 +51,7 @@ impl Rooms {
         let presence = envelope::presence(change);
         self.publish_events(io, room, None, &presence);
         let behind = self.core.catching_up_members(room);
-        io.publish(&mut others(behind, None), Message::Text(&presence), self.slow(room));
+        io.publish(&mut others(behind, None).map(connection), Message::Text(&presence), self.slow(room));
         if self.watch.events.wanted()
             && let Some(name) = self.name(room)
         {
@@ -77,13 +79,14 @@ impl Rooms {
 
     fn publish_events(&self, io: &mut dyn Io, room: RoomId, except: Option<Member>, envelope: &str) -> Delivery {
         let members = self.core.event_members(room);
-        io.publish(&mut others(members, except), Message::Text(envelope), self.slow(room))
+        io.publish(&mut others(members, except).map(connection), Message::Text(envelope), self.slow(room))
     }
 
     fn slow(&self, room: RoomId) -> Slow {
         match self.core.settings(room).slow {
             SlowConsumer::Disconnect => Slow::Disconnect,
-            SlowConsumer::DropOldest => Slow::DropOldest,
+            // Messages of the latter do not get here; who comes and goes is told without a limit of its own.
+            SlowConsumer::DropOldest | SlowConsumer::LatestPerKey => Slow::DropOldest,
             SlowConsumer::KeepLatest => Slow::KeepLatest,
         }
     }
@@ -93,8 +96,8 @@ impl Rooms {
     }
 }
 
-fn others(members: &[Member], except: Option<Member>) -> impl Iterator<Item = ConnectionId> {
-    members.iter().filter(move |member| Some(**member) != except).map(|member| connection(*member))
+pub(super) fn others(members: &[Member], except: Option<Member>) -> impl Iterator<Item = Member> {
+    members.iter().copied().filter(move |member| Some(*member) != except)
 }
 
 /// What became of the messages that were published, by room.
@@ -121,7 +124,7 @@ impl Deliveries {
 
 #[cfg(test)]
 mod tests {
-    use tautline_rooms::{Settings, Timestamp};
+    use tautline_rooms::{Payload, Settings, Timestamp};
 
     use super::*;
 

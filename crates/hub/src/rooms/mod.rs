@@ -6,6 +6,7 @@ mod devices;
 mod documents;
 mod durability;
 mod envelope;
+mod latest;
 mod outside;
 mod path;
 #[cfg(test)]

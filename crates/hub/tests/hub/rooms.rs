@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tautline::{CloseCode, ConnectError, Ended, WebSocket, connect};
 use tautline_hub::{Hub, SUBPROTOCOL};
-use tautline_rooms::{Duplicates, RoomSettings, Settings};
+use tautline_rooms::{Duplicates, RoomSettings, Settings, SlowConsumer};
 use tautline_store::Store;
 
 use crate::{Running, text};
@@ -173,6 +173,47 @@ fn asked(hub: &Running, path: &str, headers: &str) -> (TcpStream, [u8; 12]) {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     (stream, answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_behind_gets_the_latest_of_each_client() {
+    const ROUNDS: usize = 300;
+    let hub = Running::start(with(RoomSettings { slow: SlowConsumer::LatestPerKey, ..RoomSettings::default() })).await;
+    let mut slow = dead(&hub, "/slow");
+    let mut lamps = [hub.open("/lamp").await, hub.open("/heater").await];
+    let name = |lamp: usize, round: usize| format!("{lamp} {round:03} ");
+    for round in 0..ROUNDS {
+        for (number, lamp) in lamps.iter_mut().enumerate() {
+            lamp.send(name(number, round) + &"x".repeat(60_000)).await.unwrap();
+        }
+        // In step with each other, so that they are ahead of `slow` alone.
+        for lamp in &mut lamps {
+            text(lamp).await;
+        }
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            slow.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let mut got = Vec::new();
+        while !(0..2).all(|lamp| got.contains(&name(lamp, ROUNDS - 1))) {
+            let mut frame = [0; 4 + 60_006];
+            slow.read_exact(&mut frame).unwrap();
+            assert_eq!(frame[..2], [0x81, 126]);
+            got.push(String::from_utf8(frame[4..10].to_vec()).unwrap());
+        }
+        got
+    });
+    let got = tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap().unwrap();
+    assert!(got.len() < 2 * ROUNDS, "all {} fit into the sockets' buffers: this proves nothing", got.len());
+    for lamp in 0..2 {
+        let of: Vec<_> = got.iter().filter(|got| got.starts_with(&lamp.to_string())).collect();
+        assert!(of.is_sorted(), "{of:?}");
+    }
+    hub.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
