@@ -147,7 +147,7 @@ impl Keeper {
             self.look = Some(at + LOOK_AGAIN);
         }
         self.receives = state.receives;
-        let wanted = state.discard || state.pings_waiting > 0 || !state.core.is_open();
+        let wanted = state.discard || state.pings_waiting > 0 || state.probes_waiting > 0 || !state.core.is_open();
         // A pong that is here counts before a timer does, also if the task that receives has not had its turn.
         let due = state.core.poll_timeout().is_some_and(|due| due <= at);
         if due || idle || !state.attended && (self.look.is_none() || wanted) {

@@ -194,6 +194,47 @@ impl Sender {
             .await
     }
 
+    /// Asks the peer whether it is still there, and waits until anything arrives from it. If nothing does `within` this time,
+    /// the connection has ended, with [`Ended::PeerSilent`], or with [`Ended::SendStuck`] if the question could not be sent.
+    ///
+    /// While an answer is outstanding, no further ping is sent; of two times the one that is over first counts. Up to 10
+    /// minutes; it is counted in hundredths of a second.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed, or ended meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the waiting, and takes nothing back: a peer that does not answer still ends the connection.
+    pub async fn probe(&self, within: Duration) -> Result<(), SendError> {
+        let shared = &self.handle.0;
+        let asked = {
+            let mut state = shared.lock();
+            if !state.core.is_open() {
+                return Err(SendError::Closed);
+            }
+            // An answer that nobody waited for is none to this question.
+            state.core.poll_alive();
+            let asked = now();
+            state.core.probe(asked, within);
+            let _ = state.drain();
+            state.probes_waiting += 1;
+            asked
+        };
+        // It has another deadline now, and somebody has to receive the answer.
+        shared.wakers.wake_one(Waiter::Keeper);
+        let _waiting = WaitingForLife(shared);
+        let heard = shared.until(|state| {
+            if state.core.last_heard() >= asked {
+                state.core.poll_alive();
+                return Poll::Ready(Ok(()));
+            }
+            if state.has_ended() { Poll::Ready(Err(SendError::Closed)) } else { Poll::Pending }
+        });
+        heard.await
+    }
+
     /// Closes the connection: what is queued is sent, then the close frame, and the peer's is awaited.
     ///
     /// Answers how the connection ended, at the latest after the close timeout. If it has ended already, or the peer
@@ -252,6 +293,14 @@ impl Drop for WaitingForPong<'_> {
         if state.pings_waiting == 0 {
             state.last_pong = None;
         }
+    }
+}
+
+struct WaitingForLife<'a>(&'a Arc<Shared>);
+
+impl Drop for WaitingForLife<'_> {
+    fn drop(&mut self) {
+        self.0.lock().probes_waiting -= 1;
     }
 }
 

@@ -141,6 +141,8 @@ pub(crate) struct State {
     pub(crate) held: bool,
     pub(crate) half_closed: bool,
     pub(crate) pings_waiting: u32,
+    /// How many tasks wait for any sign of life.
+    pub(crate) probes_waiting: u32,
     /// Number and round trip of the ping that was answered last, while somebody waits for it.
     pub(crate) last_pong: Option<Box<(u32, Duration)>>,
     pub(crate) close_reason: Option<Box<str>>,
@@ -180,6 +182,7 @@ impl Shared {
                 held: false,
                 half_closed: false,
                 pings_waiting: 0,
+                probes_waiting: 0,
                 last_pong: None,
                 close_reason: None,
                 waiting: Waiting::default(),
@@ -344,6 +347,7 @@ impl State {
             self.has_ended(),
             self.stream.is_some(),
             self.last_pong.as_deref().copied(),
+            (self.probes_waiting > 0).then(|| self.core.last_heard()),
             self.ready.len(),
         )
     }

@@ -119,6 +119,11 @@ impl WebSocket {
         self.sender.ping().await
     }
 
+    /// Asks the peer whether it is still there. See [`Sender::probe`].
+    pub async fn probe(&mut self, within: Duration) -> Result<(), SendError> {
+        self.sender.probe(within).await
+    }
+
     /// Closes the connection and waits for its end. See [`Sender::close`].
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Ended {
         self.sender.close(code, reason).await

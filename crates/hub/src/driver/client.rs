@@ -5,16 +5,19 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_sink::Sink;
 use http::Extensions;
-use tautline::{CloseCode, Ended, Message, Sender, WebSocket};
+use tautline::{CloseCode, Message, SendError, Sender, WebSocket};
 use tautline_proto::app::{self, App, ConnectionId, Opening};
 use tautline_proto::handshake::server::Rejection;
 
 use super::Inner;
-use super::probe::{Answer, Probe};
 use super::world::{Call, Current};
+
+/// A question to a client whether it is still there; ready when something has arrived from it.
+type Probe = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
 /// A client that the app has admitted. Dropping it tells the app that the client is gone, opened or not.
 pub(super) struct Admitted {
@@ -63,13 +66,15 @@ impl Admitted {
                     // Not read faster than the answers are taken.
                     full = self.message(&message) && !has_room(&mut sender).await;
                 }
-                () = signals.probed.notified() => self.ask(&mut probe, &sender),
-                answer = settled(&mut probe) => {
+                () = signals.probed.notified() => {
+                    let within = self.inner.lock().world.take_probe(self.id);
+                    probe = within.map(|within| ask(sender.clone(), within)).or(probe);
+                }
+                heard = settled(&mut probe) => {
                     probe = None;
-                    match answer {
-                        Answer::Alive => self.alive(),
-                        Answer::GivenUp(ended) if self.give_up(&sender, ended) => return,
-                        Answer::GivenUp(_) | Answer::Closing => {}
+                    // Otherwise the connection has ended, which the receiver tells.
+                    if heard.is_ok() {
+                        self.alive();
                     }
                 }
                 () = signals.queued.notified(), if !draining => draining = true,
@@ -99,34 +104,13 @@ impl Admitted {
         answered
     }
 
-    /// Asks the client whether it is still there, or leaves it less time for the answer.
-    fn ask(&self, probe: &mut Option<Box<Probe>>, sender: &Sender) {
-        let Some(until) = self.inner.lock().world.to_probe(self.id) else { return };
-        match probe {
-            Some(probe) => probe.hurry(until),
-            None => *probe = Some(Box::new(Probe::new(sender, until))),
-        }
-    }
-
     /// The client has answered.
     fn alive(&self) {
         self.call(None, |app, io| {
-            if io.world.take_alive(self.id) {
+            if !io.world.is_closing(self.id) {
                 app.alive(io, self.id);
             }
         });
-    }
-
-    /// The client has not answered: the connection is over, unless the app has closed it meanwhile.
-    fn give_up(&self, sender: &Sender, ended: Ended) -> bool {
-        let given_up = self.inner.lock().world.give_up(self.id, ended);
-        if given_up {
-            let peer = sender.info().peer.map(tracing::field::display);
-            tracing::info!(peer, %ended, "client given up");
-            // Should it hear this after all, it comes back.
-            sender.start_close(CloseCode::GOING_AWAY, "");
-        }
-        given_up
     }
 
     /// A call of the app for this connection, which is closed if it panics.
@@ -157,8 +141,13 @@ async fn has_room(sender: &mut Sender) -> bool {
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *sender).poll_ready(cx).is_ready())).await
 }
 
+/// Asks a client whether it is still there.
+fn ask(sender: Sender, within: Duration) -> Probe {
+    Box::pin(async move { sender.probe(within).await })
+}
+
 /// Waits until a question is settled, if there is one.
-async fn settled(probe: &mut Option<Box<Probe>>) -> Answer {
+async fn settled(probe: &mut Option<Probe>) -> Result<(), SendError> {
     match probe {
         Some(probe) => probe.await,
         None => pending().await,

@@ -1,7 +1,6 @@
 //! The tokio driver: carries an [`App`] over the connections of a [`tautline::Server`].
 
 mod client;
-mod probe;
 mod world;
 
 use std::fmt;

@@ -30,10 +30,8 @@ struct Connection {
     busy: bool,
     /// Whether the app has closed it.
     closing: bool,
-    /// Until when the client has to be heard from, while the app wants to know.
-    probe: Option<tokio::time::Instant>,
-    /// Why it was given up, though the transport may still be there.
-    given_up: Option<Ended>,
+    /// Within which time the app wants to hear from the client, until its task has asked.
+    probe: Option<Duration>,
 }
 
 /// What the task of a connection is told.
@@ -64,8 +62,7 @@ impl World {
     /// The connection of a client is open. The answer tells its task what there is to do.
     pub(super) fn add(&mut self, id: ConnectionId, sender: Sender) -> Arc<Signals> {
         let signals = Arc::<Signals>::default();
-        let connection =
-            Connection { sender, signals: signals.clone(), busy: false, closing: false, probe: None, given_up: None };
+        let connection = Connection { sender, signals: signals.clone(), busy: false, closing: false, probe: None };
         self.connections.insert(id, connection);
         if let Some(within) = self.admitted.remove(&id).flatten() {
             self.probe(id, within);
@@ -82,7 +79,7 @@ impl World {
     pub(super) fn ended(&self, id: ConnectionId) -> Option<Ended> {
         let connection = self.connections.get(&id)?;
         // Without an end the task was dropped while the connection was open.
-        let ended = connection.given_up.or_else(|| connection.sender.ended());
+        let ended = connection.sender.ended();
         Some(ended.unwrap_or(Ended::TransportFailed))
     }
 
@@ -117,30 +114,14 @@ impl World {
             *to_probe = Some(to_probe.map_or(within, |other| other.min(within)));
             return;
         }
-        let until = self.to_tokio(self.now() + within);
         let Some(connection) = self.connections.get_mut(&id).filter(|connection| !connection.closing) else { return };
-        connection.probe = Some(connection.probe.map_or(until, |other| other.min(until)));
+        connection.probe = Some(connection.probe.map_or(within, |other| other.min(within)));
         connection.signals.probed.notify_one();
     }
 
-    /// Until when a client has to be heard from, if the app wants to know.
-    pub(super) fn to_probe(&self, id: ConnectionId) -> Option<tokio::time::Instant> {
-        self.connections.get(&id)?.probe
-    }
-
-    /// Whether the app is to be told that a client is there, now that it has been heard from.
-    pub(super) fn take_alive(&mut self, id: ConnectionId) -> bool {
-        let Some(connection) = self.connections.get_mut(&id) else { return false };
-        connection.probe.take().is_some() && !connection.closing
-    }
-
-    /// A client has not been heard from in time. Answers whether that ends its connection.
-    pub(super) fn give_up(&mut self, id: ConnectionId, ended: Ended) -> bool {
-        let Some(connection) = self.connections.get_mut(&id).filter(|connection| !connection.closing) else {
-            return false;
-        };
-        connection.given_up = Some(ended);
-        true
+    /// Within which time a client has to be heard from, if the app wants to know and nobody has asked yet.
+    pub(super) fn take_probe(&mut self, id: ConnectionId) -> Option<Duration> {
+        self.connections.get_mut(&id)?.probe.take()
     }
 
     pub(super) fn now(&self) -> Instant {

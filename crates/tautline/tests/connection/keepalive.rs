@@ -255,6 +255,44 @@ async fn an_unasked_pong_is_ignored() {
     assert_eq!(soon(ws.recv()).await, text("fine"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn any_byte_answers_a_probe_whoever_receives() {
+    for role in BOTH {
+        for receiving in [true, false] {
+            let (ws, peer) = open(role);
+            let (sender, mut receiver) = ws.split();
+            if receiving {
+                tokio::spawn(async move { receiver.recv().await });
+            }
+            let asked = Instant::now();
+            let probing = tokio::spawn(async move { sender.probe(2 * SECOND).await.map(|()| sender) });
+            assert_eq!(peer.wait_frames(1).await[0].opcode, OpCode::Ping);
+            sleep(SECOND).await;
+            peer.send_bytes([0x81]);
+            let sender = soon(probing).await.unwrap().unwrap();
+            assert!(asked.elapsed() < SECOND + 300 * MS, "{:?}", asked.elapsed());
+            // Which is no answer to the next question.
+            assert_eq!(soon(sender.probe(2 * SECOND)).await, Err(SendError::Closed));
+            assert_eq!(sender.ended(), Some(Ended::PeerSilent));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shorter_of_two_probes_counts_and_a_dropped_one_goes_on() {
+    let (ws, peer) = open(Role::Server);
+    let sender = ws.sender();
+    let start = Instant::now();
+    assert!(polled(1, pin!(sender.probe(HOUR))).await.is_none());
+    let second = sender.clone();
+    let second = tokio::spawn(async move { second.probe(3 * SECOND).await });
+    sleep(SECOND).await;
+    assert!(polled(1, pin!(sender.probe(SECOND))).await.is_none());
+    assert_eq!(soon(second).await.unwrap(), Err(SendError::Closed));
+    assert_eq!((start.elapsed().as_secs(), sender.ended()), (2, Some(Ended::PeerSilent)));
+    assert_eq!(peer.all_frames().len(), 1, "one ping asked for all of them");
+}
+
 // ---- stuck, stalled ----
 
 #[tokio::test(start_paused = true)]
