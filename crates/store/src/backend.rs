@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::StoreError;
 use crate::record::{Command, Counter, Dedup, Device, Document, Message, PastConnection, Room, Token, Twin};
+use crate::telemetry::{Bucket, DeviceKey, DeviceSession, PastReading, ReadingAge, Readings, Sensor};
 use crate::write::Write;
 
 /// Where writes go: one, owned by the commit thread. Everything blocks.
@@ -106,13 +107,37 @@ pub trait Reader: Send {
         limit: usize,
     ) -> Result<Vec<PastConnection>, StoreError>;
 
+    /// All keys of devices, by number.
+    fn device_keys(&mut self) -> Result<Vec<DeviceKey>, StoreError>;
+
+    /// All sessions of devices, by device and session.
+    fn device_sessions(&mut self) -> Result<Vec<DeviceSession>, StoreError>;
+
+    /// All sensors, by id.
+    fn sensors(&mut self) -> Result<Vec<Sensor>, StoreError>;
+
+    /// Readings by time, and by arrival where they are of one time: at most `limit` of them, behind the one of this time and
+    /// number.
+    fn readings(
+        &mut self,
+        of: &Readings,
+        behind: Option<(i64, u64)>,
+        limit: usize,
+    ) -> Result<Vec<PastReading>, StoreError>;
+
+    /// What the numbers among them come to in stretches of `every_ms`, which begin at its multiples; by time, at most `limit`
+    /// of them, and none where there is no reading. A stretch that begins before `from_ms` has what is from there on.
+    /// `every_ms` below 1 is 1.
+    fn buckets(&mut self, of: &Readings, every_ms: i64, limit: usize) -> Result<Vec<Bucket>, StoreError>;
+
     /// How many bytes everything takes up, without space that is free for what comes next.
     fn size(&mut self) -> Result<u64, StoreError>;
 }
 
 /// What is kept, and what is old enough to be deleted. By default everything is kept.
 ///
-/// Offsets and versions survive: a room goes on where it was. Counters, documents, twins and tokens stay.
+/// Offsets and versions survive: a room goes on where it was. Counters, documents, twins, tokens, keys and
+/// sensors stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Messages before this time are deleted.
@@ -125,8 +150,10 @@ pub struct Retention {
     pub devices_before_ms: Option<i64>,
     /// Documents that were removed before this time are forgotten. One that is made anew may then begin at version 1.
     pub removed_documents_before_ms: Option<i64>,
-    /// While everything takes up more than this ([`Reader::size`]), the oldest messages, commands that are over and
-    /// connections are deleted.
+    /// Readings that are older than this are deleted.
+    pub readings: Option<ReadingAge>,
+    /// While everything takes up more than this ([`Reader::size`]), the oldest messages, commands that are over, connections
+    /// and readings are deleted.
     pub max_bytes: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What the hub keeps: rooms and their history, state, twins, commands, tokens, devices.
+//! What the hub keeps: rooms and their history, state, twins, commands, tokens, devices, sensor data.
 //!
 //! Every decision (versions, offsets, who may do what) is made elsewhere, in memory. The store makes decisions durable, in
 //! the order of their submission, and gives them back at the next start. It knows no clock: times are arguments, in
@@ -36,6 +36,7 @@ mod record;
 mod settings;
 mod sqlite;
 mod store;
+mod telemetry;
 mod write;
 
 pub use backend::{Backend, Reader, Retention, Source, Step};
@@ -48,4 +49,7 @@ pub use record::{
 pub use settings::Settings;
 pub use sqlite::{Sqlite, backup};
 pub use store::{Counters, Retained, Store};
+pub use telemetry::{
+    Bucket, DeviceKey, DeviceSession, PastReading, Reading, ReadingAge, Readings, Secret, Sensor, SensorKind, Value,
+};
 pub use write::Write;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::error::StoreError;
 use crate::record::{Command, CommandState, Connection, Device, Document, Kind, Message, Token, Twin};
+use crate::telemetry::{DeviceKey, DeviceSession, Reading, Sensor};
 
 /// A change.
 ///
 /// Where it can be refused, it says with which [`StoreError`](crate::StoreError); besides, every one of them can fail for
 /// the environment's reasons. An offset or a version above `i64::MAX` is `Invalid`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// A room begins a new life under `epoch`: its messages and de-duplication entries are gone, its next offset is free.
     /// With the epoch that it has, only `durable` changes.
@@ -97,6 +98,23 @@ pub enum Write {
     Device(Device),
     /// A connection has ended.
     Connection(Connection),
+    /// A device's key, new or changed.
+    ///
+    /// `Exists`: its name belongs to another number.
+    DeviceKey(DeviceKey),
+    /// How far a session has come. In one submission with the readings that it counts, or a crash comes between them.
+    DeviceSession(DeviceSession),
+    /// Of the sessions of each device only the one that changed last is remembered.
+    ForgetSessions,
+    /// A sensor, new or changed.
+    ///
+    /// `Exists`: another one of the device has its name. `Invalid`: it is kept for less than nothing, or for more than 2^48
+    /// ms.
+    Sensor(Sensor),
+    /// Readings, in the order of their arrival.
+    ///
+    /// `Invalid`: a time or a real number that is not within its bounds.
+    Readings(Box<[Reading]>),
 }
 
 impl Write {
@@ -118,6 +136,10 @@ impl Write {
             Self::RevokeToken { id, .. } => id.len(),
             Self::Device(device) => device.size(),
             Self::Connection(connection) => connection.size(),
+            Self::DeviceKey(key) => key.name.len(),
+            Self::DeviceSession(_) | Self::ForgetSessions => 0,
+            Self::Sensor(sensor) => sensor.size(),
+            Self::Readings(readings) => readings.iter().map(Reading::size).sum(),
         };
         size_of::<Self>() + inside
     }
@@ -143,6 +165,8 @@ impl Write {
                 at_most_signed("version", twin.desired_version)?;
                 at_most_signed("version", twin.reported_version)
             }
+            Self::Sensor(sensor) => sensor.check(),
+            Self::Readings(readings) => readings.iter().try_for_each(Reading::check),
             _ => Ok(()),
         }
     }

@@ -25,7 +25,7 @@ impl Undo {
         }
     }
 
-    fn push(&mut self, step: impl FnOnce(&mut State) + 'static) {
+    pub(super) fn push(&mut self, step: impl FnOnce(&mut State) + 'static) {
         self.steps.push(Box::new(step));
     }
 
@@ -70,6 +70,11 @@ impl State {
                     state.last_connection -= 1;
                 });
             }
+            Write::DeviceKey(key) => self.put_key(key, undo)?,
+            Write::DeviceSession(session) => self.put_session(session, undo),
+            Write::ForgetSessions => self.forget_sessions(undo),
+            Write::Sensor(sensor) => self.put_sensor(sensor, undo)?,
+            Write::Readings(readings) => self.add_readings(readings, undo),
         }
         Ok(())
     }
@@ -210,7 +215,7 @@ impl State {
     }
 
     /// Sets or removes an entry of one of the maps.
-    fn put<K: Ord + Clone + 'static, V: 'static>(
+    pub(super) fn put<K: Ord + Clone + 'static, V: 'static>(
         &mut self,
         map: fn(&mut Self) -> &mut BTreeMap<K, V>,
         key: K,

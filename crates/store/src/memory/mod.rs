@@ -3,6 +3,7 @@
 mod apply;
 mod read;
 mod retain;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::apply::Undo;
 use self::read::MemoryReader;
+use self::telemetry::Telemetry;
 use crate::backend::{Backend, Reader, Retention, Source, Step};
 use crate::error::StoreError;
 use crate::record::{Command, Connection, Dedup, Device, Document, Message, Token, Twin};
@@ -91,6 +93,7 @@ struct State {
     /// By number.
     connections: BTreeMap<u64, Connection>,
     last_connection: u64,
+    telemetry: Telemetry,
 }
 
 #[derive(Debug)]

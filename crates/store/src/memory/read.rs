@@ -9,6 +9,7 @@ use super::SharedState;
 use crate::backend::Reader;
 use crate::error::StoreError;
 use crate::record::{Command, Counter, Dedup, Device, Document, Message, PastConnection, Room, Token, Twin};
+use crate::telemetry::{Bucket, DeviceKey, DeviceSession, PastReading, Readings, Sensor};
 
 /// Reads what the backend has at the moment.
 pub(super) struct MemoryReader {
@@ -117,6 +118,31 @@ impl Reader for MemoryReader {
         let connections = connections.filter(|(_, ended)| device.is_none_or(|device| &*ended.device == device));
         let entries = connections.map(|(number, ended)| PastConnection { number: *number, connection: ended.clone() });
         Ok(entries.take(limit).collect())
+    }
+
+    fn device_keys(&mut self) -> Result<Vec<DeviceKey>, StoreError> {
+        Ok(all(&self.shared.lock().telemetry.keys))
+    }
+
+    fn device_sessions(&mut self) -> Result<Vec<DeviceSession>, StoreError> {
+        Ok(all(&self.shared.lock().telemetry.sessions))
+    }
+
+    fn sensors(&mut self) -> Result<Vec<Sensor>, StoreError> {
+        Ok(all(&self.shared.lock().telemetry.sensors))
+    }
+
+    fn readings(
+        &mut self,
+        of: &Readings,
+        behind: Option<(i64, u64)>,
+        limit: usize,
+    ) -> Result<Vec<PastReading>, StoreError> {
+        Ok(self.shared.lock().telemetry.readings(of, behind, limit))
+    }
+
+    fn buckets(&mut self, of: &Readings, every_ms: i64, limit: usize) -> Result<Vec<Bucket>, StoreError> {
+        Ok(self.shared.lock().telemetry.buckets(of, every_ms.max(1), limit))
     }
 
     fn size(&mut self) -> Result<u64, StoreError> {

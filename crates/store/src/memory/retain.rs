@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::State;
 use crate::backend::Retention;
+use crate::telemetry::Reading;
 
 /// An entry of one of the logs that a bound on the size takes from.
 enum Entry {
     Message(Arc<str>, u64),
     Command(Arc<str>),
     Connection(u64),
+    Reading(u32, i64, u64),
 }
 
 impl State {
@@ -33,6 +35,9 @@ impl State {
         if let Some(time) = retention.removed_documents_before_ms {
             self.documents.retain(|_, document| document.json.is_some() || document.at_ms >= time);
         }
+        if let Some(age) = &retention.readings {
+            self.telemetry.delete_old(age);
+        }
         if let Some(max) = retention.max_bytes {
             self.delete_oldest(max);
         }
@@ -52,7 +57,8 @@ impl State {
             + self.commands.values().map(|command| command.size()).sum::<usize>()
             + self.tokens.values().map(|token| token.size()).sum::<usize>()
             + self.devices.values().map(|device| device.size()).sum::<usize>()
-            + self.connections.values().map(|connection| connection.size()).sum::<usize>();
+            + self.connections.values().map(|connection| connection.size()).sum::<usize>()
+            + self.telemetry.size();
         bytes as u64
     }
 
@@ -62,6 +68,7 @@ impl State {
             + self.connections.len()
             + self.devices.len()
             + self.documents.len()
+            + self.telemetry.readings.len()
     }
 
     fn delete_oldest(&mut self, max: u64) {
@@ -82,6 +89,10 @@ impl State {
         entries.extend(
             self.connections.iter().map(|(number, ended)| (ended.closed_ms, ended.size(), Entry::Connection(*number))),
         );
+        entries.extend(self.telemetry.readings.iter().map(|((sensor, at_ms, number), value)| {
+            let reading = Reading { sensor: *sensor, at_ms: *at_ms, value: value.clone() };
+            (*at_ms, reading.size(), Entry::Reading(*sensor, *at_ms, *number))
+        }));
         // Stable: of one time, messages stay in the order of their offsets.
         entries.sort_by_key(|(time, ..)| *time);
         for (_, size, entry) in entries {
@@ -102,6 +113,9 @@ impl State {
             }
             Entry::Command(id) => drop(self.commands.remove(id)),
             Entry::Connection(number) => drop(self.connections.remove(number)),
+            Entry::Reading(sensor, at_ms, number) => {
+                self.telemetry.readings.remove(&(*sensor, *at_ms, *number));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Params, ToSql, params};
 
 use super::error::store_error;
+use super::telemetry::{self, Touched};
 use crate::error::StoreError;
 use crate::record::{Command, CommandState, Connection as Ended, Device, Document, Kind, Message, Token, Twin};
 use crate::write::Write;
@@ -13,7 +14,7 @@ use crate::write::Write;
 /// Does one write. After an error the transaction is to be rolled back.
 ///
 /// SQLite's integers are signed: an epoch, which may be any number, is stored as the signed one of the same bits.
-pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), StoreError> {
+pub(super) fn apply(db: &Connection, write: &Write, touched: &mut Touched) -> Result<(), StoreError> {
     write.check()?;
     match write {
         Write::OpenRoom { room, epoch, durable } => open_room(db, room, *epoch, *durable),
@@ -43,6 +44,11 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), StoreError> {
         }
         Write::Device(device) => see_device(db, device),
         Write::Connection(ended) => log_connection(db, ended),
+        Write::DeviceKey(key) => telemetry::put_key(db, key),
+        Write::DeviceSession(session) => telemetry::put_session(db, session),
+        Write::ForgetSessions => telemetry::forget_sessions(db),
+        Write::Sensor(sensor) => telemetry::put_sensor(db, sensor),
+        Write::Readings(readings) => telemetry::add_readings(db, readings, touched),
     }
 }
 
@@ -223,7 +229,7 @@ fn log_connection(db: &Connection, ended: &Ended) -> Result<(), StoreError> {
 }
 
 /// Bytes that are bound without a copy.
-struct Borrowed<'a>(ValueRef<'a>);
+pub(super) struct Borrowed<'a>(pub(super) ValueRef<'a>);
 
 impl ToSql for Borrowed<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -232,12 +238,12 @@ impl ToSql for Borrowed<'_> {
 }
 
 /// How many rows it has changed.
-fn execute(db: &Connection, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
+pub(super) fn execute(db: &Connection, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
     db.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map_err(store_error)
 }
 
 /// The number that it gives back, if it gives one.
-fn one(db: &Connection, sql: &str, parameters: impl Params) -> Result<Option<i64>, StoreError> {
+pub(super) fn one(db: &Connection, sql: &str, parameters: impl Params) -> Result<Option<i64>, StoreError> {
     let mut statement = db.prepare_cached(sql).map_err(store_error)?;
     statement.query_row(parameters, |row| row.get(0)).optional().map_err(store_error)
 }

@@ -7,6 +7,7 @@ mod files;
 mod read;
 mod retain;
 mod schema;
+mod telemetry;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +18,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use self::error::{at, store_error};
 use self::files::{DATABASE, Lock};
 use self::read::SqliteReader;
+use self::telemetry::Touched;
 use crate::backend::{Backend, Reader, Retention, Source, Step};
 use crate::error::StoreError;
+use crate::telemetry::ReadingAge;
 use crate::write::Write;
 
 pub use self::copy::backup;
@@ -38,6 +41,8 @@ const STATEMENTS: usize = 64;
 pub struct Sqlite {
     connection: Connection,
     file: PathBuf,
+    /// For how long readings were kept when old ones were last looked for.
+    kept_ms: Option<Option<i64>>,
     /// Declared last: given up when the database is closed.
     _lock: Lock,
 }
@@ -66,7 +71,7 @@ impl Sqlite {
         configure(&connection).map_err(|error| at(&file, error))?;
         check(&connection, &file)?;
         schema::migrate(&mut connection, schema::MIGRATIONS).map_err(|error| at(&file, error))?;
-        Ok(Self { connection, file, _lock: lock })
+        Ok(Self { connection, file, kept_ms: None, _lock: lock })
     }
 }
 
@@ -74,13 +79,21 @@ impl Backend for Sqlite {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
+        let mut touched = Touched::default();
         for write in writes {
-            apply::apply(&transaction, write)?;
+            apply::apply(&transaction, write, &mut touched)?;
         }
+        touched.store(&transaction)?;
         transaction.commit().map_err(store_error)
     }
 
     fn retain(&mut self, retention: &Retention) -> Result<Step, StoreError> {
+        if let Some(ReadingAge { keep_ms, .. }) = retention.readings
+            && self.kept_ms != Some(keep_ms)
+        {
+            telemetry::check_all(&self.connection)?;
+            self.kept_ms = Some(keep_ms);
+        }
         retain::step(&mut self.connection, retention)
     }
 

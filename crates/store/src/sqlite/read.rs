@@ -7,11 +7,13 @@ use rusqlite::types::{FromSqlError, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::error::store_error;
+use super::telemetry;
 use crate::backend::Reader;
 use crate::error::StoreError;
 use crate::record::{
     self, Command, CommandState, Counter, Dedup, Device, Document, Kind, Message, PastConnection, Room, Token, Twin,
 };
+use crate::telemetry::{Bucket, DeviceKey, DeviceSession, PastReading, Readings, Sensor};
 
 // The columns that the functions at the end expect.
 macro_rules! select_commands {
@@ -236,6 +238,31 @@ impl Reader for SqliteReader {
         }
     }
 
+    fn device_keys(&mut self) -> Result<Vec<DeviceKey>, StoreError> {
+        self.all(telemetry::KEYS, [], telemetry::key)
+    }
+
+    fn device_sessions(&mut self) -> Result<Vec<DeviceSession>, StoreError> {
+        self.all(telemetry::SESSIONS, [], telemetry::session)
+    }
+
+    fn sensors(&mut self) -> Result<Vec<Sensor>, StoreError> {
+        self.all(telemetry::SENSORS, [], telemetry::sensor)
+    }
+
+    fn readings(
+        &mut self,
+        of: &Readings,
+        behind: Option<(i64, u64)>,
+        count: usize,
+    ) -> Result<Vec<PastReading>, StoreError> {
+        telemetry::readings(&self.db, of, behind, limit(count)).map_err(store_error)
+    }
+
+    fn buckets(&mut self, of: &Readings, every_ms: i64, count: usize) -> Result<Vec<Bucket>, StoreError> {
+        telemetry::buckets(&self.db, of, every_ms.max(1), limit(count)).map_err(store_error)
+    }
+
     fn size(&mut self) -> Result<u64, StoreError> {
         size(&self.db).map_err(store_error)
     }
@@ -339,7 +366,7 @@ fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 /// Something in the file that this program does not write.
-fn unknown(column: usize) -> rusqlite::Error {
+pub(super) fn unknown(column: usize) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(FromSqlError::InvalidType))
 }
 

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, TransactionBehavior, param
 
 use super::error::store_error;
 use super::read::size;
+use super::telemetry::{self, LAST_READING};
 use crate::backend::{Retention, Step};
 use crate::error::StoreError;
 
@@ -29,9 +30,13 @@ pub(super) fn step(connection: &mut Connection, retention: &Retention) -> Result
 fn first_step(connection: &mut Connection, retention: &Retention) -> rusqlite::Result<Step> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let deleted = delete(&transaction, retention)?;
+    let step = match &retention.readings {
+        Some(age) if deleted == 0 => telemetry::delete_old(&transaction, age)?,
+        _ => None,
+    };
     transaction.commit()?;
-    if deleted > 0 {
-        return Ok(Step { deleted, more: true });
+    if let Some(step) = step.or((deleted > 0).then_some(Step { deleted, more: true })) {
+        return Ok(step);
     }
     Ok(Step { deleted: 0, more: give_back(connection)? })
 }
@@ -113,8 +118,8 @@ fn delete_within(db: &Connection, sql: &str, which: i64, bytes: u64) -> rusqlite
     Ok(ids.len() as u64)
 }
 
-/// Deletes the oldest messages, commands that are over and connections, if everything takes up more than `max` bytes: all up
-/// to one time, so that none of the three loses what is newer than what another one keeps.
+/// Deletes the oldest messages, commands that are over, connections and readings, if everything takes up more than `max` bytes: all up
+/// to one time, so that none of them loses what is newer than what another one keeps.
 fn delete_oldest(db: &Connection, max: u64) -> rusqlite::Result<u64> {
     let excess = size(db)?.saturating_sub(max);
     if excess == 0 {
@@ -122,12 +127,14 @@ fn delete_oldest(db: &Connection, max: u64) -> rusqlite::Result<u64> {
     }
     let bytes = min(excess, BYTES);
     let last = |sql| db.query_row(sql, [ROWS - 1], |row| row.get::<_, i64>(0)).optional();
-    let ends = [last_message(db, bytes)?, last(LAST_COMMAND)?, last(LAST_CONNECTION)?];
+    let last_reading = db.query_row(LAST_READING, [], |row| row.get(0)).optional()?;
+    let ends = [last_message(db, bytes)?, last(LAST_COMMAND)?, last(LAST_CONNECTION)?, last_reading];
     // If none of them ends a step, all of it is one step.
     let before = ends.into_iter().flatten().min().map_or(i64::MAX, |last| last.saturating_add(1));
     let mut deleted = delete_messages(db, before, bytes)?;
     deleted += execute(db, COMMANDS, params![before, ROWS])?;
     deleted += execute(db, CONNECTIONS, params![before, ROWS])?;
+    deleted += telemetry::delete_before(db, before)?;
     Ok(deleted)
 }
 

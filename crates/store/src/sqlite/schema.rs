@@ -9,7 +9,7 @@ use crate::error::StoreError;
 
 /// One script for each version of the schema: the first makes version 1 of an empty database, each further one the next of
 /// the one before.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// "Taut", in the header of every database of this program.
 const APPLICATION_ID: i64 = 0x5461_7574;

@@ -5,11 +5,18 @@
 mod random;
 mod records;
 mod suite;
+mod telemetry;
 
 use std::sync::Arc;
 
 use tautline_store::{Backend, Memory, Reader, Source, Sqlite};
 use tempfile::TempDir;
+
+/// Every rule.
+mod rules {
+    pub(crate) use crate::suite::*;
+    pub(crate) use crate::telemetry::*;
+}
 
 /// A backend under test.
 trait Harness {
@@ -30,7 +37,7 @@ macro_rules! contract {
             $(
                 #[test]
                 fn $rule() {
-                    crate::suite::$rule(&mut <$harness as crate::Harness>::new());
+                    crate::rules::$rule(&mut <$harness as crate::Harness>::new());
                 }
             )+
         }
@@ -65,6 +72,15 @@ macro_rules! contracts {
             a_device_is_as_it_was_last_seen,
             devices_come_in_pages_by_id,
             connections_come_in_pages_newest_first,
+            keys_sessions_and_sensors_are_as_they_were_last_written,
+            a_name_is_of_one_device_or_sensor,
+            the_latest_session_of_each_device_is_remembered,
+            readings_come_back_by_time_in_pages,
+            readings_of_many_sensors_are_kept_apart,
+            buckets_have_what_numbers_come_to,
+            readings_out_of_bounds_are_refused,
+            readings_are_kept_as_long_as_their_sensor_says,
+            readings_give_way_to_a_bound_on_the_size,
             retention_deletes_what_is_older,
             retention_forgets_what_was_left_of_rooms,
             retention_keeps_below_a_size,

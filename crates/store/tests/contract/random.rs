@@ -2,9 +2,12 @@
 
 use std::mem::discriminant;
 
-use tautline_store::{Backend, CommandState, Memory, Reader, Retention, Sqlite, StoreError, Write};
+use tautline_store::{
+    Backend, CommandState, Memory, Reader, ReadingAge, Readings, Retention, Sensor, Sqlite, StoreError, Write,
+};
 
 use crate::records::*;
+use crate::telemetry::{key, real, sensor, session};
 
 /// All that can be read, for comparison. Numbers of the log are places, which need not be the same.
 pub(crate) fn everything(reader: &mut dyn Reader) -> String {
@@ -20,6 +23,14 @@ pub(crate) fn everything(reader: &mut dyn Reader) -> String {
     for device in ["a", "b", "lamp"] {
         all += &format!("{:?}\n", reader.commands(device, None, usize::MAX).unwrap());
     }
+    all += &format!("{:?}\n{:?}\n", reader.device_keys().unwrap(), reader.device_sessions().unwrap());
+    all += &format!("{:?}\n", reader.sensors().unwrap());
+    for sensor in 0..3 {
+        let of = Readings { sensor, from_ms: 0, to_ms: i64::MAX };
+        let readings = reader.readings(&of, None, usize::MAX).unwrap();
+        let readings: Vec<_> = readings.into_iter().map(|reading| (reading.at_ms, reading.value)).collect();
+        all += &format!("{readings:?}\n{:?}\n", reader.buckets(&of, 7, 1000).unwrap());
+    }
     all += &format!("{devices:?}\n{:?}\n", reader.pending_commands().unwrap());
     let log = reader.connections(None, None, usize::MAX).unwrap();
     all + &format!("{:?}\n", log.into_iter().map(|entry| entry.connection).collect::<Vec<_>>())
@@ -33,7 +44,7 @@ fn write(random: &mut fastrand::Rng) -> Write {
     let small = random.u64(..8);
     let at_ms = random.i64(..100);
     let epoch = if random.u8(..8) == 0 { 1 } else { EPOCH };
-    match random.u8(..16) {
+    match random.u8(..20) {
         0 => Write::OpenRoom { room: name.into(), epoch, durable: random.bool() },
         1 if random.u8(..4) == 0 => Write::DropRoom { room: name.into() },
         1..=4 => {
@@ -54,7 +65,15 @@ fn write(random: &mut fastrand::Rng) -> Write {
         }
         12 => Write::AddToken(token(name, random.u8(..3))),
         13 => Write::RevokeToken { id: name.into(), at_ms },
-        14 => Write::Device(device(name, at_ms, random.i64(..100))),
+        14 => {
+            let at = |_| real(small as u32 % 3, random.i64(..100), f64::from(random.i8(..)));
+            Write::Readings((0..3).map(at).collect())
+        }
+        15 => Write::Sensor(Sensor { keep_ms: (small > 3).then_some(at_ms), ..sensor(small as u32 % 3, name) }),
+        16 => Write::DeviceKey(key(small as u32 % 3, name)),
+        17 if random.u8(..4) == 0 => Write::ForgetSessions,
+        17 => Write::DeviceSession(session(small as u32 % 3, random.u64(..4), random.i64(..))),
+        18 => Write::Device(device(name, at_ms, random.i64(..100))),
         _ => Write::Connection(connection(name, at_ms)),
     }
 }
@@ -67,6 +86,7 @@ fn retention(random: &mut fastrand::Rng) -> Retention {
         connections_before_ms: before(),
         devices_before_ms: before(),
         removed_documents_before_ms: before(),
+        readings: random.bool().then(|| ReadingAge { now_ms: random.i64(..80), keep_ms: Some(random.i64(..80)) }),
         max_bytes: None,
     }
 }

@@ -10,15 +10,15 @@ use crate::Harness;
 use crate::random::everything;
 use crate::records::*;
 
-fn commit<H: Harness>(store: &mut H, writes: &[Write]) {
+pub(crate) fn commit<H: Harness>(store: &mut H, writes: &[Write]) {
     store.backend().commit(writes).unwrap();
 }
 
-fn refused<H: Harness>(store: &mut H, write: Write) -> StoreError {
+pub(crate) fn refused<H: Harness>(store: &mut H, write: Write) -> StoreError {
     store.backend().commit(&[write]).unwrap_err()
 }
 
-fn retain<H: Harness>(store: &mut H, retention: &Retention) {
+pub(crate) fn retain<H: Harness>(store: &mut H, retention: &Retention) {
     while store.backend().retain(retention).unwrap().more {}
 }
 
@@ -405,7 +405,7 @@ pub(crate) fn retention_deletes_what_is_older<H: Harness>(store: &mut H) {
         connections_before_ms: Some(20),
         devices_before_ms: Some(20),
         removed_documents_before_ms: Some(20),
-        max_bytes: None,
+        ..Retention::default()
     };
     retain(store, &retention);
     let mut reader = store.reader();
