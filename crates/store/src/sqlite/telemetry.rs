@@ -274,5 +274,5 @@ pub(super) fn delete_before(db: &Connection, before_ms: i64) -> rusqlite::Result
 }
 
 fn rows_of(segment: i64) -> (i64, i64) {
-    (segment << SEGMENT_BITS, (segment + 1 << SEGMENT_BITS) - 1)
+    (segment << SEGMENT_BITS, ((segment + 1) << SEGMENT_BITS) - 1)
 }
