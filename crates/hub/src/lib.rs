@@ -28,6 +28,8 @@ mod name;
 mod page;
 mod retention;
 mod rooms;
+#[cfg(test)]
+mod senml;
 mod site;
 mod watch;
 
