@@ -14,6 +14,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
+use crate::senml;
+
 /// How many events are kept.
 const KEPT: usize = 1024;
 
@@ -40,11 +42,12 @@ pub(crate) enum Kind {
     Connected,
     Disconnected,
     Counter,
+    Reading,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Message, Self::Presence, Self::Connected, Self::Disconnected, Self::Counter];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Message, Self::Presence, Self::Connected, Self::Disconnected, Self::Counter, Self::Reading];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -53,6 +56,7 @@ impl Kind {
             Self::Connected => "connected",
             Self::Disconnected => "disconnected",
             Self::Counter => "counter",
+            Self::Reading => "reading",
         }
     }
 }
@@ -162,6 +166,20 @@ impl Events {
             value: i64,
         }
         self.tell(Kind::Counter, None, &Told { name, value });
+    }
+
+    /// A sensor has said something, which is stored.
+    pub(crate) fn reading(&self, device: &str, sensor: &str, unit: &str, at_ms: i64, value: &senml::Value) {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            device: &'a str,
+            sensor: &'a str,
+            #[serde(skip_serializing_if = "str::is_empty")]
+            unit: &'a str,
+            at_ms: i64,
+            value: &'a senml::Value,
+        }
+        self.tell(Kind::Reading, None, &Told { device, sensor, unit, at_ms, value });
     }
 
     /// Listens to what passes the filter: from now on, or from behind the event with the id `last` on.

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::apps::{Counters, Rooms};
 use crate::devices::{self, Devices, Keeper, Kept};
 use crate::rooms::{self, Durability, KeptDocument, Registry};
+use crate::telemetry::Telemetry;
 use crate::watch::Watch;
 
 /// What rooms and counters are made from.
@@ -30,6 +31,8 @@ pub(crate) struct Setup {
     devices: Vec<Kept>,
     /// And of counters.
     counters: Vec<(Arc<str>, i64)>,
+    /// The sensors that have sent anything.
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Setup {
@@ -40,14 +43,16 @@ impl Setup {
     /// Reads what the store has. It blocks.
     pub(crate) fn read(settings: tautline_rooms::Settings, store: Option<Store>) -> Result<Self, StoreError> {
         let Some(store) = store else { return Ok(Self { settings, ..Self::default() }) };
-        let (rooms, documents, devices, counters) = store.read(|reader| {
+        let (rooms, documents, devices, counters, sensors) = store.read(|reader| {
             let rooms = rooms::restore(reader, |room| settings.of(room))?;
             let documents = rooms::restore_documents(reader)?;
             let devices = devices::restore(reader)?;
             let counters = reader.counters()?.into_iter().map(|counter| (counter.name, counter.value)).collect();
-            Ok((rooms, documents, devices, counters))
+            Ok((rooms, documents, devices, counters, reader.sensors()?))
         })?;
-        Ok(Self { settings, store: Some(store), watch: Watch::default(), rooms, documents, devices, counters })
+        let watch = Watch::default();
+        let telemetry = Telemetry::new(Some(store.clone()), watch.clone(), sensors);
+        Ok(Self { settings, store: Some(store), watch, rooms, documents, devices, counters, telemetry })
     }
 }
 

@@ -28,9 +28,9 @@ mod name;
 mod page;
 mod retention;
 mod rooms;
-#[cfg(test)]
 mod senml;
 mod site;
+mod telemetry;
 mod watch;
 
 pub use clients::Sessions;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tautline_store::{Retention, Store, SubmitError};
+use tautline_store::{ReadingAge, Retention, Store, SubmitError};
 use tokio::task::JoinSet;
 
 /// How often the store is tidied.
@@ -15,7 +15,9 @@ pub struct Keep {
     pub log: Duration,
     /// Devices that do not come any more; their twins stay. Default: a year.
     pub devices: Duration,
-    /// How large the database may be: above this the oldest messages, commands and connections give way. Default: as large
+    /// Readings of sensors for which nothing else is set. Default: a year.
+    pub readings: Duration,
+    /// How large the database may be: above this the oldest messages, commands, connections and readings give way. Default: as large
     /// as the disk.
     pub max_bytes: Option<u64>,
 }
@@ -23,7 +25,7 @@ pub struct Keep {
 impl Default for Keep {
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 3600);
-        Self { log: DAY * 90, devices: DAY * 365, max_bytes: None }
+        Self { log: DAY * 90, devices: DAY * 365, readings: DAY * 365, max_bytes: None }
     }
 }
 
@@ -51,14 +53,14 @@ pub(crate) fn tidy(store: Store, keep: Keep) -> JoinSet<()> {
 impl Keep {
     /// What is deleted at this time.
     fn at(&self, now: SystemTime) -> Retention {
-        let before = |time| {
-            let then = now.checked_sub(time).and_then(|then| then.duration_since(UNIX_EPOCH).ok());
-            then.and_then(|then| i64::try_from(then.as_millis()).ok())
-        };
+        let ms = |time: Duration| i64::try_from(time.as_millis()).ok();
+        let since_1970 = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().and_then(ms);
+        let before = |time| now.checked_sub(time).and_then(since_1970);
         Retention {
             commands_before_ms: before(self.log),
             connections_before_ms: before(self.log),
             devices_before_ms: before(self.devices),
+            readings: since_1970(now).map(|now_ms| ReadingAge { now_ms, keep_ms: ms(self.readings) }),
             max_bytes: self.max_bytes,
             ..Retention::default()
         }
@@ -71,10 +73,12 @@ mod tests {
 
     #[test]
     fn what_is_older_goes() {
-        let keep = Keep { log: Duration::from_secs(10), devices: Duration::from_secs(20), max_bytes: Some(5) };
+        let seconds = Duration::from_secs;
+        let keep = Keep { log: seconds(10), devices: seconds(20), readings: seconds(7), max_bytes: Some(5) };
         let retention = keep.at(UNIX_EPOCH + Duration::from_secs(30));
         assert_eq!((retention.connections_before_ms, retention.commands_before_ms), (Some(20_000), Some(20_000)));
         assert_eq!((retention.devices_before_ms, retention.max_bytes), (Some(10_000), Some(5)));
+        assert_eq!(retention.readings, Some(ReadingAge { now_ms: 30_000, keep_ms: Some(7_000) }));
         assert_eq!((retention.messages_before_ms, retention.removed_documents_before_ms), (None, None));
         assert_eq!(keep.at(UNIX_EPOCH).connections_before_ms, None, "long ago is nothing");
     }

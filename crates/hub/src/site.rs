@@ -20,6 +20,7 @@ use crate::homes::{self, Homes, Pulse, Setup, Sizes};
 use crate::http::{self, Guard};
 use crate::name::AppName;
 use crate::rooms::{BadPath, MAIN, Place};
+use crate::telemetry::Telemetry;
 use crate::watch::Watch;
 
 /// The apps, and who decides which client gets to which.
@@ -31,6 +32,7 @@ pub(crate) struct Site {
     profiles: Profiles,
     store: Option<Store>,
     watch: Watch,
+    telemetry: Telemetry,
     pulses: Homes<Pulse>,
     /// Until the shutdown.
     engine: Mutex<Option<Engine>>,
@@ -47,12 +49,13 @@ impl Site {
     ) -> Self {
         let (config, send_queue) = settings.parts();
         let sizes = Sizes { message: config.message_limit(), queue: send_queue };
-        let (store, watch) = (setup.store.clone(), setup.watch.clone());
+        let (store, watch, telemetry) = (setup.store.clone(), setup.watch.clone(), setup.telemetry.clone());
         let profiles = Profiles::new(setup.settings(), |bytes| Profile::new(config).send_queue(bytes), send_queue);
         Self {
             pulses: homes::pulses(&engine),
             store,
             watch,
+            telemetry,
             apps: Apps::start(&engine, only, setup, sizes),
             clients,
             guard,
@@ -91,6 +94,11 @@ impl Site {
 
     pub(crate) fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// What takes readings.
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     /// What tells whether each loop answers.

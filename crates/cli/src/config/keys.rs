@@ -168,7 +168,10 @@ section! {
         /// For how long devices that do not come any more are remembered. Their twins stay.
         keep_devices: Duration = Key::new("31536000", "TAUTLINE_STORE_KEEP_DEVICES").bounds(1, 100 * YEAR);
 
-        /// How large the database may be: the oldest messages, commands and connections give way.
+        /// For how long readings of sensors are kept; the API sets it for a sensor.
+        keep_readings: Duration = Key::new("31536000", "TAUTLINE_STORE_KEEP_READINGS").bounds(1, 100 * YEAR);
+
+        /// How large the database may be: the oldest messages, commands, connections and readings give way.
         max_bytes: Option<Bytes> = Key::unset("as large as the disk", r#""10 GiB""#, "TAUTLINE_STORE_MAX_BYTES");
     }
 }

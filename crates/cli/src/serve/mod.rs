@@ -123,9 +123,10 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         hub = hub.loops(loops);
     }
     if let Some(store) = store {
-        let Storage { keep_log, keep_devices, max_bytes, .. } = &config.store;
+        let Storage { keep_log, keep_devices, keep_readings, max_bytes, .. } = &config.store;
         let max_bytes = max_bytes.as_ref().map(|bytes| bytes.0);
-        hub = hub.store(store).keep(Keep { log: *keep_log, devices: *keep_devices, max_bytes });
+        let keep = Keep { log: *keep_log, devices: *keep_devices, readings: *keep_readings, max_bytes };
+        hub = hub.store(store).keep(keep);
     }
     hub
 }

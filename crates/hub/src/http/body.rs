@@ -38,17 +38,25 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// It is not declared as JSON, too large, too slow, one too many, or not what is asked for; where, is said.
 pub(super) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
-    if !is_json(headers) {
+    if media_type(headers) != "application/json" {
         return Err(Problem::new(Kind::NotJson, "send `Content-Type: application/json`"));
     }
-    let (bytes, _room) = read(body, &ROOM).await?;
+    let (bytes, _room) = whole(body).await?;
     serde_json::from_slice(&bytes).map_err(|error| {
         // serde_json says what and at which line and column.
         Problem::new(Kind::BadRequest, format!("the body is not what it should be: {error}"))
     })
 }
 
-/// A body, in full, and the room that it takes up.
+/// A body, in full, and the room that it takes up until that is dropped.
+///
+/// # Errors
+///
+/// It is too large, too slow, or one too many.
+pub(super) async fn whole(body: Body) -> Result<(Vec<u8>, SemaphorePermit<'static>), Problem> {
+    read(body, &ROOM).await
+}
+
 async fn read(body: Body, room: &Semaphore) -> Result<(Vec<u8>, SemaphorePermit<'_>), Problem> {
     let too_late = |_| {
         let detail = format!("the body did not arrive within {} s", TIMEOUT.as_secs());
@@ -80,10 +88,10 @@ async fn collect(body: Body, room: &Semaphore) -> Result<(Vec<u8>, SemaphorePerm
     Ok((bytes, taken))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// What a body is declared as, in lower case and without parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = declared.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/json")
+    declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// A body that is lent to whoever answers, so that what is left of it can be read afterwards.
@@ -144,9 +152,12 @@ mod tests {
 
     #[test]
     fn json_is_declared_with_or_without_parameters() {
-        let declared = |value: &str| is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
-        assert!(declared("application/json") && declared("Application/JSON ; charset=utf-8"));
-        assert!(!declared("text/plain") && !declared("application/jsonx") && !is_json(&HeaderMap::new()));
+        let declared =
+            |value: &str| media_type(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
+        for json in ["application/json", "Application/JSON ; charset=utf-8"] {
+            assert_eq!(declared(json), "application/json");
+        }
+        assert_eq!((declared("text/plain"), media_type(&HeaderMap::new())), ("text/plain".into(), String::new()));
     }
 
     /// A body that does not come.

@@ -50,6 +50,8 @@ kinds! {
     TimedOut = "timed-out", REQUEST_TIMEOUT, "The body did not arrive in time";
     TooLarge = "too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     TooLong = "too-long", URI_TOO_LONG, "A name is too long";
+    NotReadings = "not-readings", UNSUPPORTED_MEDIA_TYPE, "The body is not declared as readings";
+    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "There is no such form of it";
     NotJson = "not-json", UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON";
     WrongHost = "wrong-host", MISDIRECTED_REQUEST, "The request is for another host";
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much waits";

@@ -21,5 +21,5 @@ pub use envelope::SUBPROTOCOL;
 pub(crate) use envelope::device;
 pub(crate) use envelope::{Change, payload};
 pub(crate) use outside::{Outcome, RoomDetail, Seen};
-pub(crate) use path::{API, BadPath, MAIN, Place, name};
+pub(crate) use path::{API, BadPath, MAIN, Place, is_name, name};
 pub(crate) use wall::{Wall, millis, timestamp};

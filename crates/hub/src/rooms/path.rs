@@ -77,11 +77,12 @@ pub(crate) fn name(segment: &str) -> Result<String, BadPath> {
     if name.len() > LONGEST {
         return Err(BadPath::Long);
     }
-    // They would make a mess of every log and list.
-    if name.chars().any(char::is_control) {
-        return Err(BadPath::Name);
-    }
-    Ok(name.into_owned())
+    if is_name(&name) { Ok(name.into_owned()) } else { Err(BadPath::Name) }
+}
+
+/// Whether this can be a name. Control characters would make a mess of every log and list.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.len() <= LONGEST && !name.chars().any(char::is_control)
 }
 
 #[cfg(test)]

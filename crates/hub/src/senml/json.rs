@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::{BadSenml, Number, Raw, Record, Scalar, Value, ignore, is_known};
@@ -27,17 +27,21 @@ pub(crate) fn write(records: &[Record]) -> Vec<u8> {
             fields.insert("u".into(), json!(unit));
         }
         fields.insert("t".into(), seconds(*at_ms));
-        let (label, value) = match value {
-            Value::Integer(integer) => ("v", json!(integer)),
-            Value::Real(real) => ("v", json!(real)),
-            Value::Text(text) => ("vs", json!(text)),
-            Value::Boolean(boolean) => ("vb", json!(boolean)),
-            Value::Data(data) => ("vd", json!(Base64UrlUnpadded::encode_string(data))),
+        let label = match value {
+            Value::Integer(_) | Value::Real(_) => "v",
+            Value::Text(_) => "vs",
+            Value::Boolean(_) => "vb",
+            Value::Data(_) => "vd",
         };
-        fields.insert(label.into(), value);
+        fields.insert(label.into(), json!(value));
         Json::Object(fields)
     });
     Json::Array(records.collect()).to_string().into_bytes()
+}
+
+/// Bytes as text.
+pub(super) fn base64url<S: Serializer>(data: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&Base64UrlUnpadded::encode_string(data))
 }
 
 fn seconds(at_ms: i64) -> Json {

@@ -6,9 +6,11 @@ mod resolve;
 
 use std::fmt;
 
+use serde::Serialize;
+
 pub(crate) use cbor::{parse as parse_cbor, write as write_cbor};
 pub(crate) use json::{parse as parse_json, write as write_json};
-pub(crate) use resolve::resolve;
+pub(crate) use resolve::{is_name, resolve};
 
 /// The media types of RFC 8428 §12.3.
 pub(crate) const JSON: &str = "application/senml+json";
@@ -25,12 +27,15 @@ pub(crate) struct Record {
     pub(crate) value: Value,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+/// What was measured. As JSON it is what it is; bytes are base64url (RFC 4648 §5, without padding).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(crate) enum Value {
     Integer(i64),
     Real(f64),
     Text(String),
     Boolean(bool),
+    #[serde(serialize_with = "json::base64url")]
     Data(Vec<u8>),
 }
 

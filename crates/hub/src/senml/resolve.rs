@@ -112,16 +112,20 @@ impl Base {
     }
 }
 
-/// RFC 8428 §4.5.1.
-fn check_name(name: &str) -> Result<(), BadSenml> {
+/// Whether this can be a name (RFC 8428 §4.5.1).
+pub(crate) fn is_name(name: &str) -> bool {
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-:./_".contains(&byte);
+    name.bytes().all(fine) && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+fn check_name(name: &str) -> Result<(), BadSenml> {
     if name.is_empty() {
         return Err(BadSenml("a record has no name".into()));
     }
     if name.len() > LONGEST {
         return Err(BadSenml(format!("a name is longer than {LONGEST} bytes")));
     }
-    if !name.bytes().all(fine) || !name.as_bytes()[0].is_ascii_alphanumeric() {
+    if !is_name(name) {
         return Err(BadSenml(format!(
             "{name:?} is not a name: letters, digits and - : . / _ are, beginning with a letter or a digit"
         )));

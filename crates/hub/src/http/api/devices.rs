@@ -373,7 +373,7 @@ fn duration(seconds: Option<f64>) -> Result<Option<Duration>, Problem> {
 }
 
 /// Reads from the store; `None` if there is none.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     state: &State,
     question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<Option<T>, Problem> {

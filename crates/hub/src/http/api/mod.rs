@@ -8,9 +8,11 @@ mod documents;
 mod events;
 mod extract;
 mod openapi;
+mod readings;
 mod reference;
 mod rooms;
 mod state;
+mod written;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -114,6 +116,10 @@ fn routes() -> (Router<State>, Bytes) {
         .routes(routes!(devices::put_desired, devices::patch_desired))
         .routes(routes!(devices::command))
         .routes(routes!(devices::connections))
+        .routes(routes!(readings::take))
+        .routes(routes!(readings::take_of_device, readings::of_device))
+        .routes(routes!(readings::sensors))
+        .routes(routes!(readings::keep))
         .routes(routes!(events::stream))
         .routes(routes!(openapi::document))
         .routes(routes!(reference::page))

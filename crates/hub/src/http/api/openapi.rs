@@ -27,6 +27,7 @@ pub(super) fn base() -> OpenApi {
         tag("state", "Numbers that everybody sees and can change."),
         tag("documents", "JSON that the clients of a room share, with versions."),
         tag("devices", "Who has been here, what they should be and are, and commands to them."),
+        tag("readings", "What sensors have measured."),
         tag("events", "What happens, while it happens."),
         tag("description", "This description."),
     ];

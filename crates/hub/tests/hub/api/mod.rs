@@ -5,6 +5,7 @@ mod documents;
 mod events;
 mod http2;
 mod probes;
+mod readings;
 mod requests;
 mod rooms;
 mod state;
