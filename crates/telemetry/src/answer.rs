@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::cursor::{Reader, Writer};
 use crate::error::{Malformed, Unencodable};
-use crate::header::Kind;
+use crate::header::{Kind, Side};
 
 const MAX_TEXT: usize = 128;
 
@@ -93,7 +93,7 @@ impl<'a> Problem<'a> {
     }
 
     pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), Unencodable> {
-        if self.about.is_from_hub() || self.text.len() > MAX_TEXT {
+        if self.about.sender() == Side::Hub || self.text.len() > MAX_TEXT {
             return Err(Unencodable::Value);
         }
         writer.bytes(&[self.about.number(), self.code.0])?;
@@ -104,7 +104,7 @@ impl<'a> Problem<'a> {
 /// The kind of a message of a device.
 fn read_about(reader: &mut Reader<'_>) -> Result<Kind, Malformed> {
     let number = reader.u8()?;
-    Kind::from_number(number).filter(|kind| !kind.is_from_hub()).ok_or(Malformed::Kind(number))
+    Kind::from_number(number).filter(|kind| kind.sender() == Side::Device).ok_or(Malformed::Kind(number))
 }
 
 fn can_be_busy(about: Kind) -> bool {

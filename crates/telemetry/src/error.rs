@@ -36,6 +36,8 @@ pub enum Malformed {
 /// Why a message is not taken for one of the device or hub that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forged {
+    /// Its kind is one of the other direction: it is being sent back to where it came from.
+    Direction,
     /// The tag is not that of this key.
     Tag,
     /// There is no tag, but a key.
@@ -76,6 +78,7 @@ impl fmt::Display for Malformed {
 impl fmt::Display for Forged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Direction => "it comes from the wrong side",
             Self::Tag => "the tag is wrong",
             Self::Keyless => "a tag is missing",
             Self::Keyed => "there is a tag, but no key to check it",

@@ -20,6 +20,15 @@ const VERSION: u8 = 1;
 const KEYLESS: u16 = 1;
 const CALENDAR: u16 = 2;
 
+/// Who sends a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// A device.
+    Device,
+    /// The hub.
+    Hub,
+}
+
 /// What a message is. The highest bit is its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -69,9 +78,9 @@ impl Kind {
         self as u8
     }
 
-    /// Whether the hub sends this, and not a device.
-    pub const fn is_from_hub(self) -> bool {
-        self.number() & 0x80 != 0
+    /// Who sends this.
+    pub const fn sender(self) -> Side {
+        if self.number() & 0x80 == 0 { Side::Device } else { Side::Hub }
     }
 }
 

@@ -25,7 +25,7 @@ pub use acknowledgement::{Acknowledgement, WINDOW};
 pub use answer::{Busy, ErrorCode, Problem};
 pub use command::{Command, MAX_RESULT, Outcome, Status};
 pub use error::{Forged, Malformed, Unencodable};
-pub use header::{Address, HEADER, Header, Kind, MAX_BODY, MAX_MESSAGE, MAX_TIME, MIN_HELLO, message_length};
+pub use header::{Address, HEADER, Header, Kind, MAX_BODY, MAX_MESSAGE, MAX_TIME, MIN_HELLO, Side, message_length};
 pub use hello::{Hello, Sensor, Sensors, Welcome};
 pub use key::{Key, TAG};
 pub use message::{Authentic, Body, Message, messages};

@@ -5,7 +5,7 @@ use crate::answer::{Busy, Problem};
 use crate::command::{Command, Outcome};
 use crate::cursor::{Reader, Writer};
 use crate::error::{Forged, Malformed, Unencodable};
-use crate::header::{Address, HEADER, Header, Kind, MAX_MESSAGE, MAX_TIME, MIN_HELLO};
+use crate::header::{Address, HEADER, Header, Kind, MAX_MESSAGE, MAX_TIME, MIN_HELLO, Side};
 use crate::hello::{Hello, Welcome};
 use crate::key::{Key, TAG};
 use crate::readings::{Readings, Time};
@@ -89,12 +89,15 @@ impl<'a> Message<'a> {
         self.bytes
     }
 
-    /// Checks the tag, in a time that does not depend on it. Without a key only messages without a tag pass, with a key
-    /// only those that have the right one.
+    /// Checks that it comes from this side, and the tag, in a time that does not depend on it. Without a key only messages
+    /// without a tag pass, with a key only those that have the right one.
     ///
     /// # Errors
     /// It is not from whom it says.
-    pub fn authenticate(&self, key: Option<&Key>) -> Result<Authentic<'a>, Forged> {
+    pub fn authenticate(&self, from: Side, key: Option<&Key>) -> Result<Authentic<'a>, Forged> {
+        if self.header.kind.sender() != from {
+            return Err(Forged::Direction);
+        }
         let covered = match (key, self.header.keyless) {
             (None, true) => self.bytes,
             (None, false) => return Err(Forged::Keyed),

@@ -50,7 +50,7 @@ pub enum Event<'a> {
 /// Why a message was ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
-    /// It is for another device or session, or not from a hub.
+    /// It is for another device or session.
     Foreign,
     /// It is not from whom it says.
     Forged(Forged),

@@ -10,7 +10,7 @@ use crate::answer::{ErrorCode, Problem};
 use crate::command::{Command, MAX_RESULT, Outcome, Status};
 use crate::cursor::{Reader, Writer};
 use crate::error::Unencodable;
-use crate::header::{Address, Header, Kind, MAX_MESSAGE, MAX_TIME};
+use crate::header::{Address, Header, Kind, MAX_MESSAGE, MAX_TIME, Side};
 use crate::hello::{Hello, Sensor, Welcome};
 use crate::key::Key;
 use crate::message::{Body, Message};
@@ -176,10 +176,10 @@ impl<'a> Session<'a> {
         self.now = self.now.max(now);
         let header = message.header();
         let own = header.address.device == self.address.device && header.address.session == self.address.session;
-        if !own || !header.kind.is_from_hub() {
+        if !own {
             return Err(Ignored::Foreign);
         }
-        let authentic = message.authenticate(self.identity.key.as_ref()).map_err(|forged| {
+        let authentic = message.authenticate(Side::Hub, self.identity.key.as_ref()).map_err(|forged| {
             let hint = self.identity.key.is_some().then(|| message.unauthenticated_error()).flatten();
             hint.map_or(Err(Ignored::Forged(forged)), |problem| Ok(Event::Hint(problem)))
         });
@@ -367,8 +367,9 @@ impl<'a> Session<'a> {
         self.quiet = u64::from(welcome.quiet) * 1_000;
         self.handle_stored(&welcome.stored)?;
         self.outbox.rewind(self.now);
+        // At once: the hub gives commands when it has seen that the welcome arrived.
         self.time.attempts = 0;
-        self.time.due = Some(self.next_request()).filter(|&at| at != u64::MAX);
+        self.time.due = Some(self.now);
         Ok(Some(Event::Linked(welcome.stored)))
     }
 

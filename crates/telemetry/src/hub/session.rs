@@ -104,7 +104,6 @@ impl Session {
                 Received::TimeRequest { new }
             }
             Ok(Body::Result(outcome)) => self.receive_result(header.sequence, outcome),
-            // What only a hub says, or what cannot be understood.
             _ => Received::Refused(ErrorCode::MALFORMED),
         }
     }
