@@ -7,6 +7,10 @@ use tautline_proto::Instant;
 use tautline_proto::handshake::client::Request;
 use tautline_proto::handshake::server;
 use tautline_proto::handshake::{Limits, server::Options};
+use tautline_telemetry::{
+    Acknowledgement, Address, Body, Busy, Command, ErrorCode, Hello, Key, Kind, MAX_MESSAGE, Outcome, Problem,
+    Readings, Record, Sensor, Status, Time, Type, Value, Welcome,
+};
 
 fn main() -> io::Result<()> {
     for (name, bytes) in handshakes() {
@@ -17,6 +21,12 @@ fn main() -> io::Result<()> {
     }
     for (name, bytes) in pairs() {
         write("pair", name, &bytes)?;
+    }
+    for (name, bytes) in telemetry_messages() {
+        write("telemetry_codec", name, &bytes)?;
+    }
+    for (name, bytes) in telemetry_sessions() {
+        write("telemetry_session", name, &bytes)?;
     }
     Ok(())
 }
@@ -160,5 +170,73 @@ fn pairs() -> Vec<(&'static str, Vec<u8>)> {
         ("end_of_the_transport", script(&[server(1, 3), server(11, 255), all_to_client, client(0, 3)])),
         ("failure", script(&[client(0, 3), server(12, 255), client(0, 3), client(9, 40)])),
         ("large", script(&[[0x80, 255], [0x81, 254], all_to_client, all_to_server])),
+    ]
+}
+
+fn telemetry_messages() -> Vec<(&'static str, Vec<u8>)> {
+    let sensors = [Sensor { index: 0, kind: Type::F32, name: "temperature", unit: "Cel" }];
+    let record = |offset, value| Record { offset, sensor: 0, value };
+    let records = [
+        record(0, Value::Bool(true)),
+        record(1, Value::I16(-2)),
+        record(2, Value::U64(3)),
+        record(3, Value::F64(0.5)),
+        record(4, Value::Text("κόσμε")),
+        record(5, Value::Bytes(b"\xff")),
+    ];
+    let stored = Acknowledgement::new(4, 0b10).expect("bit 0 is not set");
+    let bodies = [
+        (
+            "hello",
+            Body::Hello(Hello { last_command: 0, name: "kitchen", firmware: "1.0", sensors: sensors[..].into() }),
+        ),
+        ("readings", Body::Readings(Readings { time: Time::Calendar(1_800_000_000_000), records: records[..].into() })),
+        ("readings_with_age", Body::Readings(Readings { time: Time::Age(250), records: records[..1].into() })),
+        ("result", Body::Result(Outcome { status: Status::Refused, value: Some(Value::Text("no lamp")) })),
+        ("time_request", Body::TimeRequest),
+        ("welcome", Body::Welcome(Welcome { stored, time: 1_800_000_000_000, quiet: 30 })),
+        ("acknowledgement", Body::Acknowledgement(stored)),
+        ("command_interval", Body::Command(Command::Interval { sensor: 255, interval: 1_000 })),
+        ("command_switch", Body::Command(Command::Switch { index: 1, on: true })),
+        ("command_set", Body::Command(Command::Set { key: "brightness", value: Some(Value::U8(80)) })),
+        ("time", Body::Time(1_800_000_000_000)),
+        ("busy", Body::Busy(Busy { about: Kind::Readings, retry: 500 })),
+        ("error", Body::Error(Problem { about: Kind::Hello, code: ErrorCode::CONFLICT, text: "taken" })),
+    ];
+    let mut seeds: Vec<_> = bodies.iter().map(|(name, body)| (*name, telemetry_message(body, None))).collect();
+    seeds.push(("with_a_tag", telemetry_message(&bodies[1].1, Some(&Key::new(&[1; 32])))));
+    seeds.push(("several", bodies[3..8].iter().flat_map(|(_, body)| telemetry_message(body, None)).collect()));
+    seeds
+}
+
+fn telemetry_message(body: &Body<'_>, key: Option<&Key>) -> Vec<u8> {
+    let link = if body.kind() == Kind::Hello { 0 } else { 9 };
+    let sequence = if body.kind() == Kind::Acknowledgement { 0 } else { 1 };
+    let mut out = [0; MAX_MESSAGE];
+    let len = body.encode(Address { device: 7, session: 8, link }, sequence, key, &mut out).expect("it fits");
+    out[..len].to_vec()
+}
+
+fn telemetry_sessions() -> Vec<(&'static str, Vec<u8>)> {
+    /// Deliver the oldest to the hub, the oldest to the device; commit; go to the next timer; push.
+    const TO_HUB: [u8; 2] = [0x03, 0];
+    const TO_DEVICE: [u8; 2] = [0x83, 0];
+    const COMMIT: [u8; 2] = [8, 0];
+    const WAIT: [u8; 2] = [15, 0];
+    const PUSH: [u8; 2] = [0, 200];
+    let link = [[1, 0], TO_HUB, TO_DEVICE, TO_HUB, TO_DEVICE];
+    let script = |operations: &[[u8; 2]]| [&link[..], operations].concat().as_flattened().to_vec();
+    vec![
+        ("stored", script(&[PUSH, TO_HUB, COMMIT, TO_DEVICE, PUSH, TO_HUB, COMMIT, TO_DEVICE])),
+        ("lost", script(&[PUSH, PUSH, [14, 0], WAIT, TO_HUB, COMMIT, [0x8e, 0], WAIT, TO_HUB, TO_DEVICE])),
+        ("out_of_order", script(&[PUSH, PUSH, PUSH, PUSH, [3, 3], COMMIT, [3, 2], [3, 1], [8, 1], COMMIT, TO_DEVICE])),
+        ("replayed", script(&[PUSH, [5, 0], COMMIT, TO_HUB, [0x85, 0], TO_DEVICE, TO_DEVICE])),
+        ("reflected_and_changed", script(&[PUSH, [6, 0], [7, 9], TO_HUB, COMMIT, [0x86, 0], [0x87, 5]])),
+        ("hub_restarts", script(&[PUSH, TO_HUB, [10, 0], WAIT, TO_HUB, TO_DEVICE, TO_HUB, TO_DEVICE, TO_HUB, COMMIT])),
+        ("not_stored", script(&[PUSH, TO_HUB, [9, 0], WAIT, TO_HUB, COMMIT, TO_DEVICE])),
+        ("new_connection", script(&[PUSH, [11, 0], TO_HUB, TO_DEVICE, WAIT])),
+        ("commands", script(&[[12, 0], TO_DEVICE, TO_HUB, [12, 0], [0x85, 0], TO_DEVICE, WAIT])),
+        ("busy", script(&[PUSH, [13, 0], TO_DEVICE, PUSH, WAIT])),
+        ("no_link", script(&[PUSH, [13, 1], TO_DEVICE, TO_HUB, TO_HUB, TO_DEVICE])),
     ]
 }
