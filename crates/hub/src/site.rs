@@ -160,6 +160,7 @@ impl Carrier for Site {
             subprotocol: request.subprotocol().map(str::to_owned),
             peer: Some(request.peer()),
             identity: self.clients.identify(&request)?,
+            attached: None,
             profile: self.profiles.usual.clone(),
         };
         let found = self.apps.find(request.path())?;
