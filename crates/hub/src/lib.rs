@@ -29,6 +29,7 @@ mod page;
 mod retention;
 mod rooms;
 mod site;
+mod tokens;
 mod watch;
 
 pub use clients::Sessions;
@@ -36,4 +37,5 @@ pub use driver::{Driver, carry};
 pub use hub::{Hub, Listen};
 pub use name::{AppName, UnknownApp};
 pub use retention::Keep;
-pub use rooms::SUBPROTOCOL;
+pub use rooms::{RAW_SUBPROTOCOL, SUBPROTOCOL};
+pub use tokens::Permissions;

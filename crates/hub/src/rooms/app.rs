@@ -9,7 +9,8 @@ use tautline_proto::app::{App, ConnectionId, Io, Message, Opening, Sent};
 use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Ended};
 use tautline_rooms::{
-    CloseReason, Effect, Form, Join, Member, Payload, Publisher, Refusal, Restored, Rooms as Core, Settings,
+    CloseReason, Effect, Form, Join, Member, Payload, Problem, Publisher, Refusal, Restored, Rights, Rooms as Core,
+    Settings,
 };
 
 use super::delivery::Deliveries;
@@ -20,6 +21,7 @@ use super::envelope::{self, BadEnvelope, Incoming, Limits, SUBPROTOCOL};
 use super::outside::{Outcome, Requests};
 use super::path::{BadPath, Place};
 use super::wall::Wall;
+use crate::tokens::Token;
 use crate::watch::Watch;
 
 /// When a client whose id is taken, or for whom there is no room, should try again, in seconds.
@@ -196,6 +198,9 @@ impl Rooms {
                     send(io, to, &envelope::refusal(id.as_deref(), problem));
                 }
                 // It has no other way to learn that its message is lost.
+                Some((_, _, Form::Raw)) if problem == Problem::Forbidden => {
+                    io.close(connection(to), CloseCode::POLICY_VIOLATION, &problem.to_string());
+                }
                 Some((_, _, Form::Raw)) => io.close(connection(to), CloseCode::TRY_AGAIN_LATER, &problem.to_string()),
                 None => {}
             },
@@ -267,6 +272,12 @@ impl Rooms {
                 let now = self.wall.at(io.now());
                 self.core.publish(now, from, id.as_deref(), payload);
             }
+            Ok(Incoming::Report { id, .. }) if !self.rights(from).publish => {
+                forbid(io, from, id.as_deref(), "this client may not publish, so it is no device");
+            }
+            Ok(Incoming::Result { command, .. }) if !self.rights(from).publish => {
+                forbid(io, from, Some(&command), "this client may not publish, so it is no device");
+            }
             Ok(Incoming::Report { id, .. }) if text.len() > LONGEST => {
                 send(io, from, &envelope::error(id.as_deref(), "too-large", "a report has at most 64 KiB"));
             }
@@ -287,6 +298,11 @@ impl Rooms {
             Ok(Incoming::State { id, request }) => self.member_asks(io, from, id.as_deref(), request),
             Err(bad) => self.complain(io, from, &bad),
         }
+    }
+
+    /// What a member may do.
+    pub(super) fn rights(&self, member: Member) -> Rights {
+        self.core.known(member).map_or(Rights::ALL, |known| known.rights)
     }
 
     fn complain(&mut self, io: &mut dyn Io, to: Member, bad: &BadEnvelope<'_>) {
@@ -315,13 +331,18 @@ impl App for Rooms {
             Form::Raw => None,
         };
         let (member, identity) = (Member(id.0), opening.identity);
-        let join = Join { member, room: &room, client: &client, form, anonymous, identity, resume };
+        let token = Token::of(opening.attached);
+        let rights = token.map_or(Rights::ALL, Token::rights);
+        // A certificate is one client's; a token may be a whole class's, unless it is called as the client is.
+        let replaces = token.is_none_or(|token| token.name() == client);
+        let (room, client) = (&*room, &*client);
+        let join = Join { member, room, client, form, anonymous, identity, replaces, rights, resume };
         let admitted = self.core.admit(&join);
         self.work(io);
         admitted.map_err(|refusal| match refusal {
             Refusal::Taken => {
                 // Who was refused is logged with the answer; which id it was may be of interest too.
-                tracing::debug!("{} is connected already", crate::apps::quote(&client));
+                tracing::debug!("{} is connected already", crate::apps::quote(client));
                 Rejection::CONFLICT.with_retry_after(RETRY_AFTER)
             }
             Refusal::RoomFull | Refusal::TooManyRooms => Rejection::new(503).with_retry_after(RETRY_AFTER),
@@ -401,6 +422,11 @@ impl App for Rooms {
 
 pub(super) fn connection(member: Member) -> ConnectionId {
     ConnectionId(member.0)
+}
+
+/// Tells a member that it has no right to do something.
+pub(super) fn forbid(io: &mut dyn Io, to: Member, id: Option<&str>, message: &str) {
+    send(io, to, &envelope::error(id, envelope::FORBIDDEN, message));
 }
 
 pub(super) fn send(io: &mut dyn Io, to: Member, envelope: &str) -> Sent {

@@ -45,10 +45,11 @@ impl Rooms {
         self.core.member(Member(to.0)).is_some() && io.send(to, Message::Text(envelope)) != Sent::Closed
     }
 
-    /// Where a client is known as a device; `None` if it has no id of its own.
+    /// Where a client is known as a device; `None` if it has no id of its own, or may not publish: what a device says counts
+    /// for others.
     fn device(&self, member: Member) -> Option<(&Registry, &Host<Devices>, Known<'_>)> {
         let registry = self.registry.as_ref()?;
-        let known = self.core.known(member).filter(|known| !known.anonymous)?;
+        let known = self.core.known(member).filter(|known| !known.anonymous && known.rights.publish)?;
         Some((registry, registry.devices.of(known.client), known))
     }
 

@@ -8,6 +8,7 @@ mod probes;
 mod requests;
 mod rooms;
 mod state;
+mod tokens;
 
 use std::time::Duration;
 
