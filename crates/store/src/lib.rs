@@ -46,6 +46,6 @@ pub use record::{
     Twin,
 };
 pub use settings::Settings;
-pub use sqlite::{Sqlite, backup};
+pub use sqlite::{Beside, Sqlite, backup};
 pub use store::{Counters, Retained, Store};
 pub use write::Write;
