@@ -110,6 +110,7 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         .origins(origins.clone())
         .max_connections(*max_connections);
     let mut hub = Hub::new().server(server).rooms(config.rooms.clone()).insecure(config.access.insecure);
+    hub = hub.require_authentication(config.access.require_authentication);
     if let Some(names) = &config.access.hosts {
         hub = hub.hosts(&names.0);
     }
