@@ -64,6 +64,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let certificates = config.tls.as_ref().map(|tls| Certificates::load(tls, host)).transpose()?;
     let bound = addresses::bind(&config).await?;
     let store = open_store(&config).await?;
+    note_tokens(&config, store.as_ref());
     addresses::announce(&bound, &config);
     let listeners = bound.into_iter().map(|bound| bound.into_listen(certificates.as_ref()));
     let sessions = Sessions::new();
@@ -129,6 +130,16 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         hub = hub.store(store).keep(Keep { log: *keep_log, devices: *keep_devices, max_bytes });
     }
     hub
+}
+
+/// Says so where nobody can have a token.
+fn note_tokens(config: &Config, store: Option<&Store>) {
+    let kept = store.is_some() && config.store.path != Place::Memory;
+    if config.access.require_authentication && !kept {
+        tracing::warn!(
+            "authentication is required, and no tokens are kept here: only clients with certificates come in"
+        );
+    }
 }
 
 /// Opens what the hub keeps things in.
