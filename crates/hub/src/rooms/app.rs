@@ -14,7 +14,7 @@ use tautline_rooms::{
 };
 
 use super::delivery::Deliveries;
-use super::devices::{LONGEST, Registry};
+use super::devices::Registry;
 use super::documents::State;
 use super::durability::{Durability, Stored};
 use super::envelope::{self, BadEnvelope, Incoming, Limits, SUBPROTOCOL};
@@ -272,28 +272,8 @@ impl Rooms {
                 let now = self.wall.at(io.now());
                 self.core.publish(now, from, id.as_deref(), payload);
             }
-            Ok(Incoming::Report { id, .. }) if !self.rights(from).publish => {
-                forbid(io, from, id.as_deref(), "this client may not publish, so it is no device");
-            }
-            Ok(Incoming::Result { command, .. }) if !self.rights(from).publish => {
-                forbid(io, from, Some(&command), "this client may not publish, so it is no device");
-            }
-            Ok(Incoming::Report { id, .. }) if text.len() > LONGEST => {
-                send(io, from, &envelope::error(id.as_deref(), "too-large", "a report has at most 64 KiB"));
-            }
-            Ok(Incoming::Result { command, .. }) if text.len() > LONGEST => {
-                send(io, from, &envelope::error(Some(&command), "too-large", "a result has at most 64 KiB"));
-            }
-            Ok(Incoming::Report { id, update, if_version }) => {
-                if !self.device_reports(from, id.as_deref().map(Into::into), update, if_version) {
-                    send(io, from, &envelope::error(id.as_deref(), "busy", "it cannot be taken now: try again later"));
-                }
-            }
-            Ok(Incoming::Result { command, result }) => {
-                if !self.device_answers(from, (&*command).into(), result) {
-                    let message = "it cannot be taken now: try again later";
-                    send(io, from, &envelope::error(Some(&command), "busy", message));
-                }
+            Ok(said @ (Incoming::Report { .. } | Incoming::Result { .. })) => {
+                self.device_says(io, from, text.len(), said);
             }
             Ok(Incoming::State { id, request }) => self.member_asks(io, from, id.as_deref(), request),
             Err(bad) => self.complain(io, from, &bad),
