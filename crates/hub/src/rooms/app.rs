@@ -53,6 +53,8 @@ pub struct Rooms {
     pub(super) watch: Watch,
     pub(super) state: State,
     pub(super) registry: Option<Registry>,
+    /// Members that are no devices, since their tokens do not permit it.
+    pub(super) no_devices: HashSet<Member>,
     /// Members to whom a replay is being written.
     replaying: HashSet<Member>,
     /// Those whose bad input has been logged: once is enough to find them, and nobody can fill the log.
@@ -81,6 +83,7 @@ impl Rooms {
             watch: Watch::default(),
             state: State::new(false),
             registry: None,
+            no_devices: HashSet::new(),
             replaying: HashSet::new(),
             logged: HashSet::new(),
         }
@@ -318,6 +321,9 @@ impl App for Rooms {
         let (room, client) = (&*room, &*client);
         let join = Join { member, room, client, form, anonymous, identity, replaces, rights, resume };
         let admitted = self.core.admit(&join);
+        if admitted.is_ok() && token.is_some_and(|token| !token.permits_device(client)) {
+            self.no_devices.insert(member);
+        }
         self.work(io);
         admitted.map_err(|refusal| match refusal {
             Refusal::Taken => {
@@ -388,6 +394,7 @@ impl App for Rooms {
             self.tell_left(io, member, ended);
             self.device_left(io, member, ended);
         }
+        self.no_devices.remove(&member);
         let now = self.wall.at(io.now());
         self.core.leave(now, member);
         self.work(io);

@@ -46,11 +46,15 @@ impl Rooms {
         self.core.member(Member(to.0)).is_some() && io.send(to, Message::Text(envelope)) != Sent::Closed
     }
 
-    /// Where a client is known as a device; `None` if it has no id of its own, or may not publish: what a device says counts
-    /// for others.
+    /// Whether a client is a device: it has an id of its own, and no token that does not permit it.
+    pub(super) fn is_device(&self, member: Member) -> bool {
+        self.core.known(member).is_some_and(|known| !known.anonymous) && !self.no_devices.contains(&member)
+    }
+
+    /// Where a client is known as a device; `None` if it is none.
     fn device(&self, member: Member) -> Option<(&Registry, &Host<Devices>, Known<'_>)> {
         let registry = self.registry.as_ref()?;
-        let known = self.core.known(member).filter(|known| !known.anonymous && known.rights.publish)?;
+        let known = self.core.known(member).filter(|_| self.is_device(member))?;
         Some((registry, registry.devices.of(known.client), known))
     }
 
@@ -89,8 +93,8 @@ impl Rooms {
             Incoming::Result { command, .. } => (Some(command.clone()), "a result has at most 64 KiB"),
             _ => return,
         };
-        if !self.rights(from).publish {
-            return forbid(io, from, id.as_deref(), "this client may not publish, so it is no device");
+        if self.no_devices.contains(&from) {
+            return forbid(io, from, id.as_deref(), "the access token does not permit to speak as this device");
         }
         if bytes > LONGEST {
             send(io, from, &envelope::error(id.as_deref(), "too-large", too_large));

@@ -98,6 +98,12 @@ impl Token {
         Rights { publish: may(Right::Publish), subscribe: may(Right::Read) }
     }
 
+    /// Whether a client that has it may speak as a device: what a device says counts in all rooms, so with a token for some of
+    /// them only as the one that the token is called after.
+    pub(crate) fn permits_device(&self, id: &str) -> bool {
+        self.permissions.allow(Right::Publish) && (self.permissions.rooms.is_none() || self.name() == id)
+    }
+
     /// Whether it was revoked, or has expired, when that was looked at last.
     pub(crate) fn is_over(&self) -> bool {
         *self.over.borrow()
@@ -183,14 +189,15 @@ pub(crate) fn follow(tokens: Tokens, store: Store, site: Weak<Site>) -> JoinSet<
             interval.tick().await;
             let store = store.clone();
             let read = tokio::task::spawn_blocking(move || store.read(|reader| reader.tokens()));
-            let ended = match read.await {
-                Ok(Ok(kept)) => {
+            let read = read.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())));
+            let ended = match read {
+                Ok(kept) => {
                     failing = false;
                     tokens.set(kept, now_ms())
                 }
                 // The hub shuts down.
-                Ok(Err(StoreError::Closed)) | Err(_) => return,
-                Ok(Err(error)) => {
+                Err(StoreError::Closed) => return,
+                Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
                         tracing::error!(%error, "access tokens cannot be read: those that were known count on");
                     }

@@ -288,6 +288,22 @@ async fn who_may_only_subscribe_publishes_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_for_a_room_speaks_for_no_device_but_its_own() {
+    let keeper = Keeper::new();
+    let (pump, class) = (keeper.add("pump", &for_room("hall")), keeper.add("class", &for_room("lab")));
+    let hub = keeper.start(Hub::new()).await;
+    let mut impostor = open_with_envelopes(&hub, "/rooms/lab/pump", &class).await;
+    let mut device = open_with_envelopes(&hub, "/rooms/hall/pump", &pump).await;
+    for ws in [&mut impostor, &mut device] {
+        assert_eq!(envelope(ws).await["type"], "welcome");
+        ws.send(json!({"type": "report", "id": "r", "patch": {"on": true}}).to_string()).await.unwrap();
+    }
+    assert_eq!(envelope(&mut impostor).await["code"], "forbidden");
+    assert_eq!(envelope(&mut device).await, json!({"type": "report", "id": "r", "version": 1}));
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_of_one_device_takes_its_place_back_and_that_of_many_does_not() {
     let keeper = Keeper::new();
     let (own, shared) = (keeper.add("esp", &MEMBER), keeper.add("class", &MEMBER));
