@@ -17,7 +17,7 @@ Examples:
   tautline token add page                              publish and subscribe in all rooms
   tautline token add meter --room lab --publish        a sensor of one room, which hears nothing
   tautline token add guest --expires 2027-01-31T18:00:00+01:00
-  TOKEN=$(tautline token add script --data /var/lib/tautline)
+  TOKEN=$(tautline token add script --data /var/lib/tautline/tautline-data)
 
 Without --publish, --subscribe, --command and --admin a token permits to publish and to subscribe. With any of them it \
 permits what they say and no more.
