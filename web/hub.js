@@ -10,6 +10,7 @@ import { startRooms } from "./dashboard/rooms.js";
 import { socketUrl } from "./dashboard/line.js";
 import { $, showState } from "./dashboard/dom.js";
 import { visible } from "./dashboard/text.js";
+import { keepToken } from "./dashboard/token.js";
 
 for (const code of document.querySelectorAll("code[data-path]")) code.textContent = socketUrl(code.dataset.path);
 startCounter();
@@ -33,12 +34,19 @@ const events = new Events({
     for (const part of document.querySelectorAll(".needs-api")) part.hidden = true;
     $("refused-address").textContent = `${location.protocol}//localhost${location.port && `:${location.port}`}/`;
     $("refused-detail").textContent = visible(problem.message);
+    $("refused-token-form").hidden = problem.status === 421;
     $("refused").hidden = false;
     live = false;
     show("stopped", "limited");
   },
 });
 events.start();
+$("refused-token-form").onsubmit = (event) => {
+  event.preventDefault();
+  // All connections begin anew with it.
+  if (keepToken($("refused-token").value.trim())) location.reload();
+  else $("refused-detail").textContent = "this browser does not let the page keep the token";
+};
 setInterval(() => {
   if (!live || document.hidden) return;
   for (const panel of panels) panel.poll?.();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tautline::Message;
-use tautline_conformance::peers::{Browser, Client, Hub, Language, Received, Scratch, regex};
+use tautline_conformance::peers::{Browser, Client, Hub, Language, Received, Scratch, bin, regex};
 
 const DESKTOP: (u32, u32) = (1360, 1000);
 const PHONE: (u32, u32) = (360, 740);
@@ -438,5 +438,38 @@ async fn a_hub_without_a_list_of_devices_is_told_apart_from_one_without_devices(
     browser.answer("**/api/devices?*", 404, missing).await;
     browser.open(&site.page, "page").await;
     browser.shows("page", "#devices-note", regex("^This hub keeps no list of devices")).await;
+    browser.finish().await;
+}
+
+#[tokio::test]
+async fn a_page_of_a_hub_that_wants_a_token_asks_for_it_and_works_with_it() {
+    let data = Scratch::new();
+    let folder = data.path().to_str().expect("UTF-8").to_owned();
+    let made = bin(&["token", "add", "a page", "--data", &folder]).output().expect("it runs");
+    let token = String::from_utf8(made.stdout).expect("a token").trim_end().to_owned();
+    let config = data.path().join("hub.toml");
+    std::fs::write(&config, "[access]\nrequire_authentication = true\n").expect("written");
+    let config = config.to_str().expect("UTF-8");
+    let hub = Hub::start_on(0, &["--data", &folder, "--config", config]).await;
+    let mut browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/", hub.port), "page").await;
+    browser.resize("page", DESKTOP).await;
+    browser.shows("page", "#refused", regex("tautline token add[^]*an access token is needed")).await;
+    browser.screenshot("page", "dashboard-token", DESKTOP).await;
+    browser.fits("page").await;
+    browser.fill("page", "#refused-token", "tl_wrong").await;
+    browser.press("page", "Enter").await;
+    browser.shows("page", "#refused-detail", "the access token is not known here").await;
+    browser.fill("page", "#refused-token", &token).await;
+    browser.press("page", "Enter").await;
+    browser.shows("page", "#hub-state", "live").await;
+    browser.shows("page", "#devices-note", regex("^No devices yet")).await;
+    // WebSockets have no headers here.
+    browser.click("page", "#counter-plus").await;
+    browser.shows("page", "#counter-value", "1").await;
+    browser.fill("page", "#relay-id", "me").await;
+    browser.click("page", "#relay-connect").await;
+    browser.shows("page", "#relay-log", regex("connected as me")).await;
+    browser.shows("page", "#devices-list", regex("me")).await;
     browser.finish().await;
 }

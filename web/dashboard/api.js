@@ -1,6 +1,7 @@
 // The hub's API: questions, and the stream of what happens.
 
 import { waiting } from "./line.js";
+import { withToken } from "./token.js";
 
 const ANSWER_TIMEOUT = 15_000;
 /** The hub says something every 15 s; after this time without a word the stream is dead, in ms. */
@@ -29,9 +30,9 @@ export class Problem extends Error {
 
 /** Asks the API. `send` is the JSON that goes with it. Answers `{ status, body }`; throws a [Problem], or what `fetch` does. */
 export async function ask(path, { method = "GET", send, headers = {}, timeout = ANSWER_TIMEOUT } = {}) {
-  const request = { method, headers, cache: "no-store", signal: AbortSignal.timeout(timeout) };
+  const request = { method, headers: withToken(headers), cache: "no-store", signal: AbortSignal.timeout(timeout) };
   if (send !== undefined) {
-    request.headers = { "Content-Type": "application/json", ...headers };
+    request.headers = { "Content-Type": "application/json", ...request.headers };
     request.body = JSON.stringify(send);
   }
   const response = await fetch(`/api${path}`, request);
@@ -92,7 +93,7 @@ export class Events {
     try {
       alive();
       const headers = this.#last === null ? {} : { "Last-Event-ID": this.#last };
-      const response = await fetch("/api/events", { headers, cache: "no-store", signal: ending.signal });
+      const response = await fetch("/api/events", { headers: withToken(headers), cache: "no-store", signal: ending.signal });
       if (!response.ok) throw await Problem.of(response);
       this.#attempt = 0;
       this.#on.state("open", "live");

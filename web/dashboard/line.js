@@ -1,5 +1,7 @@
 // A WebSocket that comes back.
 
+import { tokenProtocols } from "./token.js";
+
 // What the hub says with its close codes, and whether coming back is of use: docs/reference/close-codes.md.
 const CLOSED = {
   1000: { text: "closed", stop: true },
@@ -63,7 +65,7 @@ export class Line {
 
   #connect() {
     this.#timer = null;
-    const socket = new WebSocket(this.#url);
+    const socket = new WebSocket(this.#url, tokenProtocols());
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#on.state("connecting", "connecting");

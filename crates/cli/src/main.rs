@@ -12,6 +12,7 @@ mod logging;
 mod output;
 mod serve;
 mod shutdown;
+mod token;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ Examples:
   tautline labs                               all servers of the labs on their ports
   tautline connect ws://127.0.0.1:8000/me     talk to a WebSocket
   tautline cert --srv=192.168.1.20            certificates for a server and a device
+  tautline token add page                     a token for a client without certificate
   tautline config > tautline.toml             everything that can be set, explained
   tautline backup copy.db                     a copy of what the hub keeps
 
@@ -53,6 +55,7 @@ enum Command {
     Connect(connect::Args),
     Echo(echo::Args),
     Cert(Box<cert::Args>),
+    Token(Box<token::Args>),
     Config(Box<config::Args>),
     Backup(Box<backup::Args>),
 }
@@ -133,6 +136,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Connect(args) => connect::run(args).await,
             Command::Echo(args) => echo::run(args).await,
             Command::Cert(args) => cert::run(*args),
+            Command::Token(args) => token::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Backup(args) => backup::run(&args),
         }

@@ -1,5 +1,6 @@
 //! The loops together.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -182,6 +183,21 @@ impl Engine {
         let which: crate::inbox::Which = Arc::new(which);
         for event_loop in &self.loops {
             let post = Post::CloseSessions { which: which.clone(), code, reason: reason.to_owned() };
+            let _ = event_loop.inbox.push(post);
+        }
+    }
+
+    /// Closes the connections that have something [attached](crate::Request::attached) that `which` chooses, on every loop.
+    /// It is called by the loops and must not block.
+    pub fn close_attached(
+        &self,
+        which: impl Fn(&(dyn Any + Send + Sync)) -> bool + Send + Sync + 'static,
+        code: CloseCode,
+        reason: &str,
+    ) {
+        let which: crate::inbox::WhichAttached = Arc::new(which);
+        for event_loop in &self.loops {
+            let post = Post::CloseAttached { which: which.clone(), code, reason: reason.to_owned() };
             let _ = event_loop.inbox.push(post);
         }
     }

@@ -1,5 +1,6 @@
 //! Apps on loops, and their connections, as other threads see them.
 
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{SocketAddr, TcpStream};
@@ -36,9 +37,15 @@ pub struct Request {
     pub peer: Option<SocketAddr>,
     /// The name that the client has proven to have.
     pub identity: Option<String>,
+    /// What the app is to know besides. It is kept while the connection lives, for
+    /// [`Engine::close_attached`](crate::Engine::close_attached).
+    pub attached: Option<Attached>,
     /// How its connection is to behave.
     pub profile: Arc<Profile>,
 }
+
+/// Something that is attached to a connection.
+pub type Attached = Arc<dyn Any + Send + Sync>;
 
 /// A connection whose opening handshake has been answered.
 #[derive(Debug)]
@@ -255,6 +262,7 @@ impl Request {
             subprotocol: self.subprotocol.as_deref(),
             peer: self.peer,
             identity: self.identity.as_deref(),
+            attached: self.attached.as_deref(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What other threads want of a loop.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +42,11 @@ pub(crate) enum Post {
         code: CloseCode,
         reason: String,
     },
+    CloseAttached {
+        which: WhichAttached,
+        code: CloseCode,
+        reason: String,
+    },
     Drain {
         code: CloseCode,
         timeout: std::time::Duration,
@@ -49,6 +55,8 @@ pub(crate) enum Post {
 
 pub(crate) type Reply = Box<dyn FnOnce(Result<ConnectionId, Rejection>) + Send>;
 pub(crate) type Visit = Box<dyn FnOnce(&mut dyn Hosted, &mut dyn Io) + Send>;
+
+pub(crate) type WhichAttached = Arc<dyn Fn(&(dyn Any + Send + Sync)) -> bool + Send + Sync>;
 
 #[cfg(feature = "tls")]
 pub(crate) type Which = Arc<dyn Fn(&rustls::ServerConnection) -> bool + Send + Sync>;

@@ -67,7 +67,7 @@ mod wheel;
 
 pub use encoded::Encoded;
 pub use engine::{Engine, Settings};
-pub use host::{Admitted, Connection, Handover, Host, PostError, Request};
+pub use host::{Admitted, Attached, Connection, Handover, Host, PostError, Request};
 pub use inbox::Wake;
 pub use metrics::Counters;
 pub use profile::Profile;

@@ -9,6 +9,7 @@ use mio::{Events, Interest, Poll, Token};
 use tautline_proto::Instant;
 
 use crate::event_loop::Loop;
+use crate::host::Attached;
 use crate::inbox::{Inbox, Post};
 use crate::metrics::Published;
 use crate::socket::Socket;
@@ -100,6 +101,9 @@ impl Runner {
             Post::Host(app) => event_loop.host(app),
             Post::Admit { app, request, reply } => {
                 let answer = event_loop.admit(app, &request.opening(), request.profile.clone());
+                if let (Ok(id), Some(attached)) = (&answer, request.attached) {
+                    event_loop.attach(*id, attached);
+                }
                 // It is other people's code, and the loop has many other connections.
                 if catch_unwind(AssertUnwindSafe(|| reply(answer))).is_err() {
                     tracing::error!("who asked for an admission panicked");
@@ -131,6 +135,13 @@ impl Runner {
                 let closed = AssertUnwindSafe(|| event_loop.close_where(one, code, &reason));
                 if catch_unwind(closed).is_err() {
                     tracing::error!("who chose which sessions to close panicked");
+                }
+            }
+            Post::CloseAttached { which, code, reason } => {
+                let one = |attached: &Attached| which(&**attached);
+                let closed = AssertUnwindSafe(|| event_loop.close_attached(one, code, &reason));
+                if catch_unwind(closed).is_err() {
+                    tracing::error!("who chose which connections to close panicked");
                 }
             }
             // Handled by the caller.

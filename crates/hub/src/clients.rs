@@ -9,6 +9,7 @@ use tautline::{CloseCode, PeerCertificates, Refusal, Request};
 use tautline_identity::client_name;
 
 use crate::site::Site;
+use crate::tokens::{CHALLENGE, Denied, Token, Tokens};
 
 /// Which clients with certificates may come in.
 #[derive(Clone, Debug, Default)]
@@ -17,11 +18,36 @@ pub(crate) struct Clients {
     pub(crate) allowed: Option<Arc<BTreeSet<String>>>,
     /// Who knows which certificates are revoked: a TLS session may be older than that.
     pub(crate) sessions: Sessions,
+    /// What clients without certificates may show.
+    pub(crate) tokens: Tokens,
+    /// Whether a client has to show something.
+    pub(crate) authentication_required: bool,
+}
+
+/// Who a client has proven to be.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    /// The name in its certificate, or that of its token.
+    pub(crate) name: Option<String>,
+    /// It restricts what the client may do, whatever else it has shown.
+    pub(crate) token: Option<Arc<Token>>,
 }
 
 impl Clients {
+    /// Who a client is.
+    pub(crate) fn identify(&self, request: &Request) -> Result<Identity, Refusal> {
+        let token = self.tokens.of_request(request.headers(), request.query()).map_err(refusal)?;
+        let name = self.certified(request)?;
+        if name.is_none() && token.is_none() && self.authentication_required {
+            let reason = "clients have to show a certificate or an access token here";
+            return Err(Refusal::new(401, reason).header("WWW-Authenticate", CHALLENGE));
+        }
+        let name = name.or_else(|| token.as_ref().map(|token| token.name().to_owned()));
+        Ok(Identity { name, token })
+    }
+
     /// The name in a client's certificate; `None` if it has shown none.
-    pub(crate) fn identify(&self, request: &Request) -> Result<Option<String>, Refusal> {
+    fn certified(&self, request: &Request) -> Result<Option<String>, Refusal> {
         let Some(PeerCertificates(chain)) = request.extensions().get() else { return Ok(None) };
         let Some(leaf) = chain.first() else { return Ok(None) };
         if self.sessions.is_revoked(leaf) {
@@ -36,6 +62,12 @@ impl Clients {
             _ => Ok(Some(name)),
         }
     }
+}
+
+/// A token that is not accepted, by WebSocket.
+pub(crate) fn refusal(denied: Denied) -> Refusal {
+    let refusal = Refusal::new(denied.status(), denied.to_string());
+    if denied.status() == 401 { refusal.header("WWW-Authenticate", CHALLENGE) } else { refusal }
 }
 
 /// The TLS sessions of a running hub, for ending those whose certificate is not good any longer: give it to

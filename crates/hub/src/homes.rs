@@ -14,6 +14,7 @@ use crate::apps::{Counters, Rooms};
 use crate::devices::{self, Devices, Keeper, Kept};
 use crate::rooms::{self, Durability, KeptDocument, Registry};
 use crate::telemetry::Telemetry;
+use crate::tokens::{Tokens, now_ms};
 use crate::watch::Watch;
 
 /// What rooms and counters are made from.
@@ -23,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) store: Option<Store>,
     /// Who hears what happens.
     pub(crate) watch: Watch,
+    /// What clients may show.
+    pub(crate) tokens: Tokens,
     /// What is left of durable rooms.
     rooms: Vec<(Arc<str>, Restored)>,
     /// What is left of documents.
@@ -43,16 +46,20 @@ impl Setup {
     /// Reads what the store has. It blocks.
     pub(crate) fn read(settings: tautline_rooms::Settings, store: Option<Store>) -> Result<Self, StoreError> {
         let Some(store) = store else { return Ok(Self { settings, ..Self::default() }) };
-        let (rooms, documents, devices, counters, sensors) = store.read(|reader| {
+        let (tokens, rooms, documents, devices, counters, sensors) = store.read(|reader| {
+            let tokens = reader.tokens()?;
             let rooms = rooms::restore(reader, |room| settings.of(room))?;
             let documents = rooms::restore_documents(reader)?;
             let devices = devices::restore(reader)?;
             let counters = reader.counters()?.into_iter().map(|counter| (counter.name, counter.value)).collect();
-            Ok((rooms, documents, devices, counters, reader.sensors()?))
+            Ok((tokens, rooms, documents, devices, counters, reader.sensors()?))
         })?;
         let watch = Watch::default();
         let telemetry = Telemetry::new(Some(store.clone()), watch.clone(), sensors);
-        Ok(Self { settings, store: Some(store), watch, rooms, documents, devices, counters, telemetry })
+        let kept = Self { rooms, documents, devices, counters, ..Self::default() };
+        let setup = Self { settings, store: Some(store), watch, telemetry, ..kept };
+        setup.tokens.set(tokens, now_ms());
+        Ok(setup)
     }
 }
 

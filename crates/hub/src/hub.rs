@@ -16,8 +16,9 @@ use crate::homes::Setup;
 use crate::http::{Guard, Http};
 use crate::name::AppName;
 use crate::retention::{Keep, tidy};
-use crate::rooms::SUBPROTOCOL;
+use crate::rooms::{RAW_SUBPROTOCOL, SUBPROTOCOL};
 use crate::site::{self, Site};
+use crate::tokens::follow;
 
 /// The hub: `/counter`, `/clock`, `/hello`, `/echo` and rooms at `/rooms/{room}/{client_id}` and `/{client_id}` by WebSocket;
 /// the page at `/`, the API at `/api`, `/metrics`, `/livez`, `/readyz`, `/healthz`, and POST on any other path by HTTP.
@@ -35,6 +36,7 @@ pub struct Hub {
     sessions: Sessions,
     hosts: Vec<String>,
     insecure: bool,
+    authentication_required: bool,
 }
 
 impl Hub {
@@ -96,9 +98,16 @@ impl Hub {
         self
     }
 
-    /// Whether everybody may use the API. Default: no, only this machine may.
+    /// Whether everybody may use the API. Default: no; without an access token only this machine may.
     pub fn insecure(mut self, insecure: bool) -> Self {
         self.insecure = insecure;
+        self
+    }
+
+    /// Whether everybody has to prove who they are, on this machine too: by an access token of the [`store`](Self::store), or
+    /// for WebSockets by a certificate. Others get 401. It goes before [`insecure`](Self::insecure). Default: no.
+    pub fn require_authentication(mut self, required: bool) -> Self {
+        self.authentication_required = required;
         self
     }
 
@@ -139,10 +148,15 @@ impl Hub {
         let events = setup.watch.events.clone();
         let engine = Engine::start(settings)?;
         let guard = Guard::new(self.hosts, self.server.allowed_origins().clone());
-        let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, self.clients, guard.clone()));
+        let (tokens, store, authentication_required) =
+            (setup.tokens.clone(), setup.store.clone(), self.authentication_required);
+        let clients = Clients { tokens: tokens.clone(), authentication_required, ..self.clients };
+        let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, clients, guard.clone()));
+        let _following = store.map(|store| follow(tokens.clone(), store, Arc::downgrade(&site)));
         self.sessions.set(&site);
-        let http = Http::new(only, site.clone(), guard, Access::new(self.insecure));
-        let server = self.server.subprotocols([SUBPROTOCOL]).http(move |request| {
+        let access = Access { insecure: self.insecure, authentication_required, tokens };
+        let http = Http::new(only, site.clone(), guard, access);
+        let server = self.server.subprotocols([SUBPROTOCOL, RAW_SUBPROTOCOL]).http(move |request| {
             let http = http.clone();
             async move { http.answer(request).await }
         });

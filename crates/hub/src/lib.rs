@@ -31,6 +31,7 @@ mod rooms;
 mod senml;
 mod site;
 mod telemetry;
+mod tokens;
 mod watch;
 
 pub use clients::Sessions;
@@ -38,4 +39,5 @@ pub use driver::{Driver, carry};
 pub use hub::{Hub, Listen};
 pub use name::{AppName, UnknownApp};
 pub use retention::Keep;
-pub use rooms::SUBPROTOCOL;
+pub use rooms::{RAW_SUBPROTOCOL, SUBPROTOCOL};
+pub use tokens::Permissions;

@@ -43,6 +43,7 @@ const FILES: &[File] = &[
     file!("dashboard/relay.js", SCRIPT),
     file!("dashboard/rooms.js", SCRIPT),
     file!("dashboard/text.js", SCRIPT),
+    file!("dashboard/token.js", SCRIPT),
     file!("dashboard/twin.js", SCRIPT),
 ];
 

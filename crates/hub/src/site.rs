@@ -1,26 +1,30 @@
 //! The apps at their paths, on the engine's loops.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tautline::{Carrier, CloseCode, Handover, Refusal, Request};
-use tautline_engine::{Admitted, Engine, Host, Profile, Wake};
+use tautline_engine::{Admitted, Attached, Engine, Host, Profile, Wake};
 use tautline_proto::app::App;
 use tautline_proto::handshake::server::{self, Rejection};
+use tautline_rooms::Rights;
 use tautline_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::access::Right;
 use crate::apps::{Clock, Counters, Echo, Hello, Rooms, counter_name};
-use crate::clients::Clients;
+use crate::clients::{self, Clients, Identity};
 use crate::devices::Devices;
 use crate::homes::{self, Homes, Pulse, Setup, Sizes};
 use crate::http::{self, Guard};
 use crate::name::AppName;
 use crate::rooms::{BadPath, MAIN, Place};
 use crate::telemetry::Telemetry;
+use crate::tokens::{Denied, Token};
 use crate::watch::Watch;
 
 /// The apps, and who decides which client gets to which.
@@ -123,6 +127,14 @@ impl Site {
         }
     }
 
+    /// Closes the connections of tokens that are over.
+    pub(crate) fn close_tokens_that_are_over(&self) {
+        if let Some(engine) = &*self.engine() {
+            let over = |attached: &(dyn Any + Send + Sync)| Token::of(Some(attached)).is_some_and(Token::is_over);
+            engine.close_attached(over, CloseCode::POLICY_VIOLATION, "the access token is revoked or has expired");
+        }
+    }
+
     fn engine(&self) -> std::sync::MutexGuard<'_, Option<Engine>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,15 +174,20 @@ impl Carrier for Site {
                 "the page's host is not one that this hub is known as; the option `access.hosts` would permit it";
             return Err(Refusal::new(421, reason));
         }
+        let Identity { name, token } = self.clients.identify(&request)?;
         let mut opening = tautline_engine::Request {
             path: request.path().to_owned(),
             query: request.query().map(str::to_owned),
             subprotocol: request.subprotocol().map(str::to_owned),
             peer: Some(request.peer()),
-            identity: self.clients.identify(&request)?,
+            identity: name,
+            attached: token.clone().map(|token| token as Attached),
             profile: self.profiles.usual.clone(),
         };
         let found = self.apps.find(request.path())?;
+        if let Some(token) = &token {
+            found.permit(token)?;
+        }
         if let Found::Rooms(_, room) = &found {
             opening.profile = self.profiles.of(room);
         }
@@ -185,6 +202,10 @@ impl Carrier for Site {
                 answer => answer,
             },
         };
+        // From its admission on it is closed with its token. That may have been too late for one that is over already.
+        if token.is_some_and(|token| token.is_over()) {
+            return Err(clients::refusal(Denied::Revoked));
+        }
         answer.map_err(refusal)
     }
 
@@ -254,6 +275,25 @@ enum Found<'a> {
     /// With the room's name.
     Rooms(&'a Host<Rooms>, String),
 }
+
+impl Found<'_> {
+    /// Whether a token is for this at all. What of it, the app decides.
+    fn permit(&self, token: &Token) -> Result<(), Refusal> {
+        let permissions = token.permissions();
+        let reason = match self {
+            Self::Rooms(_, room) if !permissions.include(room) => "the access token is not for this room",
+            Self::Rooms(..) if token.rights() == NO_RIGHTS => "the access token is not for rooms",
+            Self::App(_) | Self::Counter(_) if permissions.rooms.is_some() => "the access token is for rooms only",
+            Self::Counter(_) if !permissions.allow(Right::Read) => {
+                "the access token does not permit to see the counter"
+            }
+            _ => return Ok(()),
+        };
+        Err(Refusal::new(403, reason))
+    }
+}
+
+const NO_RIGHTS: Rights = Rights { publish: false, subscribe: false };
 
 impl Apps {
     fn start(engine: &Engine, only: Option<AppName>, setup: Setup, sizes: Sizes) -> Self {

@@ -1,10 +1,11 @@
-//! Certificates for a Tautline hub and its devices.
+//! Certificates and access tokens for a Tautline hub and its devices.
 //!
 //! - **Making:** an [`Authority`] signs certificates for servers and clients; a [`Folder`] keeps them in files that
 //!   servers in Python, browsers and controllers read.
 //! - **Reading:** [`client_name`] tells whose verified certificate it is, [`Description`] all that stands in one.
 //! - **Serving:** [`ServerTls`] makes a rustls configuration from files and reads them again while the server runs.
 //! - **Revoking:** a [`RevocationList`] names the certificates that are not to be trusted any more.
+//! - **Tokens:** a [`TokenText`] is what a client shows that has no certificate.
 //!
 //! ```
 //! use tautline_identity::{Authority, KeyKind, Validity, client_name};
@@ -31,6 +32,7 @@ mod key;
 mod name;
 mod revocation;
 mod tls;
+mod token;
 
 use pem::Pem;
 use rustls::pki_types::CertificateDer;
@@ -44,6 +46,7 @@ pub use key::{KeyKind, PrivateKey};
 pub use name::{MAX_NAME, NameError, client_name, random_name};
 pub use revocation::RevocationList;
 pub use tls::{ClientAuth, ServerTls, TlsFiles, how_to_make};
+pub use token::TokenText;
 
 use error::Problem;
 

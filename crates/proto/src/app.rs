@@ -1,5 +1,6 @@
 //! Applications that any driver can carry: on tokio, on an event loop, in a test.
 
+use core::any::Any;
 use core::net::SocketAddr;
 use core::ops::{Add, AddAssign};
 use core::time::Duration;
@@ -131,6 +132,8 @@ pub struct Opening<'a> {
     pub peer: Option<SocketAddr>,
     /// The name that the client has proven to have, for instance by its certificate.
     pub identity: Option<&'a str>,
+    /// What whoever has asked for the admission says besides. It knows the app, and the driver need not.
+    pub attached: Option<&'a (dyn Any + Send + Sync)>,
 }
 
 /// A message, borrowed.

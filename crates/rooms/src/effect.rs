@@ -117,9 +117,9 @@ pub struct Welcome {
     pub offset: u64,
     /// What becomes of what it missed.
     pub recovery: Recovery,
-    /// Some of those who are there, the member among them.
+    /// Some of those who are there, the member among them; nobody else if it may not know.
     pub members: Vec<Arc<str>>,
-    /// How many are there.
+    /// How many are there, as far as it may know.
     pub count: usize,
 }
 
@@ -152,6 +152,8 @@ pub enum Problem {
     Busy,
     /// It could not be stored.
     NotStored,
+    /// Its sender has no right to publish.
+    Forbidden,
 }
 
 impl fmt::Display for Problem {
@@ -160,6 +162,7 @@ impl fmt::Display for Problem {
             Self::BadId => "a message id has 1 to 64 bytes",
             Self::Busy => "too much waits: publish it again later",
             Self::NotStored => "the message could not be stored: publish it again later",
+            Self::Forbidden => "this client may not publish",
         })
     }
 }

@@ -5,12 +5,14 @@
 //! [`Rooms::poll_timeout`] when to call [`Rooms::handle_timeout`].
 //!
 //! ```
-//! use tautline_rooms::{Effect, Form, Join, Member, Payload, Rooms, Settings, Timestamp};
+//! use tautline_rooms::{Effect, Form, Join, Member, Payload, Rights, Rooms, Settings, Timestamp};
 //!
 //! let now = Timestamp(0);
 //! let mut rooms = Rooms::new(Settings::default(), 7);
 //! for (member, client) in [(Member(1), "esp"), (Member(2), "page")] {
-//!     rooms.admit(&Join { member, room: "main", client, form: Form::Raw, anonymous: false, identity: None, resume: None }).unwrap();
+//!     let (form, rights) = (Form::Raw, Rights::ALL);
+//!     let join = Join { member, room: "main", client, form, anonymous: false, identity: None, replaces: true, rights, resume: None };
+//!     rooms.admit(&join).unwrap();
 //!     rooms.open(now, member);
 //! }
 //! rooms.publish(now, Member(1), None, Payload::Text("SOS".into()));
@@ -42,6 +44,6 @@ pub use documents::{
 pub use effect::{CloseReason, Effect, Problem, Recovery, Refusal, Resume, Welcome};
 pub use message::{Message, Payload, Timestamp};
 pub use presence::PresenceChange;
-pub use rooms::{Form, Join, Known, Member, Publisher, Restored, RoomId, RoomView, Rooms};
+pub use rooms::{Form, Join, Known, Member, Publisher, Restored, Rights, RoomId, RoomView, Rooms};
 pub use settings::{Duplicates, RoomSettings, Settings, SettingsError, SlowConsumer};
 pub use twins::{TwinEffect, TwinPart, TwinSettings, TwinView, Twins};

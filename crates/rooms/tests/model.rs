@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tautline_rooms::{
-    Effect, Form, Join, Member, Message, Payload, Publisher, Recovery, Restored, Resume, RoomId, RoomSettings, Rooms,
-    Timestamp,
+    Effect, Form, Join, Member, Message, Payload, Publisher, Recovery, Restored, Resume, Rights, RoomId, RoomSettings,
+    Rooms, Timestamp,
 };
 use world::{settings, text};
 
@@ -108,8 +108,17 @@ impl Model {
         self.next_member += 1;
         let resume = (this.epoch != 0).then_some(Resume { epoch: this.epoch, offset: this.offset });
         let name = format!("client {client}");
-        let join =
-            Join { member, room: "main", client: &name, form: Form::Events, anonymous: false, identity: None, resume };
+        let join = Join {
+            member,
+            room: "main",
+            client: &name,
+            form: Form::Events,
+            anonymous: false,
+            identity: None,
+            replaces: true,
+            rights: Rights::ALL,
+            resume,
+        };
         self.rooms.admit(&join).unwrap();
         this.connection = Some(member);
         self.owners.insert(member, client);

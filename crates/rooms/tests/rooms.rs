@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tautline_rooms::{
     CloseReason, Duplicates, Effect, Form, Join, Member, Message, Payload, PresenceChange, Problem, Publisher,
-    Recovery, Refusal, Restored, Resume, RoomSettings, Rooms, Settings, Timestamp, Welcome,
+    Recovery, Refusal, Restored, Resume, Rights, RoomSettings, Rooms, Settings, Timestamp, Welcome,
 };
 use world::{World, names, settings, text};
 
@@ -487,5 +487,15 @@ fn settings_out_of_bounds_are_named() {
 }
 
 fn join<'a>(member: u64, room: &'a str, client: &'a str, form: Form, resume: Option<Resume>) -> Join<'a> {
-    Join { member: Member(member), room, client, form, anonymous: false, identity: None, resume }
+    Join {
+        member: Member(member),
+        room,
+        client,
+        form,
+        anonymous: false,
+        identity: None,
+        replaces: true,
+        rights: Rights::ALL,
+        resume,
+    }
 }

@@ -62,12 +62,22 @@ async function text(selector, { in: name, until, timeout = 5000 }) {
   const deadline = Date.now() + timeout;
   let seen;
   do {
-    const element = await page.$(selector);
-    seen = element && (await element.innerText()).trim();
+    seen = await shown(page, selector);
     if (seen !== null && fits(seen)) return { text: seen };
     await new Promise((resolve) => setTimeout(resolve, 20));
   } while (Date.now() < deadline);
   fail(`${selector} did not show it in ${timeout} ms`, { text: seen });
+}
+
+/** The text of an element; null if it is not there, or the page is being left for another. */
+async function shown(page, selector) {
+  try {
+    const element = await page.$(selector);
+    return element && (await element.innerText()).trim();
+  } catch (error) {
+    if (/because of a navigation|not attached to the DOM/.test(error.message)) return null;
+    throw error;
+  }
 }
 
 /** Waits until a script in the page answers this JSON. */

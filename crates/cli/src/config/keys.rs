@@ -104,8 +104,13 @@ section! {
 }
 
 section! {
-    /// Who may use the API and the dashboard. By itself that is this machine only.
+    /// Who may use the API and the dashboard. By itself that is this machine only, and whoever has an access token that says
+    /// so: `tautline token` makes them.
     ["access"] Access {
+        /// Whether everybody has to prove who they are, also on this machine: by an access token, or for WebSockets by a client
+        /// certificate. Others get 401.
+        require_authentication: bool = Key::new("false", "TAUTLINE_REQUIRE_AUTHENTICATION");
+
         /// Whether everybody who reaches the hub may see everything, publish, and give commands to devices.
         insecure: bool = Key::new("false", "TAUTLINE_INSECURE");
 

@@ -148,6 +148,9 @@ impl Config {
         if tls.port.is_some_and(|port| port == listen.port && port != 0) {
             problems.push(format!("[listen] and [tls] both have port {}: each needs its own", listen.port));
         }
+        if access.require_authentication && access.insecure {
+            problems.push("[access] has both require_authentication and insecure: they exclude each other".into());
+        }
         let default = settings(None, &room, &settled, &mut problems);
         let named = named.into_iter().filter_map(|(name, room)| Some((name, room?)));
         let named = named.map(|(name, room)| {

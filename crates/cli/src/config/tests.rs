@@ -259,6 +259,14 @@ fn secrets_are_not_shown() {
 }
 
 #[test]
+fn authentication_cannot_be_required_and_left_out() {
+    let environment = [("TAUTLINE_REQUIRE_AUTHENTICATION", "true")];
+    assert!(load(&options(&[]), &environment, "").unwrap().access.require_authentication);
+    let problems = load(&options(&["--insecure"]), &environment, "").unwrap_err();
+    assert!(problems.iter().any(|line| line.contains("exclude each other")), "{problems:?}");
+}
+
+#[test]
 fn nothing_can_be_kept() {
     for options in [options(&["--no-store"]), options(&["--data", "memory"]), options(&["--data", ""])] {
         assert_eq!(load(&options, &[("TAUTLINE_DATA", "x")], "").unwrap().store.path, Place::Memory);

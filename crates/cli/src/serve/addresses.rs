@@ -53,7 +53,8 @@ pub(super) fn announce(bound: &[Bound], config: &Config) {
         say(format_args!("listening on {}://{address}/", scheme("http", *tls)));
     }
     let certified = config.tls.as_ref().is_some_and(|tls| tls.client_auth == ClientAuth::Required);
-    let guarded = |(address, tls): &(SocketAddr, bool)| address.ip().is_loopback() || *tls && certified;
+    let required = config.access.require_authentication;
+    let guarded = |(address, tls): &(SocketAddr, bool)| address.ip().is_loopback() || required || *tls && certified;
     if let Some((address, _)) = addresses.iter().find(|address| !guarded(address)) {
         tracing::warn!(%address, "anybody who reaches this address can connect: there is no authentication");
     }

@@ -64,6 +64,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let certificates = config.tls.as_ref().map(|tls| Certificates::load(tls, host)).transpose()?;
     let bound = addresses::bind(&config).await?;
     let store = open_store(&config).await?;
+    note_tokens(&config, store.as_ref());
     addresses::announce(&bound, &config);
     let listeners = bound.into_iter().map(|bound| bound.into_listen(certificates.as_ref()));
     let sessions = Sessions::new();
@@ -110,6 +111,7 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         .origins(origins.clone())
         .max_connections(*max_connections);
     let mut hub = Hub::new().server(server).rooms(config.rooms.clone()).insecure(config.access.insecure);
+    hub = hub.require_authentication(config.access.require_authentication);
     if let Some(names) = &config.access.hosts {
         hub = hub.hosts(&names.0);
     }
@@ -129,6 +131,16 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         hub = hub.store(store).keep(keep);
     }
     hub
+}
+
+/// Says so where nobody can have a token.
+fn note_tokens(config: &Config, store: Option<&Store>) {
+    let kept = store.is_some() && config.store.path != Place::Memory;
+    if config.access.require_authentication && !kept {
+        tracing::warn!(
+            "authentication is required, and no tokens are kept here: only clients with certificates come in"
+        );
+    }
 }
 
 /// Opens what the hub keeps things in.

@@ -9,6 +9,7 @@ mod connect;
 mod labs;
 mod serve;
 mod terminal;
+mod token;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;

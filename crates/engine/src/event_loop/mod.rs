@@ -22,6 +22,7 @@ use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Header, Instant, Role, Transport as Verdict};
 
 use crate::encoded::Encoded;
+use crate::host::Attached;
 use crate::metrics::Counters;
 use crate::peer::Peer;
 use crate::profile::{Profile, Shared};
@@ -179,6 +180,18 @@ impl<T: Transport> Loop<T> {
     #[cfg(feature = "tls")]
     pub(crate) fn close_where(&mut self, which: impl FnMut(&T) -> bool, code: CloseCode, reason: &str) {
         for id in self.world.slots.ids_where(which) {
+            self.world.close(id, code, reason);
+        }
+    }
+
+    /// Keeps something with a connection while that lives.
+    pub(crate) fn attach(&mut self, id: ConnectionId, attached: Attached) {
+        self.world.slots.attach(id, attached);
+    }
+
+    /// Begins to close the connections that have such a thing attached.
+    pub(crate) fn close_attached(&mut self, which: impl FnMut(&Attached) -> bool, code: CloseCode, reason: &str) {
+        for id in self.world.slots.ids_attached(which) {
             self.world.close(id, code, reason);
         }
     }

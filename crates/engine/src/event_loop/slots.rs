@@ -1,9 +1,12 @@
 //! Where connections live.
 
+use std::collections::HashMap;
+
 use slab::Slab;
 use tautline_proto::app::ConnectionId;
 
 use super::connection::Connection;
+use crate::host::Attached;
 use crate::peer::Peer;
 
 /// How many connections a loop can have.
@@ -18,11 +21,13 @@ pub(super) struct Slots<T> {
     loop_index: u8,
     /// How many ids were given out.
     ids: u64,
+    /// What is attached to connections. Apart from them, since most have nothing.
+    attached: HashMap<ConnectionId, Attached>,
 }
 
 impl<T> Slots<T> {
     pub(super) fn new(loop_index: u8) -> Self {
-        Self { slab: Slab::new(), loop_index, ids: 0 }
+        Self { slab: Slab::new(), loop_index, ids: 0, attached: HashMap::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -46,7 +51,22 @@ impl<T> Slots<T> {
     }
 
     pub(super) fn remove(&mut self, slot: usize) {
-        self.slab.try_remove(slot);
+        let removed = self.slab.try_remove(slot);
+        if let Some(connection) = removed.filter(|_| !self.attached.is_empty()) {
+            self.attached.remove(&connection.id);
+        }
+    }
+
+    /// Keeps something until the connection is removed.
+    pub(super) fn attach(&mut self, id: ConnectionId, attached: Attached) {
+        if self.look(id).is_some() {
+            self.attached.insert(id, attached);
+        }
+    }
+
+    /// The connections that have such a thing attached.
+    pub(super) fn ids_attached(&self, mut which: impl FnMut(&Attached) -> bool) -> Vec<ConnectionId> {
+        self.attached.iter().filter(|(_, attached)| which(attached)).map(|(id, _)| *id).collect()
     }
 
     #[inline]

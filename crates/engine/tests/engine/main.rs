@@ -1,5 +1,6 @@
 //! Engines with real sockets on the loopback interface.
 
+mod attached;
 mod plain;
 mod support;
 mod threads;

@@ -83,6 +83,7 @@ impl Driver {
             subprotocol: request.subprotocol(),
             peer: Some(request.peer()),
             identity: None,
+            attached: None,
         };
         let admitted = Admitted::new(&self.0, &opening)?;
         admitted.wait_in(request.extensions_mut());

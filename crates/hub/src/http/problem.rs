@@ -7,6 +7,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::tokens::CHALLENGE;
+
 /// The form of every answer that is an error.
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -39,6 +41,7 @@ macro_rules! kinds {
 
 kinds! {
     BadRequest = "bad-request", BAD_REQUEST, "The request makes no sense";
+    Unauthorized = "unauthorized", UNAUTHORIZED, "The caller has to show a valid access token";
     Refused = "refused", FORBIDDEN, "The caller may not do that";
     CrossSite = "cross-site", FORBIDDEN, "A page of another site may not do that";
     NotConnected = "not-connected", CONFLICT, "The device is not connected";
@@ -89,6 +92,11 @@ impl Problem {
         self
     }
 
+    /// What is wrong with this very request.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     #[cfg(test)]
     pub(crate) fn kind(&self) -> Kind {
         self.kind
@@ -116,6 +124,9 @@ impl IntoResponse for Problem {
         let mut response = super::json(status, &form);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        if kind == Kind::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+        }
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }

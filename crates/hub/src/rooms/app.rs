@@ -9,11 +9,12 @@ use tautline_proto::app::{App, ConnectionId, Io, Message, Opening, Sent};
 use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Ended};
 use tautline_rooms::{
-    CloseReason, Effect, Form, Join, Member, Payload, Publisher, Refusal, Restored, Rooms as Core, Settings,
+    CloseReason, Effect, Form, Join, Member, Payload, Problem, Publisher, Refusal, Restored, Rights, Rooms as Core,
+    Settings,
 };
 
 use super::delivery::Deliveries;
-use super::devices::{LONGEST, Registry};
+use super::devices::Registry;
 use super::documents::State;
 use super::durability::{Durability, Stored};
 use super::envelope::{self, BadEnvelope, Incoming, Limits, SUBPROTOCOL};
@@ -21,6 +22,7 @@ use super::latest::Behind;
 use super::outside::{Outcome, Requests};
 use super::path::{BadPath, Place};
 use super::wall::Wall;
+use crate::tokens::Token;
 use crate::watch::Watch;
 
 /// When a client whose id is taken, or for whom there is no room, should try again, in seconds.
@@ -53,6 +55,8 @@ pub struct Rooms {
     pub(super) watch: Watch,
     pub(super) state: State,
     pub(super) registry: Option<Registry>,
+    /// Members that are no devices, since their tokens do not permit it.
+    pub(super) no_devices: HashSet<Member>,
     /// Members to whom a replay is being written.
     replaying: HashSet<Member>,
     pub(super) behind: Behind,
@@ -83,6 +87,7 @@ impl Rooms {
             watch: Watch::default(),
             state: State::new(false),
             registry: None,
+            no_devices: HashSet::new(),
             replaying: HashSet::new(),
             behind: Behind::default(),
             logged: HashSet::new(),
@@ -207,6 +212,9 @@ impl Rooms {
                     send(io, to, &envelope::refusal(id.as_deref(), problem));
                 }
                 // It has no other way to learn that its message is lost.
+                Some((_, _, Form::Raw)) if problem == Problem::Forbidden => {
+                    io.close(connection(to), CloseCode::POLICY_VIOLATION, &problem.to_string());
+                }
                 Some((_, _, Form::Raw)) => io.close(connection(to), CloseCode::TRY_AGAIN_LATER, &problem.to_string()),
                 None => {}
             },
@@ -278,26 +286,17 @@ impl Rooms {
                 let now = self.wall.at(io.now());
                 self.core.publish(now, from, id.as_deref(), payload);
             }
-            Ok(Incoming::Report { id, .. }) if text.len() > LONGEST => {
-                send(io, from, &envelope::error(id.as_deref(), "too-large", "a report has at most 64 KiB"));
-            }
-            Ok(Incoming::Result { command, .. }) if text.len() > LONGEST => {
-                send(io, from, &envelope::error(Some(&command), "too-large", "a result has at most 64 KiB"));
-            }
-            Ok(Incoming::Report { id, update, if_version }) => {
-                if !self.device_reports(from, id.as_deref().map(Into::into), update, if_version) {
-                    send(io, from, &envelope::error(id.as_deref(), "busy", "it cannot be taken now: try again later"));
-                }
-            }
-            Ok(Incoming::Result { command, result }) => {
-                if !self.device_answers(from, (&*command).into(), result) {
-                    let message = "it cannot be taken now: try again later";
-                    send(io, from, &envelope::error(Some(&command), "busy", message));
-                }
+            Ok(said @ (Incoming::Report { .. } | Incoming::Result { .. })) => {
+                self.device_says(io, from, text.len(), said);
             }
             Ok(Incoming::State { id, request }) => self.member_asks(io, from, id.as_deref(), request),
             Err(bad) => self.complain(io, from, &bad),
         }
+    }
+
+    /// What a member may do.
+    pub(super) fn rights(&self, member: Member) -> Rights {
+        self.core.known(member).map_or(Rights::ALL, |known| known.rights)
     }
 
     fn complain(&mut self, io: &mut dyn Io, to: Member, bad: &BadEnvelope<'_>) {
@@ -326,13 +325,21 @@ impl App for Rooms {
             Form::Raw => None,
         };
         let (member, identity) = (Member(id.0), opening.identity);
-        let join = Join { member, room: &room, client: &client, form, anonymous, identity, resume };
+        let token = Token::of(opening.attached);
+        let rights = token.map_or(Rights::ALL, Token::rights);
+        // A certificate is one client's; a token may be a whole class's, unless it is called as the client is.
+        let replaces = token.is_none_or(|token| token.name() == client);
+        let (room, client) = (&*room, &*client);
+        let join = Join { member, room, client, form, anonymous, identity, replaces, rights, resume };
         let admitted = self.core.admit(&join);
+        if admitted.is_ok() && token.is_some_and(|token| !token.permits_device(client)) {
+            self.no_devices.insert(member);
+        }
         self.work(io);
         admitted.map_err(|refusal| match refusal {
             Refusal::Taken => {
                 // Who was refused is logged with the answer; which id it was may be of interest too.
-                tracing::debug!("{} is connected already", crate::apps::quote(&client));
+                tracing::debug!("{} is connected already", crate::apps::quote(client));
                 Rejection::CONFLICT.with_retry_after(RETRY_AFTER)
             }
             Refusal::RoomFull | Refusal::TooManyRooms => Rejection::new(503).with_retry_after(RETRY_AFTER),
@@ -400,6 +407,7 @@ impl App for Rooms {
             self.tell_left(io, member, ended);
             self.device_left(io, member, ended);
         }
+        self.no_devices.remove(&member);
         let now = self.wall.at(io.now());
         self.core.leave(now, member);
         self.work(io);
@@ -414,6 +422,11 @@ impl App for Rooms {
 
 pub(super) fn connection(member: Member) -> ConnectionId {
     ConnectionId(member.0)
+}
+
+/// Tells a member that it has no right to do something.
+pub(super) fn forbid(io: &mut dyn Io, to: Member, id: Option<&str>, message: &str) {
+    send(io, to, &envelope::error(id, envelope::FORBIDDEN, message));
 }
 
 pub(super) fn send(io: &mut dyn Io, to: Member, envelope: &str) -> Sent {

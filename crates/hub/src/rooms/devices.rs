@@ -8,8 +8,9 @@ use tautline_proto::Ended;
 use tautline_proto::app::{ConnectionId, Io, Message, Sent};
 use tautline_rooms::{Form, Known, Member, Update};
 
-use super::app::{Rooms, connection};
+use super::app::{Rooms, connection, forbid, send};
 use super::durability::{Durability, Seen};
+use super::envelope::{self, Incoming};
 use crate::devices::{Devices, Line};
 use crate::homes::Homes;
 
@@ -32,7 +33,7 @@ impl Registry {
 const MOST_ON_THE_WAY: usize = 64;
 
 /// The longest report or result, in bytes of its envelope: a little more than a twin may have.
-pub(super) const LONGEST: usize = 80 * 1024;
+const LONGEST: usize = 80 * 1024;
 
 impl Rooms {
     /// Tells of devices from now on.
@@ -45,10 +46,15 @@ impl Rooms {
         self.core.member(Member(to.0)).is_some() && io.send(to, Message::Text(envelope)) != Sent::Closed
     }
 
-    /// Where a client is known as a device; `None` if it has no id of its own.
+    /// Whether a client is a device: it has an id of its own, and no token that does not permit it.
+    pub(super) fn is_device(&self, member: Member) -> bool {
+        self.core.known(member).is_some_and(|known| !known.anonymous) && !self.no_devices.contains(&member)
+    }
+
+    /// Where a client is known as a device; `None` if it is none.
     fn device(&self, member: Member) -> Option<(&Registry, &Host<Devices>, Known<'_>)> {
         let registry = self.registry.as_ref()?;
-        let known = self.core.known(member).filter(|known| !known.anonymous)?;
+        let known = self.core.known(member).filter(|_| self.is_device(member))?;
         Some((registry, registry.devices.of(known.client), known))
     }
 
@@ -80,14 +86,35 @@ impl Rooms {
         how(durability, &Seen { id: client, room, identity, peer, opened });
     }
 
+    /// A client says, in an envelope of so many bytes, how it is or what has become of a command.
+    pub(super) fn device_says(&self, io: &mut dyn Io, from: Member, bytes: usize, said: Incoming<'_>) {
+        let (id, too_large) = match &said {
+            Incoming::Report { id, .. } => (id.clone(), "a report has at most 64 KiB"),
+            Incoming::Result { command, .. } => (Some(command.clone()), "a result has at most 64 KiB"),
+            _ => return,
+        };
+        if self.no_devices.contains(&from) {
+            return forbid(io, from, id.as_deref(), "the access token does not permit to speak as this device");
+        }
+        if bytes > LONGEST {
+            send(io, from, &envelope::error(id.as_deref(), "too-large", too_large));
+            return;
+        }
+        let passed_on = match said {
+            Incoming::Report { id, update, if_version } => {
+                self.device_reports(from, id.as_deref().map(Into::into), update, if_version)
+            }
+            Incoming::Result { command, result } => self.device_answers(from, (&*command).into(), result),
+            _ => return,
+        };
+        if !passed_on {
+            let message = "it cannot be taken now: try again later";
+            send(io, from, &envelope::error(id.as_deref(), "busy", message));
+        }
+    }
+
     /// A client says how it is. Answers whether it can be passed on.
-    pub(super) fn device_reports(
-        &self,
-        member: Member,
-        id: Option<Box<str>>,
-        update: Update,
-        if_version: Option<u64>,
-    ) -> bool {
+    fn device_reports(&self, member: Member, id: Option<Box<str>>, update: Update, if_version: Option<u64>) -> bool {
         let Some((registry, devices, _)) = self.device(member) else { return false };
         let Some(passed) = registry.pass() else { return false };
         let report = devices.visit(move |devices, io| {
@@ -98,7 +125,7 @@ impl Rooms {
     }
 
     /// A client has answered a command. Answers whether that can be passed on.
-    pub(super) fn device_answers(&self, member: Member, command: Box<str>, result: Result<Box<str>, Box<str>>) -> bool {
+    fn device_answers(&self, member: Member, command: Box<str>, result: Result<Box<str>, Box<str>>) -> bool {
         let Some((registry, devices, _)) = self.device(member) else { return false };
         let Some(passed) = registry.pass() else { return false };
         let answer = devices.visit(move |devices, io| {

@@ -6,7 +6,7 @@ use tautline_proto::app::{Io, Message, Slow};
 use tautline_rooms::{ChangeAnswer, Document, DocumentEffect, DocumentKey, DocumentSettings, Documents, Member};
 use tautline_store::{Reader, StoreError};
 
-use super::app::{Rooms, connection, send};
+use super::app::{Rooms, connection, forbid, send};
 use super::envelope::{self, Change, StateRequest};
 
 /// The documents of all rooms of a loop, and who waits for an answer.
@@ -86,6 +86,14 @@ impl Rooms {
     /// A member asks.
     pub(super) fn member_asks(&mut self, io: &mut dyn Io, member: Member, id: Option<&str>, request: StateRequest<'_>) {
         let Some(room) = self.core.member(member).and_then(|(room, ..)| self.core.view(room)) else { return };
+        let rights = self.rights(member);
+        // Every answer shows the document, or may.
+        if !rights.subscribe {
+            return forbid(io, member, id, "this client may not subscribe, nor see documents");
+        }
+        if !rights.publish && matches!(request.change, Change::Update(..) | Change::Remove(_)) {
+            return forbid(io, member, id, "this client may not publish, nor change documents");
+        }
         let key = DocumentKey { scope: room.name, name: (&*request.document).into() };
         if let Change::Subscribe(on) = request.change {
             if !on {

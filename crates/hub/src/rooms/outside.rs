@@ -84,9 +84,9 @@ impl Rooms {
     /// Clients with ids of their own behind `after`, by id, at most `limit` connections of them.
     pub(crate) fn devices(&self, io: &dyn Io, after: Option<&str>, limit: usize) -> Vec<Seen> {
         let rooms = self.core.rooms();
-        let members = rooms.flat_map(|room| self.core.members(room)).filter(|(member, client)| {
-            Some(&***client) > after && self.core.known(*member).is_some_and(|known| !known.anonymous)
-        });
+        let members = rooms
+            .flat_map(|room| self.core.members(room))
+            .filter(|(member, client)| Some(&***client) > after && self.is_device(*member));
         let first = first_by_name(members.collect(), limit, |(_, client)| client);
         first.into_iter().filter_map(|(member, client)| self.seen(io, member, client)).collect()
     }
@@ -100,7 +100,7 @@ impl Rooms {
     }
 
     fn seen(&self, io: &dyn Io, member: Member, client: &Arc<str>) -> Option<Seen> {
-        let known = self.core.known(member)?;
+        let known = self.core.known(member).filter(|_| !self.no_devices.contains(&member))?;
         Some(Seen {
             device: client.clone(),
             room: known.room.clone(),

@@ -165,3 +165,13 @@ async fn whoever_only_says_a_name_does_not_speak_for_the_device_that_has_proven_
     while !text(&mut esp).await.contains(r#""type":"report","id":"r","version":1"#) {}
     hub.stop().await;
 }
+
+#[tokio::test]
+async fn where_authentication_is_required_a_certificate_does() {
+    let hub = Secure::start(Hub::new().require_authentication(true)).await;
+    let mut esp = hub.open("/", Some(&hub.client("ESP Client 1"))).await.unwrap();
+    assert_eq!(id(&mut esp).await, "ESP Client 1");
+    let Err(ConnectError::Refused(refusal)) = hub.open("/esp", None).await else { panic!("it has proven nothing") };
+    assert_eq!(refusal.status(), 401);
+    hub.stop().await;
+}

@@ -5,6 +5,7 @@ mod apps;
 mod http;
 mod identity;
 mod rooms;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -24,7 +24,7 @@ impl Rooms {
         let room = &self.rooms[id.index()];
         let old = room.clients.get(join.client).copied();
         match old {
-            Some(old) if self.may_replace(old, id, join.identity) => {}
+            Some(old) if self.may_replace(old, id, join.identity.filter(|_| join.replaces)) => {}
             Some(_) => return Err(Refusal::Taken),
             None if room.clients.len() >= room.settings.members => return Err(Refusal::RoomFull),
             None => {}
@@ -37,9 +37,9 @@ impl Rooms {
         room.clients.insert(client.clone(), join.member);
         room.empty_since = None;
         let identity = join.identity.map(Into::into);
-        let Join { form, anonymous, resume, .. } = *join;
+        let Join { form, anonymous, rights, resume, .. } = *join;
         let (opened, state) = (Timestamp::default(), State::Admitted(resume));
-        let record = Record { room: id, client, identity, form, anonymous, opened, state };
+        let record = Record { room: id, client, identity, form, anonymous, rights, opened, state };
         self.members.insert(join.member, record);
         Ok(())
     }
@@ -59,7 +59,22 @@ impl Rooms {
         let place = &mut self.rooms[room.index()];
         place.trim(now);
         place.presence.join(record.client.clone());
-        if record.form == Form::Raw {
+        if !record.rights.subscribe {
+            record.state = State::Unlisted;
+            if record.form == Form::Events {
+                // Who else is there is none of its business.
+                self.effects.push_back(Effect::Welcome(Box::new(Welcome {
+                    to: member,
+                    room,
+                    client: record.client.clone(),
+                    epoch: place.epoch,
+                    offset: place.last,
+                    recovery: Recovery::None,
+                    members: vec![record.client.clone()],
+                    count: 1,
+                })));
+            }
+        } else if record.form == Form::Raw {
             record.state = State::Live(place.enlist(Form::Raw, member));
         } else {
             let recovery = match resume {
@@ -165,6 +180,7 @@ impl Rooms {
                 room.presence.leave(&record.client);
                 room.catching_up.retain(|other| *other != member);
             }
+            State::Unlisted => room.presence.leave(&record.client),
             &State::Live(place) => {
                 room.presence.leave(&record.client);
                 if let Some(moved) = room.delist(record.form, place)

@@ -64,8 +64,24 @@ pub struct Known<'a> {
     pub form: Form,
     /// Whether its id was made up for it.
     pub anonymous: bool,
+    /// What it may do.
+    pub rights: Rights,
     /// When its connection was opened; 0 if it was not.
     pub opened: Timestamp,
+}
+
+/// What a member may do in its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Publish messages. Whoever may not is refused each.
+    pub publish: bool,
+    /// Get what is published, and know who is there. Whoever may not gets neither.
+    pub subscribe: bool,
+}
+
+impl Rights {
+    /// Everything: what members have unless somebody restricts them.
+    pub const ALL: Self = Self { publish: true, subscribe: true };
 }
 
 /// Who publishes.
@@ -90,8 +106,12 @@ pub struct Join<'a> {
     pub form: Form,
     /// Its id was made up for it: it is nobody that comes back.
     pub anonymous: bool,
-    /// Its proven name, for instance that of its certificate. Connections of the same one may replace each other.
+    /// Its proven name, for instance that of its certificate.
     pub identity: Option<&'a str>,
+    /// Whether it may take the place of a connection with the same proven name. It may not where several clients share one.
+    pub replaces: bool,
+    /// What it may do.
+    pub rights: Rights,
     /// How far it had come; for [`Form::Events`].
     pub resume: Option<Resume>,
 }
@@ -136,6 +156,7 @@ struct Record {
     identity: Option<Box<str>>,
     form: Form,
     anonymous: bool,
+    rights: Rights,
     /// When its connection was opened.
     opened: Timestamp,
     state: State,
@@ -149,6 +170,8 @@ enum State {
     CatchingUp(Box<CatchingUp>),
     /// It gets what is published. Its place in the room's list.
     Live(u32),
+    /// It gets nothing of what is published.
+    Unlisted,
 }
 
 #[derive(Debug)]
@@ -258,9 +281,10 @@ impl Rooms {
             Some(record) => (record, &self.rooms.get(record.room.index())?.name),
             None => self.leaving.get(&member).map(|(record, room)| (record, room))?,
         };
-        let Record { client, identity, form, anonymous, opened, .. } = record;
+        let Record { client, identity, form, anonymous, rights, opened, .. } = record;
         let identity = identity.as_deref();
-        Some(Known { room, client, identity, form: *form, anonymous: *anonymous, opened: *opened })
+        let (form, anonymous, rights, opened) = (*form, *anonymous, *rights, *opened);
+        Some(Known { room, client, identity, form, anonymous, rights, opened })
     }
 
     /// Who has a client id.

@@ -18,10 +18,14 @@ const HELD_BACK: usize = 256;
 
 impl Rooms {
     /// A member publishes. With an id it is told when that is done, and a message that is published again with the same id
-    /// is not delivered again.
+    /// is not delivered again. One who may not is refused.
     pub fn publish(&mut self, now: Timestamp, member: Member, id: Option<&str>, payload: Payload) {
         if let Some(record) = self.members.get(&member) {
             let (room, client) = (record.room, record.client.clone());
+            if !record.rights.publish {
+                let (to, id) = (Publisher::Member(member), id.map(Into::into));
+                return self.effects.push_back(Effect::Refuse { to, id, problem: Problem::Forbidden });
+            }
             self.publish_in(now, room, Publisher::Member(member), client, id, payload);
         }
     }

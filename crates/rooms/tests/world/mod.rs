@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tautline_rooms::{
-    Effect, Form, Join, Member, Payload, PresenceChange, Refusal, Resume, RoomId, RoomSettings, Rooms, Settings,
-    Timestamp,
+    Effect, Form, Join, Member, Payload, PresenceChange, Refusal, Resume, Rights, RoomId, RoomSettings, Rooms,
+    Settings, Timestamp,
 };
 
 pub(crate) struct World {
@@ -36,7 +36,17 @@ impl World {
         resume: Option<Resume>,
     ) -> Result<(), Refusal> {
         let member = Member(member);
-        self.rooms.admit(&Join { member, room, client, form, anonymous: false, identity: None, resume })?;
+        self.rooms.admit(&Join {
+            member,
+            room,
+            client,
+            form,
+            anonymous: false,
+            identity: None,
+            replaces: true,
+            rights: Rights::ALL,
+            resume,
+        })?;
         self.rooms.open(self.now, member);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The store in a file.
 
 mod apply;
+mod beside;
 mod copy;
 mod error;
 mod files;
@@ -24,6 +25,7 @@ use crate::error::StoreError;
 use crate::telemetry::ReadingAge;
 use crate::write::Write;
 
+pub use self::beside::Beside;
 pub use self::copy::backup;
 
 /// How long a statement waits for another program that writes to the database.
@@ -77,14 +79,7 @@ impl Sqlite {
 
 impl Backend for Sqlite {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
-        let mut touched = Touched::default();
-        for write in writes {
-            apply::apply(&transaction, write, &mut touched)?;
-        }
-        touched.store(&transaction)?;
-        transaction.commit().map_err(store_error)
+        commit(&mut self.connection, writes)
     }
 
     fn retain(&mut self, retention: &Retention) -> Result<Step, StoreError> {
@@ -110,6 +105,17 @@ impl Backend for Sqlite {
             _ => Err(StoreError::Io("another program reads the database".into())),
         }
     }
+}
+
+/// Does all of `writes`, in their order, or nothing.
+fn commit(connection: &mut Connection, writes: &[Write]) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
+    let mut touched = Touched::default();
+    for write in writes {
+        apply::apply(&transaction, write, &mut touched)?;
+    }
+    touched.store(&transaction)?;
+    transaction.commit().map_err(store_error)
 }
 
 /// Opens connections for reading.

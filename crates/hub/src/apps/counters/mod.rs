@@ -13,6 +13,7 @@ use tautline_proto::app::{App, ConnectionId, Io, Message, Opening, Slow};
 use tautline_proto::handshake::server::Rejection;
 
 use crate::rooms::{BadPath, name};
+use crate::tokens::Token;
 use crate::watch::Watch;
 pub(crate) use action::Action;
 use outside::Asker;
@@ -45,6 +46,8 @@ pub struct Counters {
     any_path: bool,
     store: Option<Store>,
     watch: Watch,
+    /// Clients that may not change anything.
+    readers: HashSet<ConnectionId>,
     /// Those whose bad input has been logged: once is enough to find them, and nobody can fill the log.
     logged: HashSet<ConnectionId>,
 }
@@ -202,6 +205,9 @@ impl App for Counters {
         let name: Arc<str> = name.into();
         self.counters.entry(name.clone()).or_default().coming += 1;
         self.clients.insert(id, name);
+        if Token::of(opening.attached).is_some_and(|token| !token.rights().publish) {
+            self.readers.insert(id);
+        }
         Ok(())
     }
 
@@ -215,6 +221,10 @@ impl App for Counters {
 
     fn message(&mut self, io: &mut dyn Io, id: ConnectionId, message: Message<'_>) {
         let Some(name) = self.clients.get(&id).cloned() else { return };
+        if self.readers.contains(&id) {
+            io.send(id, Message::Text(&error("this client may not change the counter")));
+            return;
+        }
         match Action::parse(message.as_bytes()) {
             Ok(action) => self.change(io, &name, Asker::Client(id), action),
             Err(problem) => {
@@ -229,6 +239,7 @@ impl App for Counters {
 
     fn closed(&mut self, io: &mut dyn Io, id: ConnectionId, ended: Option<Ended>) {
         self.logged.remove(&id);
+        self.readers.remove(&id);
         if let Some(ended) = ended {
             let reason = self.watch.left(ended, io.vitals(id));
             tracing::debug!(peer = super::peer(io, id), reason, "a client of a counter left");

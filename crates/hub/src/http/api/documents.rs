@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tautline_rooms::{ChangeAnswer, ChangeProblem, Document, DocumentKey, Update};
 use utoipa::ToSchema;
 
-use super::extract::{IfVersion, MayPublish, MayRead, Name, SecondName, Sent};
+use super::extract::{IfVersion, MayChange, MayRead, Name, SecondName, Sent};
 use super::{Json, RETRY_AFTER, State, ask, have_done};
 use crate::http::problem::{Kind, Problem};
 use crate::rooms::Change;
@@ -103,7 +103,7 @@ pub(super) async fn one(
     params(("room" = String, Path, description = "The room's name."), ("name" = String, Path, description = "Its name.")),
     responses((status = 200, body = VersionedJson)))]
 pub(super) async fn put(
-    _: MayPublish,
+    _: MayChange,
     Name(room): Name,
     SecondName(name): SecondName,
     IfVersion(version): IfVersion,
@@ -121,7 +121,7 @@ pub(super) async fn put(
     params(("room" = String, Path, description = "The room's name."), ("name" = String, Path, description = "Its name.")),
     responses((status = 200, body = VersionedJson)))]
 pub(super) async fn patch(
-    _: MayPublish,
+    _: MayChange,
     Name(room): Name,
     SecondName(name): SecondName,
     IfVersion(version): IfVersion,
@@ -139,7 +139,7 @@ pub(super) async fn patch(
     params(("room" = String, Path, description = "The room's name."), ("name" = String, Path, description = "Its name.")),
     responses((status = 200, body = VersionedJson)))]
 pub(super) async fn remove(
-    _: MayPublish,
+    _: MayChange,
     Name(room): Name,
     SecondName(name): SecondName,
     IfVersion(version): IfVersion,

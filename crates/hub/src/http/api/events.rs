@@ -18,6 +18,7 @@ use utoipa::IntoParams;
 
 use super::extract::{Asked, MayRead};
 use super::{RETRY_AFTER, State};
+use crate::access::Caller;
 use crate::events::{Event, Events, Filter, Heard, Kind, Listener, Start};
 use crate::http::problem::{self, Problem};
 
@@ -50,7 +51,7 @@ pub(super) struct Wanted {
     params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that the client has.")),
     responses((status = 200, description = "The stream.", content_type = "text/event-stream", body = String)))]
 pub(super) async fn stream(
-    _: MayRead,
+    MayRead(caller): MayRead,
     Given(state): Given<State>,
     Asked(wanted): Asked<Wanted>,
     headers: HeaderMap,
@@ -63,7 +64,7 @@ pub(super) async fn stream(
         Problem::new(problem::Kind::Full, detail).retry_after(RETRY_AFTER)
     })?;
     let (pieces, body) = mpsc::channel(WAITING);
-    tokio::spawn(tell(events.clone(), listener, start, pieces));
+    tokio::spawn(tell(events.clone(), listener, start, pieces, caller));
     let mut response = Response::new(axum::body::Body::new(Pieces(body)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -75,8 +76,12 @@ pub(super) async fn stream(
 }
 
 impl Wanted {
+    /// The rooms, if it is about certain ones only.
+    pub(super) fn rooms(&self) -> Option<Vec<String>> {
+        self.rooms.as_deref().map(list)
+    }
+
     fn filter(self) -> Result<Filter, Problem> {
-        let list = |list: String| list.split(',').map(str::to_owned).collect::<Vec<_>>();
         let kind = |name: String| {
             let unknown = || {
                 let detail = "`kinds` are message, presence, connected, disconnected, counter and reading, with commas in between";
@@ -84,13 +89,17 @@ impl Wanted {
             };
             Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
         };
-        let kinds = self.kinds.map(|kinds| list(kinds).into_iter().map(kind).collect()).transpose()?;
-        Ok(Filter { rooms: self.rooms.map(list), kinds })
+        let kinds = self.kinds.as_deref().map(|kinds| list(kinds).into_iter().map(kind).collect()).transpose()?;
+        Ok(Filter { rooms: self.rooms(), kinds })
     }
 }
 
+fn list(list: &str) -> Vec<String> {
+    list.split(',').map(str::to_owned).collect()
+}
+
 /// Tells a client what its listener hears, until one of them ends.
-async fn tell(events: Events, mut listener: Listener, start: Start, pieces: mpsc::Sender<Bytes>) {
+async fn tell(events: Events, mut listener: Listener, start: Start, pieces: mpsc::Sender<Bytes>, caller: Caller) {
     // A client that comes back to a hub that was restarted should not wait for long.
     let mut piece = format!("retry: 2000\nid: {}\n\n", listener.id());
     if start == Start::Gap {
@@ -103,6 +112,8 @@ async fn tell(events: Events, mut listener: Listener, start: Start, pieces: mpsc
         let heard = tokio::select! {
             heard = tokio::time::timeout(KEEP_ALIVE, listener.next()) => heard,
             () = pieces.closed() => return,
+            // When it comes back it is told why.
+            () = caller.ended() => return,
         };
         let last = matches!(heard, Ok(Heard::TooSlow | Heard::Closed));
         piece = match heard {
@@ -149,7 +160,7 @@ mod tests {
         let events = Events::default();
         let (listener, start) = events.listen(Filter::default(), None).unwrap();
         let (pieces, mut told) = mpsc::channel(WAITING);
-        let telling = tokio::spawn(tell(events, listener, start, pieces));
+        let telling = tokio::spawn(tell(events, listener, start, pieces, Caller::default()));
         let began = tokio::time::Instant::now();
         assert!(told.recv().await.unwrap().starts_with(b"retry: "));
         for count in 1..=3 {

@@ -10,16 +10,20 @@ use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::State;
+use super::events::Wanted;
 use crate::access::{Caller, Right};
 use crate::http::body;
 use crate::http::problem::{Kind, Problem};
 use crate::rooms::{BadPath, name};
 
 /// Who may see things.
-pub(super) struct MayRead;
+pub(super) struct MayRead(pub(super) Caller);
 
-/// Who may publish and change things.
+/// Who may publish.
 pub(super) struct MayPublish(pub(super) Caller);
+
+/// Who may change what everybody sees.
+pub(super) struct MayChange;
 
 /// Who may have devices do something.
 pub(super) struct MayCommand;
@@ -74,7 +78,7 @@ impl FromRequestParts<State> for MayRead {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        state.access.check(parts, Right::Read).map(|_| Self)
+        check(parts, state, Right::Read).map(Self)
     }
 }
 
@@ -82,7 +86,17 @@ impl FromRequestParts<State> for MayPublish {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        state.access.check(parts, Right::Publish).map(Self)
+        check(parts, state, Right::Publish).map(Self)
+    }
+}
+
+impl FromRequestParts<State> for MayChange {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        // The answer shows what it is that was changed.
+        check(parts, state, Right::Read)?;
+        check(parts, state, Right::Publish).map(|_| Self)
     }
 }
 
@@ -90,8 +104,25 @@ impl FromRequestParts<State> for MayCommand {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        state.access.check(parts, Right::Command).map(|_| Self)
+        check(parts, state, Right::Command).map(|_| Self)
     }
+}
+
+fn check(parts: &Parts, state: &State, right: Right) -> Result<Caller, Problem> {
+    state.access.check(parts, right, rooms(parts).as_deref())
+}
+
+/// The rooms that a request is about; `None` if it is about more than rooms, or about all of them.
+fn rooms(parts: &Parts) -> Option<Vec<String>> {
+    let path = parts.uri.path();
+    if path.starts_with("/api/rooms/") {
+        return segment(parts, 3).ok().map(|room| vec![room]);
+    }
+    if path == "/api/events" {
+        let Query(wanted) = Query::<Wanted>::try_from_uri(&parts.uri).ok()?;
+        return wanted.rooms();
+    }
+    None
 }
 
 impl FromRequestParts<State> for Name {

@@ -18,7 +18,8 @@ pub(super) fn base() -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "What the hub answers by HTTP. Bodies are JSON. Errors are problems (RFC 9457), whose `type` leads to an \
-             explanation. A hub without authentication answers this machine only.",
+             explanation. Whoever shows no access token (`Authorization: Bearer`, or `token` in the query) is answered on the \
+             hub's own machine only.",
         ))
         .build();
     let tag = |name: &str, words: &str| TagBuilder::new().name(name).description(Some(words)).build();
@@ -47,6 +48,10 @@ pub(super) fn finish(document: OpenApi) -> Bytes {
         operation.1["responses"]["default"] = problem.clone();
     }
     document["components"]["schemas"]["Problem"] = schema();
+    let scheme = json!({ "type": "http", "scheme": "bearer", "description": "`tautline token add` makes one." });
+    document["components"]["securitySchemes"] = json!({ "token": scheme });
+    // On the hub's own machine it works without.
+    document["security"] = json!([{}, { "token": [] }]);
     document.to_string().into()
 }
 

@@ -218,7 +218,7 @@ pub(super) async fn publish(
     let Publish { id, data, text, base64 } = publish;
     let payload = payload(data.as_deref(), text.map(Into::into), base64.as_deref());
     let payload = payload.map_err(|error| Problem::new(Kind::BadRequest, error))?;
-    let from = caller.name.unwrap_or_else(|| API.into());
+    let from = caller.name().unwrap_or(API).to_owned();
     // With an id it is acknowledged.
     let id = id.unwrap_or_else(|| format!("{:032x}", fastrand::u128(..)));
     let published = have_done(state.home(&room)?, move |rooms, io, reply| {
@@ -232,6 +232,7 @@ pub(super) async fn publish(
         Outcome::Unpublished(problem) => {
             let (kind, detail) = match problem {
                 Unpublished::BadId => return Err(Problem::new(Kind::BadRequest, problem.to_string())),
+                Unpublished::Forbidden => return Err(Problem::new(Kind::Refused, problem.to_string())),
                 Unpublished::Busy => (Kind::Busy, problem.to_string()),
                 Unpublished::NotStored => (Kind::NotStored, problem.to_string()),
             };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tautline_engine::Host;
 use utoipa::ToSchema;
 
-use super::extract::{Asked, Limit, MayPublish, MayRead, Name, Page, Sent};
+use super::extract::{Asked, Limit, MayChange, MayRead, Name, Page, Sent};
 use super::{Json, RETRY_AFTER, State, ask, have_done};
 use crate::apps::{Action, Counters, Unchanged};
 use crate::http::problem::{Kind, Problem};
@@ -115,7 +115,7 @@ pub(super) async fn one(_: MayRead, Name(name): Name, Given(state): Given<State>
 #[utoipa::path(post, path = "/api/state/{name}", tag = "state", params(("name" = String, Path, description = "Its name.")),
     request_body = Change, responses((status = 200, body = Changed)))]
 pub(super) async fn change(
-    _: MayPublish,
+    _: MayChange,
     Name(name): Name,
     Given(state): Given<State>,
     Sent(change): Sent<Change>,

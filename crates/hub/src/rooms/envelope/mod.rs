@@ -9,11 +9,16 @@ use tautline_rooms::Resume;
 pub(super) use incoming::{BadEnvelope, Incoming, StateRequest};
 pub(crate) use incoming::{Change, payload};
 pub(super) use outgoing::{
-    Limits, acknowledgement, change_answer, document, document_change, error, message, presence, refusal, welcome,
+    FORBIDDEN, Limits, acknowledgement, change_answer, document, document_change, error, message, presence, refusal,
+    welcome,
 };
 
 /// The subprotocol of envelopes.
 pub const SUBPROTOCOL: &str = "tautline.v1.json";
+
+/// The subprotocol that is as none. Browsers need it that offer an access token as another one: they insist on one being
+/// selected, and the token never is.
+pub const RAW_SUBPROTOCOL: &str = "tautline.raw";
 
 /// `epoch` and `offset` of a query: how far a client had come. `Err` if they make no sense.
 pub(super) fn resume(query: Option<&str>) -> Result<Option<Resume>, ()> {

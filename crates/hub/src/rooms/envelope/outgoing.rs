@@ -148,11 +148,15 @@ pub(in crate::rooms) fn presence(change: &PresenceChange) -> String {
     encode(&Outgoing::Presence { joined, left, more: *more, count: *count })
 }
 
+/// What a client is told that has no right to do something.
+pub(in crate::rooms) const FORBIDDEN: &str = "forbidden";
+
 pub(in crate::rooms) fn refusal(id: Option<&str>, problem: Problem) -> String {
     let code = match problem {
         Problem::BadId => "bad-id",
         Problem::Busy => "busy",
         Problem::NotStored => "not-stored",
+        Problem::Forbidden => FORBIDDEN,
     };
     error(id, code, &problem.to_string())
 }

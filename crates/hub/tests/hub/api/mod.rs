@@ -9,6 +9,7 @@ mod readings;
 mod requests;
 mod rooms;
 mod state;
+mod tokens;
 
 use std::time::Duration;
 
