@@ -1,5 +1,6 @@
 //! What other threads want of a loop.
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,7 @@ pub(crate) enum Post {
     Abandon(ConnectionId),
     Adopt {
         id: ConnectionId,
+        peer: Option<SocketAddr>,
         transport: Socket,
         leftover: Vec<u8>,
     },

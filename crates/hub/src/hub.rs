@@ -129,7 +129,8 @@ impl Hub {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let only = self.only;
-        let mut settings = Settings::new().waking(site::wake_later);
+        let addresses = self.server.addresses().clone();
+        let mut settings = Settings::new().waking(site::wake_later).ended(move |peer| addresses.leave(peer.ip()));
         if let Some(loops) = self.loops {
             settings = settings.loops(loops);
         }

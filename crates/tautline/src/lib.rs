@@ -89,7 +89,10 @@ pub use rustls;
 pub use send::SendError;
 #[cfg(feature = "tls")]
 pub use server::PeerCertificates;
-pub use server::{Body, Carrier, Handover, Origins, Refusal, Request, Response, Server, serve};
+pub use server::{
+    AddressLimits, Addresses, Body, Carrier, Excess, Handover, Origins, Refusal, Request, Response, Server, Share,
+    Tally, TooMuch, serve,
+};
 pub use shared::{Info, Settings};
 pub use stream::Stream;
 pub use tautline_proto::handshake::Limits;

@@ -15,12 +15,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tautline_proto::Role;
 use tokio::time::Instant;
 
+use super::addresses::Share;
 use super::connections::Place;
 use super::hand_over::{Carry, Handover};
 use super::patience::Patient;
 #[cfg(feature = "tls")]
 use super::request::PeerCertificates;
 use super::request::{self, Refusal, Request, Response};
+use super::tally::Refused;
 use super::{Running, Whose};
 use crate::keeper::Handling;
 use crate::shared::{Info, Shared};
@@ -33,12 +35,18 @@ const LEAST: Duration = Duration::from_millis(100);
 impl Running {
     /// Speaks HTTP until the client leaves or asks for a WebSocket, whose connection then gets a task of its own: a
     /// task is as large as the largest thing that it ever does, and HTTP is large.
-    pub(super) async fn serve_http(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place, began: Instant) {
+    pub(super) async fn serve_http(
+        self: Arc<Self>,
+        stream: Stream,
+        peer: SocketAddr,
+        mut place: Place,
+        began: Instant,
+    ) {
         #[cfg(feature = "tls")]
         if stream.speaks_http2() {
             return Box::pin(self.serve_http2(stream, peer, place)).await;
         }
-        let full = place.is_over();
+        let over = place.over();
         #[cfg(feature = "tls")]
         let certificates = PeerCertificates(stream.peer_certificates().into());
         let upgrade = Arc::new(Mutex::new(None));
@@ -50,10 +58,9 @@ impl Running {
             noted.store(true, Ordering::Relaxed);
             let (this, slot) = (this.clone(), slot.clone());
             async move {
-                Ok::<_, Infallible>(if full {
-                    Refusal::new(503, "too many connections").retry_after(5).into_response()
-                } else {
-                    this.answer(request, peer, &slot).await
+                Ok::<_, Infallible>(match over {
+                    Some(over) => over.refusal().into_response(),
+                    None => this.answer(request, peer, &slot).await,
                 })
             }
         });
@@ -79,14 +86,14 @@ impl Running {
             }
         };
         if let Err(error) = result {
-            return log_end(peer, &error, asked.load(Ordering::Relaxed));
+            return self.failed(peer, &error, asked.load(Ordering::Relaxed));
         }
         let pending = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Upgrade { transport, next }) = pending {
             match transport.await {
                 Ok(upgraded) => match next {
                     Next::Handle(request) => self.open(upgraded, request, place),
-                    Next::Carry(carry) => pass_on(upgraded, peer, carry),
+                    Next::Carry(carry) => pass_on(upgraded, peer, place.take_share(), carry),
                 },
                 Err(error) => tracing::info!(%peer, %error, "client left during the handshake"),
             }
@@ -108,6 +115,7 @@ impl Running {
                 response
             }
             Err(refusal) => {
+                self.server.tally.count(Refused::Handshake);
                 tracing::info!(%peer, status = refusal.status(), reason = %refusal.reason(), "WebSocket request refused");
                 refusal.into_response()
             }
@@ -164,14 +172,15 @@ impl Running {
         let handler = handler(WebSocket::from_shared(&shared), request);
         place.handle(Handling::new(shared, handler));
     }
-}
 
-/// Logs how an HTTP connection has failed.
-pub(super) fn log_end(peer: SocketAddr, error: &hyper::Error, asked: bool) {
-    // A client that keeps its connection for a next request may let it lie.
-    match error.is_timeout() && asked {
-        true => tracing::debug!(%peer, "HTTP connection idle"),
-        false => tracing::info!(%peer, %error, "bad HTTP connection"),
+    /// Takes note of an HTTP connection that has failed.
+    pub(super) fn failed(&self, peer: SocketAddr, error: &hyper::Error, asked: bool) {
+        // A client that keeps its connection for a next request may let it lie.
+        if error.is_timeout() && asked {
+            return tracing::debug!(%peer, "HTTP connection idle");
+        }
+        self.server.tally.count(if error.is_timeout() { Refused::Opening } else { Refused::BadHttp });
+        tracing::info!(%peer, %error, "bad HTTP connection");
     }
 }
 
@@ -188,10 +197,10 @@ enum Next {
 }
 
 /// Passes a connection on to the carrier that has admitted it.
-fn pass_on(upgraded: Upgraded, peer: SocketAddr, carry: Carry) {
+fn pass_on(upgraded: Upgraded, peer: SocketAddr, share: Option<Share>, carry: Carry) {
     // The transport is what `serve_http` gave to hyper.
     let Ok(parts) = upgraded.downcast::<TokioIo<Patient>>() else { return };
-    match Handover::new(parts.io.into_inner().into_inner(), &parts.read_buf, peer) {
+    match Handover::new(parts.io.into_inner().into_inner(), &parts.read_buf, peer, share) {
         Ok(handover) => carry(handover),
         Err(error) => tracing::error!(%peer, %error, "cannot hand a connection over: dropped"),
     }
