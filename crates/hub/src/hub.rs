@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tautline::Server;
+use tautline::{AddressLimits, Server};
 use tautline_engine::{Engine, Settings};
 use tautline_store::Store;
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ use crate::site::{self, Site};
 /// the page at `/`, the API at `/api`, `/metrics`, `/livez`, `/readyz`, `/healthz`, and POST on any other path by HTTP.
 ///
 /// With [`only`](Self::only) it is one app, on every path.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Hub {
     server: Server,
     only: Option<AppName>,
@@ -35,12 +35,31 @@ pub struct Hub {
     sessions: Sessions,
     hosts: Vec<String>,
     insecure: bool,
+    requests: AddressLimits,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Hub {
     /// A hub with the default settings of [`Server`].
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            server: Server::new(),
+            only: None,
+            loops: None,
+            rooms: tautline_rooms::Settings::default(),
+            store: None,
+            keep: Keep::default(),
+            clients: Clients::default(),
+            sessions: Sessions::default(),
+            hosts: Vec::new(),
+            insecure: false,
+            requests: AddressLimits::new().rate(1000),
+        }
     }
 
     /// Takes limits, timers, origins and TLS from `server`. What it does with requests is replaced.
@@ -102,6 +121,13 @@ impl Hub {
         self
     }
 
+    /// How many requests that change something an address may send to the API in a second: [`AddressLimits::rate`], of which as many
+    /// as come in five seconds may come at once. More get 429. Default 1,000, and no limit for this machine.
+    pub fn request_limits(mut self, limits: AddressLimits) -> Self {
+        self.requests = limits;
+        self
+    }
+
     /// Gives a handle to the TLS sessions of the running hub.
     pub fn sessions(mut self, sessions: &Sessions) -> Self {
         self.sessions = sessions.clone();
@@ -139,7 +165,7 @@ impl Hub {
         let setup = tokio::task::spawn_blocking(|| Setup::read(rooms, store)).await?.map_err(io::Error::other)?;
         let events = setup.watch.events.clone();
         let engine = Engine::start(settings)?;
-        let guard = Guard::new(self.hosts, self.server.allowed_origins().clone());
+        let guard = Guard::new(self.hosts, self.server.allowed_origins().clone()).limit(self.requests);
         let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, self.clients, guard.clone()));
         self.sessions.set(&site);
         let http = Http::new(only, site.clone(), guard, Access::new(self.insecure));
