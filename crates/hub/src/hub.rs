@@ -168,7 +168,7 @@ impl Hub {
         let guard = Guard::new(self.hosts, self.server.allowed_origins().clone()).limit(self.requests);
         let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, self.clients, guard.clone()));
         self.sessions.set(&site);
-        let http = Http::new(only, site.clone(), guard, Access::new(self.insecure));
+        let http = Http::new(only, site.clone(), guard, Access::new(self.insecure), self.server.tally().clone());
         let server = self.server.subprotocols([SUBPROTOCOL]).http(move |request| {
             let http = http.clone();
             async move { http.answer(request).await }

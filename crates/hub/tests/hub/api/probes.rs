@@ -35,6 +35,8 @@ async fn metrics_count_what_happens() {
     }
     assert!(esp.close(CloseCode::NORMAL, "").await.is_clean());
     post(&hub, "/api/state/x", &serde_json::json!({"action": "plus"})).await;
+    request(&hub, "BREW", "/api/state/x", "", "").await;
+    tautline::connect(hub.url("/livez")).await.unwrap_err();
     // It has left when the room says so.
     while look(&hub, "/api/rooms/lab").await["members"] != 1 {}
     let answer = get(&hub, "/metrics").await;
@@ -49,6 +51,10 @@ async fn metrics_count_what_happens() {
         "tautline_rooms 1",
         "tautline_room_members 1",
         "tautline_store_submissions_total{result=\"failed\"} 0",
+        "tautline_http_requests_total{method=\"POST\",status=\"2xx\"} 1",
+        "tautline_http_requests_total{method=\"other\",status=\"4xx\"} 1",
+        "tautline_refused_connections_total{reason=\"handshake\"} 1",
+        "tautline_refused_connections_total{reason=\"server_full\"} 0",
     ] {
         assert!(answer.body.lines().any(|l| l == line), "{line} is not in\n{}", answer.body);
     }
