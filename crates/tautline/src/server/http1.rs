@@ -1,6 +1,8 @@
 //! HTTP/1.1, and the upgrade to WebSockets.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,15 +67,18 @@ impl Running {
             }
         });
         let limits = &self.server.limits;
+        // What the client has taken already counts, but even a late one gets to finish what is on its way.
+        let within = limits.opening_timeout().saturating_sub(began.elapsed()).max(LEAST);
+        let stream = Patient::new(stream).with_head(within, asked.clone());
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            // What the client has taken already counts, but even a late one gets to finish what is on its way.
-            .header_read_timeout(limits.opening_timeout().saturating_sub(began.elapsed()).max(LEAST))
+            // For the heads after the first one, which is answered if it is late.
+            .header_read_timeout(within + LEAST)
             .title_case_headers(true)
             .max_headers(limits.max_headers())
             // hyper's least is 8 KiB; smaller limits are enforced by the validation.
             .max_buf_size(limits.max_head().max(8192));
-        let mut connection = pin!(http.serve_connection(TokioIo::new(Patient::new(stream)), service).with_upgrades());
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
         let result = tokio::select! {
             result = &mut connection => result,
             // hyper would wait for the first request, to the end of its deadline.
@@ -179,9 +184,15 @@ impl Running {
         if error.is_timeout() && asked {
             return tracing::debug!(%peer, "HTTP connection idle");
         }
-        self.server.tally.count(if error.is_timeout() { Refused::Opening } else { Refused::BadHttp });
+        self.server.tally.count(if is_late(error) { Refused::Opening } else { Refused::BadHttp });
         tracing::info!(%peer, %error, "bad HTTP connection");
     }
+}
+
+/// Whether a head, or a client who takes nothing, was waited for in vain.
+fn is_late(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    error.is_timeout() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 /// An accepted handshake.
