@@ -444,7 +444,8 @@ impl Running {
     }
 
     async fn secure(&self, stream: TcpStream) -> io::Result<Stream> {
-        stream.readable().await?;
+        // Not `readable`, which a socket is to tokio before it has looked.
+        stream.peek(&mut [0]).await?;
         #[cfg(feature = "tls")]
         if let Some(config) = &self.server.tls {
             let accept = tokio_rustls::TlsAcceptor::from(config.clone()).accept(stream);

@@ -14,7 +14,7 @@ async fn a_client_that_never_says_anything_meets_the_deadline() {
     let server = start(Server::new(), echo).await;
     let start = Instant::now();
     let mut client = server.dial().await;
-    client.rest().await;
+    assert_eq!(client.rest().await, b"");
     assert_eq!(start.elapsed().as_secs(), 10);
     settle().await;
     assert!(logs.with(&client.address.to_string()).len() <= 1);
