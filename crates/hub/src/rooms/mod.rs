@@ -18,7 +18,7 @@ pub(crate) use documents::{KeptDocument, restore_documents};
 pub(crate) use durability::{Durability, restore};
 pub use envelope::SUBPROTOCOL;
 pub(crate) use envelope::device;
-pub(crate) use envelope::{Change, payload};
+pub(crate) use envelope::{Change, DEEPEST, is_too_deep, payload};
 pub(crate) use outside::{Outcome, RoomDetail, Seen};
 pub(crate) use path::{API, BadPath, MAIN, Place, name};
 pub(crate) use wall::{Wall, millis, timestamp};

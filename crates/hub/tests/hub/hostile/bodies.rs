@@ -33,22 +33,19 @@ async fn bodies_that_do_not_end_are_answered_with_408() {
     arena.stop().await;
 }
 
-/// JSON that costs more than its bytes, or that some parsers fall over.
-fn bombs() -> [String; 6] {
+/// JSON that many programs fall over.
+fn bombs() -> [String; 3] {
     [
         format!("{}{}", "[".repeat(20_000), "]".repeat(20_000)),
         format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000)),
-        format!("{}", "[".repeat(60_000)),
-        "1e999999999".to_owned(),
-        format!("0.{}1", "0".repeat(50_000)),
-        "\"\\ud800\"".to_owned(),
+        "[".repeat(60_000),
     ]
 }
 
 #[tokio::test]
 async fn json_bombs_by_http_are_refused() {
     let mut arena = Arena::start(Hub::new()).await;
-    for bomb in &bombs()[..4] {
+    for bomb in bombs() {
         for (method, target, body) in [
             ("PUT", "/api/rooms/lab/documents/x", bomb.clone()),
             ("PATCH", "/api/devices/esp/twin/desired", format!("{{\"x\":{bomb}}}")),
@@ -57,7 +54,8 @@ async fn json_bombs_by_http_are_refused() {
             ("POST", "/api/devices/esp/commands", format!("{{\"name\":\"x\",\"payload\":{bomb}}}")),
         ] {
             let answer = request(&arena.hub, method, target, JSON, &body).await;
-            assert!(matches!(answer.status, 400 | 413), "{method} {target} {bomb:.20}: {}", answer.body);
+            answer.problem(400, "bad-request");
+            assert!(answer.body.len() < 1000, "{method} {target}: {}", answer.body.len());
         }
     }
     arena.is_well().await;
@@ -72,7 +70,7 @@ async fn json_bombs_in_envelopes_are_errors_and_reach_nobody() {
     for ws in [&mut hostile, &mut page] {
         assert_eq!(envelope(ws).await["type"], "welcome");
     }
-    for bomb in &bombs()[..3] {
+    for bomb in bombs() {
         for bad in [
             bomb.clone(),
             format!("{{\"type\":\"publish\",\"data\":{bomb}}}"),

@@ -35,7 +35,7 @@ async fn a_list_of_subprotocols_is_bounded_by_its_head() {
         format!("Sec-WebSocket-Protocol: {}\r\n", names.join(", "))
     };
     let head = Hostile::dial(&arena.hub).await.upgrade("/esp", &list(64)).await;
-    assert!(head.starts_with("HTTP/1.1 101 ") && !head.to_lowercase().contains("protocol"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 101 ") && !head.to_lowercase().contains("sec-websocket-protocol"), "{head}");
     for (bad, status) in [(list(65), "400"), (list(5000), "431"), (list(1).repeat(100), "431")] {
         let head = Hostile::dial(&arena.hub).await.upgrade("/esp", &bad).await;
         assert_eq!(&head[9..12], status, "{head}");
