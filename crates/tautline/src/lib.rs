@@ -102,3 +102,8 @@ pub use text::Text;
 pub use uri::UriError;
 pub use websocket::{EndWatch, Receiver, Sender, WebSocket};
 pub use writer::MessageWriter;
+
+/// The programs in the project's README, which are compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
