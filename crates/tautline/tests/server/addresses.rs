@@ -110,3 +110,18 @@ async fn this_machine_is_not_limited_by_default() {
         clients.push(client);
     }
 }
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn by_tls_an_address_with_too_many_connections_is_closed_before_a_handshake() {
+    let ca = crate::tls::Ca::new();
+    let server = start(Server::new().tls(ca.server(false)).address_limits(LIMITS.connections(1)), echo).await;
+    let to = || tautline::connect("wss://hub.test").address(server.address).ca(ca.0.pem());
+    let mut first = to().await.unwrap();
+    let mut late = server.dial().await;
+    assert_eq!(late.rest().await, b"", "not even an alert");
+    assert!(to().await.is_err());
+    assert_eq!((server.refused("address_full"), server.refused("opening")), (2, 0));
+    assert!(first.close(tautline::CloseCode::NORMAL, "").await.is_clean());
+    while to().await.is_err() {}
+}
