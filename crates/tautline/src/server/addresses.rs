@@ -63,7 +63,7 @@ impl AddressLimits {
 
 /// The addresses that have something, and how much. Clones are handles to the same.
 ///
-/// An address takes up about 60 bytes. Those without a connection are forgotten when there is nothing to remember of them, and there
+/// An address takes up 50 to 100 bytes. Those without a connection are forgotten when there is nothing to remember of them, and there
 /// are never more than 65,536 besides those that had connections lately.
 #[derive(Clone, Debug)]
 pub struct Addresses(Arc<Inner>);

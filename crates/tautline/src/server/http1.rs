@@ -184,12 +184,17 @@ impl Running {
         if error.is_timeout() && asked {
             return tracing::debug!(%peer, "HTTP connection idle");
         }
-        self.server.tally.count(if is_late(error) { Refused::Opening } else { Refused::BadHttp });
+        // Who leaves, or takes nothing of an answer, was not refused.
+        match error.is_parse() {
+            true => self.server.tally.count(Refused::BadHttp),
+            false if is_late(error) && !asked => self.server.tally.count(Refused::Opening),
+            false => {}
+        }
         tracing::info!(%peer, %error, "bad HTTP connection");
     }
 }
 
-/// Whether a head, or a client who takes nothing, was waited for in vain.
+/// Whether something was waited for in vain.
 fn is_late(error: &hyper::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     error.is_timeout() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
