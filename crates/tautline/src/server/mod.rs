@@ -1,6 +1,7 @@
 //! The server.
 
 mod addresses;
+mod admission;
 mod body;
 mod bucket;
 mod connections;
@@ -370,25 +371,7 @@ struct Running {
 
 impl Running {
     fn start(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let elsewhere = match &self.whose {
-            Whose::Handler(_) => 0,
-            Whose::Carrier(carrier) => carrier.open(),
-        };
-        let share = self.server.addresses.enter(peer.ip());
-        if let Err(much) = &share {
-            self.too_much(peer, *much);
-            // Not worth a handshake.
-            #[cfg(feature = "tls")]
-            if self.server.tls.is_some() {
-                return;
-            }
-        }
-        let too_much = share.is_err();
-        let place = self.connections.admit(elsewhere, share);
-        if !too_much && place.as_ref().is_none_or(|place| place.over().is_some()) {
-            self.full(peer);
-        }
-        let Some(place) = place else { return };
+        let Some(place) = self.place(peer) else { return };
         // Messages are written whole; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         place.run(|place| async move {
@@ -406,29 +389,6 @@ impl Running {
                 }
             }
         });
-    }
-
-    /// Takes note of a client for whom there is no place.
-    fn full(&self, peer: SocketAddr) {
-        self.server.tally.count(Refused::ServerFull);
-        if let Some(refused) = self.full.due() {
-            tracing::warn!(%peer, refused, limit = self.server.max_connections, "connection limit reached: refused");
-        }
-    }
-
-    /// Takes note of a client whose address has too much.
-    fn too_much(&self, peer: SocketAddr, much: TooMuch) {
-        self.server.tally.count(match much.excess {
-            Excess::Connections => Refused::AddressFull,
-            Excess::Rate => Refused::AddressRate,
-        });
-        if let Some(refused) = much.to_log {
-            let what = match much.excess {
-                Excess::Connections => "too many connections from an address",
-                Excess::Rate => "too many new connections from an address",
-            };
-            tracing::warn!(%peer, refused, "{what}: refused");
-        }
     }
 
     /// Waits for the shutdown to begin.
