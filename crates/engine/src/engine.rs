@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -27,7 +28,11 @@ pub struct Settings {
     inbox: usize,
     batching: bool,
     waking: Waking,
+    ended: Ended,
 }
+
+/// Is told of connections that have ended.
+pub(crate) type Ended = Arc<dyn Fn(SocketAddr) + Send + Sync>;
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +50,13 @@ impl Settings {
     /// The defaults, which each setter names.
     pub fn new() -> Self {
         let loops = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { loops: loops.min(MAX_LOOPS), inbox: 16 * 1024 * 1024, batching: true, waking: Arc::new(drop) }
+        Self {
+            loops: loops.min(MAX_LOOPS),
+            inbox: 16 * 1024 * 1024,
+            batching: true,
+            waking: Arc::new(drop),
+            ended: Arc::new(drop),
+        }
     }
 
     /// How many loops there are, each with a thread. Default: as many as the processor runs threads at once. 1 to 256.
@@ -77,6 +88,14 @@ impl Settings {
     /// by whoever posts.
     pub fn waking(mut self, waking: impl Fn(Wake) + Send + Sync + 'static) -> Self {
         self.waking = Arc::new(waking);
+        self
+    }
+
+    /// Is told when a connection has ended that was [adopted](crate::Admitted::adopt), once for each: the address that came with
+    /// the request for it, if there was one. It is called by the loops and must not block. Connections that are adopted while
+    /// the engine ends may be left out.
+    pub fn ended(mut self, ended: impl Fn(SocketAddr) + Send + Sync + 'static) -> Self {
+        self.ended = Arc::new(ended);
         self
     }
 }
@@ -118,7 +137,7 @@ impl Engine {
                 Arc::new(Inbox::new(Waker::new(poll.registry(), WAKER)?, settings.waking.clone(), settings.inbox));
             let counters = Arc::new(Published::default());
             // The index is below 256.
-            let event_loop = Loop::new(index as u8);
+            let event_loop = Loop::new(index as u8, settings.ended.clone());
             let runner = Runner {
                 poll,
                 event_loop,

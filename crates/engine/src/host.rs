@@ -106,10 +106,10 @@ impl<A: ?Sized> Host<A> {
     /// to it waits for [`Admitted::adopt`]. `reply` is called by the loop and must not block; a panicking app answers
     /// 500, an engine that ends 503.
     pub fn admit(&self, request: Request, reply: impl FnOnce(Result<Admitted, Rejection>) + Send + 'static) {
-        let inbox = self.inbox.clone();
+        let (inbox, peer) = (self.inbox.clone(), request.peer);
         let mut ask = Ask(Some(Box::new(reply)));
         let reply = Box::new(move |answer: Result<ConnectionId, Rejection>| {
-            ask.answer(answer.map(|id| Admitted { inbox, id, waiting: true }));
+            ask.answer(answer.map(|id| Admitted { inbox, id, peer, waiting: true }));
         });
         // A loop that has ended drops the question, and that answers it.
         let _ = self.inbox.push(Post::Admit { app: self.app, request, reply });
@@ -171,6 +171,7 @@ impl Drop for Ask {
 pub struct Admitted {
     inbox: Arc<Inbox>,
     id: ConnectionId,
+    peer: Option<SocketAddr>,
     waiting: bool,
 }
 
@@ -199,7 +200,7 @@ impl Admitted {
         let transport = Socket::plain(tcp);
         self.waiting = false;
         self.inbox.count_adoption();
-        let _ = self.inbox.push(Post::Adopt { id: self.id, transport, leftover: handover.leftover });
+        let _ = self.inbox.push(Post::Adopt { id: self.id, peer: self.peer, transport, leftover: handover.leftover });
         Connection { inbox: self.inbox.clone(), id: self.id }
     }
 }

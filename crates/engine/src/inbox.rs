@@ -1,6 +1,7 @@
 //! What other threads want of a loop.
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ pub(crate) enum Post {
     Abandon(ConnectionId),
     Adopt {
         id: ConnectionId,
+        peer: Option<SocketAddr>,
         transport: Socket,
         leftover: Vec<u8>,
     },

@@ -110,15 +110,15 @@ impl Runner {
                 }
             }
             Post::Abandon(id) => event_loop.abandon(id),
-            Post::Adopt { id, mut transport, leftover } => {
+            Post::Adopt { id, peer, mut transport, leftover } => {
                 let token = Token(crate::event_loop::slot_of(id));
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 match self.poll.registry().register(&mut transport.tcp, token, interest) {
-                    Ok(()) => event_loop.adopt(id, transport, leftover),
+                    Ok(()) => event_loop.adopt(id, peer, transport, leftover),
                     Err(error) => {
                         tracing::error!(%error, "cannot watch a socket: connection dropped");
                         event_loop.abandon(id);
-                        event_loop.missed();
+                        event_loop.missed(peer);
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tautline::Server;
+use tautline::{AddressLimits, Server};
 use tautline_engine::{Engine, Settings};
 use tautline_store::Store;
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ use crate::tokens::follow;
 /// the page at `/`, the API at `/api`, `/metrics`, `/livez`, `/readyz`, `/healthz`, and POST on any other path by HTTP.
 ///
 /// With [`only`](Self::only) it is one app, on every path.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Hub {
     server: Server,
     only: Option<AppName>,
@@ -37,12 +37,32 @@ pub struct Hub {
     hosts: Vec<String>,
     insecure: bool,
     authentication_required: bool,
+    requests: AddressLimits,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Hub {
     /// A hub with the default settings of [`Server`].
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            server: Server::new(),
+            only: None,
+            loops: None,
+            rooms: tautline_rooms::Settings::default(),
+            store: None,
+            keep: Keep::default(),
+            clients: Clients::default(),
+            sessions: Sessions::default(),
+            hosts: Vec::new(),
+            insecure: false,
+            authentication_required: false,
+            requests: AddressLimits::new().rate(1000),
+        }
     }
 
     /// Takes limits, timers, origins and TLS from `server`. What it does with requests is replaced.
@@ -111,6 +131,13 @@ impl Hub {
         self
     }
 
+    /// How many requests that change something an address may send to the API in a second: [`AddressLimits::rate`], of which as many
+    /// as come in five seconds may come at once. More get 429. Default 1,000, and no limit for this machine.
+    pub fn request_limits(mut self, limits: AddressLimits) -> Self {
+        self.requests = limits;
+        self
+    }
+
     /// Gives a handle to the TLS sessions of the running hub.
     pub fn sessions(mut self, sessions: &Sessions) -> Self {
         self.sessions = sessions.clone();
@@ -138,7 +165,8 @@ impl Hub {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let only = self.only;
-        let mut settings = Settings::new().waking(site::wake_later);
+        let addresses = self.server.addresses().clone();
+        let mut settings = Settings::new().waking(site::wake_later).ended(move |peer| addresses.leave(peer.ip()));
         if let Some(loops) = self.loops {
             settings = settings.loops(loops);
         }
@@ -147,7 +175,7 @@ impl Hub {
         let setup = tokio::task::spawn_blocking(|| Setup::read(rooms, store)).await?.map_err(io::Error::other)?;
         let events = setup.watch.events.clone();
         let engine = Engine::start(settings)?;
-        let guard = Guard::new(self.hosts, self.server.allowed_origins().clone());
+        let guard = Guard::new(self.hosts, self.server.allowed_origins().clone()).limit(self.requests);
         let (tokens, store, authentication_required) =
             (setup.tokens.clone(), setup.store.clone(), self.authentication_required);
         let clients = Clients { tokens: tokens.clone(), authentication_required, ..self.clients };
@@ -155,7 +183,7 @@ impl Hub {
         let _following = store.map(|store| follow(tokens.clone(), store, Arc::downgrade(&site)));
         self.sessions.set(&site);
         let access = Access { insecure: self.insecure, authentication_required, tokens };
-        let http = Http::new(only, site.clone(), guard, access);
+        let http = Http::new(only, site.clone(), guard, access, self.server.tally().clone());
         let server = self.server.subprotocols([SUBPROTOCOL, RAW_SUBPROTOCOL]).http(move |request| {
             let http = http.clone();
             async move { http.answer(request).await }

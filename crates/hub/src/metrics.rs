@@ -20,6 +20,10 @@ pub(crate) struct Snapshot {
     pub(crate) loops: Vec<Counters>,
     /// How many clients have left, by cause.
     pub(crate) ends: [(&'static str, u64); 8],
+    /// How many requests were answered, by method and class of the status.
+    pub(crate) requests: Vec<(&'static str, &'static str, u64)>,
+    /// How many connections and handshakes were refused, by reason.
+    pub(crate) refused: Vec<(&'static str, u64)>,
     /// How many rooms and members there are, if that is known.
     pub(crate) rooms: Option<(usize, usize)>,
     pub(crate) store: Option<tautline_store::Counters>,
@@ -27,7 +31,7 @@ pub(crate) struct Snapshot {
 
 /// The metrics as text.
 pub(crate) fn render(snapshot: &Snapshot) -> String {
-    let Snapshot { started, connections, loops, ends, rooms, store } = snapshot;
+    let Snapshot { started, connections, loops, ends, requests, refused, rooms, store } = snapshot;
     let mut text = Text { text: String::with_capacity(4096), name: "" };
     let sum = |of: fn(&Counters) -> u64| loops.iter().map(of).sum::<u64>();
     text.gauge("tautline_build_info", "Which hub this is.");
@@ -60,6 +64,14 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
     text.counter("tautline_disconnects_total", "Clients of rooms and shared numbers that have left, by cause.");
     for (cause, count) in ends {
         text.labelled("cause", cause, count);
+    }
+    text.counter("tautline_http_requests_total", "Requests answered by HTTP, by method and class of the status.");
+    for (method, status, count) in requests {
+        text.labelled_twice([("method", method), ("status", status)], count);
+    }
+    text.counter("tautline_refused_connections_total", "Connections and WebSockets that were refused, by reason.");
+    for (reason, count) in refused {
+        text.labelled("reason", reason, count);
     }
     text.counter("tautline_app_panics_total", "Failures in the hub's own code. Each is a bug.");
     text.sample(sum(|counters| counters.panics));
@@ -116,6 +128,10 @@ impl Text {
     fn labelled(&mut self, label: &str, is: &str, value: impl Display) {
         let _ = writeln!(self.text, "{}{{{label}=\"{is}\"}} {value}", self.name);
     }
+
+    fn labelled_twice(&mut self, [(label, is), (other, other_is)]: [(&str, &str); 2], value: impl Display) {
+        let _ = writeln!(self.text, "{}{{{label}=\"{is}\",{other}=\"{other_is}\"}} {value}", self.name);
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +151,8 @@ mod tests {
             connections: 3,
             loops: vec![counters, counters],
             ends: Watch::default().ends(),
+            requests: vec![("GET", "2xx", 3)],
+            refused: vec![("server_full", 1)],
             rooms: Some((1, 2)),
             store: Some(tautline_store::Counters::default()),
         });
@@ -158,5 +176,6 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line}");
         }
         assert!(text.contains("tautline_disconnects_total{cause=\"silent\"} 0\n"));
+        assert!(text.contains("tautline_http_requests_total{method=\"GET\",status=\"2xx\"} 3\n"));
     }
 }

@@ -210,7 +210,11 @@ impl Carrier for Site {
     }
 
     fn carry(&self, admitted: Admitted, handover: Handover) {
-        let Handover { socket, tls, leftover, .. } = handover;
+        let Handover { socket, tls, leftover, share, .. } = handover;
+        // Its end is told by the engine.
+        if let Some(share) = share {
+            share.keep();
+        }
         admitted.adopt(tautline_engine::Handover { socket, tls, leftover: leftover.into() });
     }
 

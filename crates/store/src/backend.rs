@@ -18,6 +18,15 @@ pub trait Backend: Send {
     /// See [`Write`].
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError>;
 
+    /// Finds out whether commits work, after one has failed: a commit that changes nothing, but needs what others need.
+    ///
+    /// # Errors
+    ///
+    /// The environment's.
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.commit(&[])
+    }
+
     /// Deletes some of what `retention` does not keep, little enough that commits need not wait long for it.
     ///
     /// # Errors

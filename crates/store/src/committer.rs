@@ -164,11 +164,13 @@ impl Shared {
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     backend: Box<dyn Backend>,
+    /// The last commit has failed, for the environment's reasons.
+    failing: bool,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, backend: Box<dyn Backend>) -> Self {
-        Self { shared, backend }
+        Self { shared, backend, failing: false }
     }
 
     /// Works until the store is closed and nothing waits.
@@ -215,9 +217,7 @@ impl Committer {
     fn commit_parts(&mut self, writes: &[Write], parts: &[Range<usize>], outcome: &mut Outcome) {
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return };
         let writes_of_parts = &writes[first.start..last.end];
-        // What only asks to be told when all before it is done costs no transaction.
-        let result = if writes_of_parts.is_empty() { Ok(()) } else { self.backend.commit(writes_of_parts) };
-        match result {
+        match self.try_commit(writes_of_parts) {
             Ok(()) => {
                 outcome.commits += u64::from(!writes_of_parts.is_empty());
                 outcome.results.extend(parts.iter().map(|_| Ok(())));
@@ -229,6 +229,24 @@ impl Committer {
                 self.commit_parts(writes, right, outcome);
             }
         }
+    }
+
+    fn try_commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        let result = match (writes.is_empty(), self.failing) {
+            // What only asks to be told when all before it is done costs no transaction.
+            (true, false) => return Ok(()),
+            (true, true) => self.backend.probe(),
+            (false, _) => self.backend.commit(writes),
+        };
+        match &result {
+            Ok(()) if self.failing => {
+                self.failing = false;
+                tracing::info!("commits work again");
+            }
+            Err(error) if !error.is_the_callers() => self.failing = true,
+            _ => {}
+        }
+        result
     }
 
     /// Counts before anybody is told, so that a `done` may submit into the room that its own submission took up.

@@ -45,6 +45,13 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// Whether the caller is at fault, and not the environment.
+    pub(crate) fn is_the_callers(&self) -> bool {
+        matches!(self, Self::Stale(_) | Self::Missing(_) | Self::Exists(_) | Self::Invalid(_))
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -77,7 +77,8 @@ impl Store {
     /// Asks for `writes` to be committed, all or nothing, after everything that was submitted before. It never blocks.
     ///
     /// `done` is called once, on the commit thread, after the commit and in the order of submission; it must be quick, and
-    /// must not call [`flush`](Self::flush). A submission without writes is done when all before it are.
+    /// must not call [`flush`](Self::flush). A submission without writes is done when all before it are; if the last commit has failed
+    /// for the environment's reasons, it finds out whether commits work again, and fails if they do not.
     ///
     /// `done` is told `Err` if the backend refused (see [`Write`]) or the environment failed: a full disk, say, which is also
     /// logged. Then nothing of this submission is kept, while those before and behind it stand for themselves.

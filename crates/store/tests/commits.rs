@@ -350,3 +350,35 @@ fn a_store_in_memory_has_no_backup() {
     let store = Store::in_memory(Settings::new()).unwrap();
     assert!(matches!(store.backup(Path::new("nowhere")), Err(StoreError::Unsupported(_))));
 }
+
+#[test]
+fn who_asks_after_a_commit_that_failed_is_told_until_commits_work_again() {
+    let (store, script) = Script::store(Settings::new());
+    let told = Told::default();
+    let turn = |number: u64, writes: Vec<Write>, turn: Turn| {
+        let wanted = writes.len();
+        submit(&store, &told, number, writes);
+        assert_eq!(script.begun(), wanted);
+        script.go_on(turn);
+        store.flush();
+    };
+    let full = StoreError::DiskFull;
+    submit(&store, &told, 0, Vec::new());
+    store.flush();
+    turn(1, set(1), Turn::Fail(full.clone()));
+    turn(2, Vec::new(), Turn::Fail(full.clone()));
+    turn(3, Vec::new(), Turn::Work);
+    // From now on nothing is tried for whoever only asks; and the caller's own mistakes say nothing about the disk.
+    submit(&store, &told, 4, Vec::new());
+    store.flush();
+    turn(5, set(5), Turn::Fail(StoreError::Stale("x".into())));
+    submit(&store, &told, 6, Vec::new());
+    store.flush();
+    turn(7, set(7), Turn::Fail(full.clone()));
+    turn(8, set(8), Turn::Work);
+    submit(&store, &told, 9, Vec::new());
+    store.flush();
+    let failed: Vec<_> = told.lock().unwrap().iter().filter(|(_, result)| result.is_err()).map(|(n, _)| *n).collect();
+    assert_eq!(failed, [1, 2, 5, 7]);
+    drop(script.let_go());
+}

@@ -89,7 +89,10 @@ pub use rustls;
 pub use send::SendError;
 #[cfg(feature = "tls")]
 pub use server::PeerCertificates;
-pub use server::{Body, Carrier, Handover, Origins, Refusal, Request, Response, Server, serve};
+pub use server::{
+    AddressLimits, Addresses, Body, Carrier, Excess, Handover, Origins, Refusal, Request, Response, Server, Share,
+    Tally, TooMuch, serve,
+};
 pub use shared::{Info, Settings};
 pub use stream::Stream;
 pub use tautline_proto::handshake::Limits;
@@ -99,3 +102,8 @@ pub use text::Text;
 pub use uri::UriError;
 pub use websocket::{EndWatch, Receiver, Sender, WebSocket};
 pub use writer::MessageWriter;
+
+/// The programs in the project's README, which are compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

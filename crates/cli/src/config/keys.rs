@@ -152,6 +152,21 @@ section! {
         /// How many connections there can be at once, HTTP included; more are answered with 503.
         max_connections: usize = Key::new("100000", "TAUTLINE_MAX_CONNECTIONS").bounds(1, 10_000_000);
 
+        /// How many of them one address can have (IPv4, or the first 64 bits of IPv6; this machine excepted); 0 is no limit. More are
+        /// answered with 429, or closed where they speak TLS.
+        max_connections_per_address: u32 =
+            Key::new("1000", "TAUTLINE_MAX_CONNECTIONS_PER_ADDRESS").bounds(0, 10_000_000);
+
+        /// How many connections one address may open in a second in the long run, five times as many at once; 0 is no limit. More
+        /// are answered in the same way.
+        connection_rate_per_address: u32 =
+            Key::new("100", "TAUTLINE_CONNECTION_RATE_PER_ADDRESS").bounds(0, 1_000_000);
+
+        /// How many requests one address may send to the API in a second that change something, five times as many at once; 0 is no
+        /// limit. More are answered with 429.
+        request_rate_per_address: u32 =
+            Key::new("1000", "TAUTLINE_REQUEST_RATE_PER_ADDRESS").bounds(0, 1_000_000);
+
         /// How many event loops carry the connections, each in a thread.
         loops: Option<usize> =
             Key::unset("one for each processor", "4", "TAUTLINE_LOOPS").bounds(1, 256).option("loops", "NUMBER");

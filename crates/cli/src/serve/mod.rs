@@ -6,7 +6,7 @@ mod reload;
 
 use std::process::ExitCode;
 
-use tautline::Server;
+use tautline::{AddressLimits, Server};
 use tautline_hub::{AppName, Hub, Keep, Sessions};
 use tautline_store::Store;
 
@@ -98,8 +98,18 @@ fn note(args: &Args, config: &Config) {
 }
 
 fn hub(config: &Config, store: Option<Store>) -> Hub {
-    let WebSocket { ping_interval, ping_timeout, max_message, origins, send_queue, max_connections, loops } =
-        &config.websocket;
+    let WebSocket {
+        ping_interval,
+        ping_timeout,
+        max_message,
+        origins,
+        send_queue,
+        max_connections,
+        max_connections_per_address,
+        connection_rate_per_address,
+        request_rate_per_address,
+        loops,
+    } = &config.websocket;
     let protocol = tautline::Config::new()
         .max_frame(max_message.0)
         .max_message(max_message.0)
@@ -109,9 +119,13 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         .config(protocol)
         .send_queue(usize::try_from(send_queue.0).unwrap_or(usize::MAX))
         .origins(origins.clone())
-        .max_connections(*max_connections);
-    let mut hub = Hub::new().server(server).rooms(config.rooms.clone()).insecure(config.access.insecure);
-    hub = hub.require_authentication(config.access.require_authentication);
+        .max_connections(*max_connections)
+        .address_limits(
+            AddressLimits::new().connections(*max_connections_per_address).rate(*connection_rate_per_address),
+        );
+    let requests = AddressLimits::new().rate(*request_rate_per_address);
+    let mut hub = Hub::new().server(server).rooms(config.rooms.clone()).request_limits(requests);
+    hub = hub.insecure(config.access.insecure).require_authentication(config.access.require_authentication);
     if let Some(names) = &config.access.hosts {
         hub = hub.hosts(&names.0);
     }

@@ -12,6 +12,7 @@ mod world;
 mod write;
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Header, Instant, Role, Transport as Verdict};
 
 use crate::encoded::Encoded;
+use crate::engine::Ended;
 use crate::host::Attached;
 use crate::metrics::Counters;
 use crate::peer::Peer;
@@ -53,6 +55,7 @@ pub(crate) struct Loop<T> {
     up: Vec<usize>,
     /// Nobody is admitted any more.
     draining: bool,
+    ended: Ended,
 }
 
 /// How long a connection that is closed otherwise may take to write what is left.
@@ -62,7 +65,7 @@ const LINGER: Duration = Duration::from_secs(10);
 struct Panicked;
 
 impl<T: Transport> Loop<T> {
-    pub(crate) fn new(loop_index: u8) -> Self {
+    pub(crate) fn new(loop_index: u8, ended: Ended) -> Self {
         Self {
             apps: Vec::new(),
             world: World::new(loop_index),
@@ -71,6 +74,7 @@ impl<T: Transport> Loop<T> {
             again: Vec::new(),
             up: Vec::new(),
             draining: false,
+            ended,
         }
     }
 
@@ -126,11 +130,11 @@ impl<T: Transport> Loop<T> {
     }
 
     /// The handshake of a client that was admitted has been answered. `leftover` was read behind it.
-    pub(crate) fn adopt(&mut self, id: ConnectionId, transport: T, leftover: Vec<u8>) {
+    pub(crate) fn adopt(&mut self, id: ConnectionId, peer: Option<SocketAddr>, transport: T, leftover: Vec<u8>) {
         let admitted = self.world.slots.get(id).filter(|connection| connection.transport.is_none());
         // It has been closed meanwhile.
         let Some(connection) = admitted.filter(|connection| !connection.is(Flags::FAILED)) else {
-            return self.missed();
+            return self.missed(peer);
         };
         connection.transport = Some(transport);
         let more = connection.more();
@@ -151,9 +155,19 @@ impl<T: Transport> Loop<T> {
     }
 
     /// A connection could not be taken over.
-    pub(crate) fn missed(&mut self) {
+    pub(crate) fn missed(&mut self, peer: Option<SocketAddr>) {
         self.world.counters.opened += 1;
+        self.count_closed(peer);
+    }
+
+    /// A connection that was adopted has ended.
+    fn count_closed(&mut self, peer: Option<SocketAddr>) {
         self.world.counters.closed += 1;
+        let Some(peer) = peer else { return };
+        // Other people's code.
+        if catch_unwind(AssertUnwindSafe(|| (self.ended)(peer))).is_err() {
+            tracing::error!("who is told of ended connections panicked");
+        }
     }
 
     /// Calls an app on behalf of another thread.
@@ -315,8 +329,11 @@ impl<T: Transport> Loop<T> {
                 connection.transport.finish();
                 self.world.turn.done(&mut connection.entry);
                 self.world.wheel.remove(slot);
-                self.world.counters.closed += u64::from(connection.transport.is_some());
+                let (adopted, peer) = (connection.transport.is_some(), connection.peer);
                 self.world.slots.remove(slot);
+                if adopted {
+                    self.count_closed(peer.address());
+                }
                 return;
             }
             Verdict::Close => {

@@ -3,10 +3,11 @@
 //! A page of another site can make a browser send requests here, though not read the answers; it is known by its `Origin`. By
 //! DNS rebinding it can give this hub's address a name of its own, and read the answers too; then `Host` has that name.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use tautline::Origins;
+use tautline::{AddressLimits, Addresses, Origins};
 
 use super::problem::{Kind, Problem};
 
@@ -18,13 +19,20 @@ const LOCAL: [&str; 3] = [".local", ".home.arpa", ".internal"];
 pub(crate) struct Guard {
     hosts: Vec<String>,
     origins: Origins,
+    /// Who has sent requests that change something.
+    requests: Addresses,
 }
 
 impl Guard {
     /// `hosts` are the names under which the hub is reached, besides `localhost` and addresses. `origins` are those that may
     /// open connections.
     pub(crate) fn new(hosts: Vec<String>, origins: Origins) -> Self {
-        Self { hosts, origins }
+        Self { hosts, origins, requests: Addresses::default() }
+    }
+
+    /// How many requests that change something an address may send.
+    pub(crate) fn limit(self, limits: AddressLimits) -> Self {
+        Self { requests: Addresses::new(limits), ..self }
     }
 
     /// Whether a request is for this hub, and not sent by a foreign page to change something here.
@@ -53,6 +61,24 @@ impl Guard {
             return Ok(());
         }
         Err(Problem::new(Kind::CrossSite, "the Origin header names another site, which may not change anything here"))
+    }
+
+    /// Whether the client's address has not sent too many requests that change something.
+    ///
+    /// # Errors
+    ///
+    /// The answer that says so.
+    pub(crate) fn pace(&self, request: &Parts) -> Result<(), Problem> {
+        let Some(peer) = request.extensions.get::<SocketAddr>().filter(|_| !request.method.is_safe()) else {
+            return Ok(());
+        };
+        self.requests.take(peer.ip()).map_err(|much| {
+            if let Some(refused) = much.to_log {
+                tracing::warn!(%peer, refused, "too many requests from an address: refused");
+            }
+            Problem::new(Kind::TooMany, "your address sends too many requests that change something")
+                .retry_after(much.retry_after)
+        })
     }
 
     /// Whether a page may open a WebSocket, as far as its being the same host's counts: where that host is none of ours,

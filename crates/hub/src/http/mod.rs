@@ -6,9 +6,9 @@ mod guard;
 mod pages;
 mod probes;
 pub(crate) mod problem;
+mod requests;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::response::Response as ApiResponse;
 use bytes::Bytes;
@@ -16,19 +16,20 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, StatusCode};
 use hyper::body::Body;
 use serde::Serialize;
-use tautline::Response;
+use tautline::{Response, Tally};
 
 use crate::access::Access;
 use crate::name::AppName;
 use crate::site::Site;
 use api::Api;
 pub(crate) use guard::Guard;
+use probes::Counts;
 
 /// Answers requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     only: Option<AppName>,
-    started: SystemTime,
+    counts: Counts,
     site: Arc<Site>,
     /// Only where all apps are.
     api: Option<Api>,
@@ -38,13 +39,23 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Http {
     /// `only` is the app that has the port to itself.
-    pub(crate) fn new(only: Option<AppName>, site: Arc<Site>, guard: Guard, access: Access) -> Self {
+    pub(crate) fn new(only: Option<AppName>, site: Arc<Site>, guard: Guard, access: Access, tally: Tally) -> Self {
         let api = only.is_none().then(|| Api::new(site.clone(), guard, access));
-        Self { only, started: SystemTime::now(), site, api }
+        Self { only, counts: Counts::new(tally), site, api }
     }
 
     /// Answers a request.
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let method = request.method().clone();
+        let response = self.find(request).await;
+        self.counts.requests.count(&method, response.status());
+        response
+    }
+
+    async fn find<B>(&self, request: Request<B>) -> Response
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -56,7 +67,7 @@ impl Http {
         if matches!(*request.method(), Method::GET | Method::HEAD)
             && let Some(probe) = probes::Probe::at(path)
         {
-            return probe.answer(&self.site, self.started).await;
+            return probe.answer(&self.site, &self.counts).await;
         }
         pages::answer(self.only, request).await
     }

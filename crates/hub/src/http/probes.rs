@@ -4,11 +4,12 @@
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
-use tautline::Response;
+use tautline::{Response, Tally};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::pages::{response, text};
+use super::requests::Requests;
 use crate::homes::ask;
 use crate::metrics::{self, Snapshot};
 use crate::site::Site;
@@ -19,6 +20,20 @@ pub(super) const METRICS: &str = "/metrics";
 
 /// How long everything together may take to answer.
 const LIMIT: Duration = Duration::from_secs(1);
+
+/// What is counted about HTTP, and since when.
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    started: SystemTime,
+    pub(super) requests: Requests,
+    tally: Tally,
+}
+
+impl Counts {
+    pub(super) fn new(tally: Tally) -> Self {
+        Self { started: SystemTime::now(), requests: Requests::default(), tally }
+    }
+}
 
 /// A question about the hub's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +57,7 @@ impl Probe {
         }
     }
 
-    pub(super) async fn answer(self, site: &Site, started: SystemTime) -> Response {
+    pub(super) async fn answer(self, site: &Site, counts: &Counts) -> Response {
         let deadline = Instant::now() + LIMIT;
         match self {
             Self::Live => text(StatusCode::OK, "ok"),
@@ -51,7 +66,7 @@ impl Probe {
                 problems => text(StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n"),
             },
             Self::Metrics => {
-                let snapshot = snapshot(site, started, deadline).await;
+                let snapshot = snapshot(site, counts, deadline).await;
                 response(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(&snapshot))
             }
         }
@@ -87,11 +102,20 @@ async fn not_ready(site: &Site, deadline: Instant) -> Vec<String> {
     problems
 }
 
-async fn snapshot(site: &Site, started: SystemTime, deadline: Instant) -> Snapshot {
+async fn snapshot(site: &Site, counts: &Counts, deadline: Instant) -> Snapshot {
     let (connections, loops) = site.traffic().unwrap_or_default();
     let ends = site.watch().ends();
     let store = site.store().map(tautline_store::Store::counters);
-    Snapshot { started, connections, loops, ends, rooms: rooms(site, deadline).await, store }
+    Snapshot {
+        started: counts.started,
+        connections,
+        loops,
+        ends,
+        requests: counts.requests.counts(),
+        refused: counts.tally.refused().into(),
+        rooms: rooms(site, deadline).await,
+        store,
+    }
 }
 
 /// How many rooms and members there are, if all loops answer.

@@ -57,6 +57,7 @@ kinds! {
     NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "There is no such form of it";
     NotJson = "not-json", UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON";
     WrongHost = "wrong-host", MISDIRECTED_REQUEST, "The request is for another host";
+    TooMany = "too-many", TOO_MANY_REQUESTS, "Too many requests from one address";
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much waits";
     NotStored = "not-stored", SERVICE_UNAVAILABLE, "It could not be stored";
     Full = "full", SERVICE_UNAVAILABLE, "There is no room for more";

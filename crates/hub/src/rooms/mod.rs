@@ -18,7 +18,7 @@ pub(crate) use devices::Registry;
 pub(crate) use documents::{KeptDocument, restore_documents};
 pub(crate) use durability::{Durability, restore};
 pub(crate) use envelope::device;
-pub(crate) use envelope::{Change, payload};
+pub(crate) use envelope::{Change, DEEPEST, is_too_deep, payload};
 pub use envelope::{RAW_SUBPROTOCOL, SUBPROTOCOL};
 pub(crate) use outside::{Outcome, RoomDetail, Seen};
 pub(crate) use path::{API, BadPath, MAIN, Place, is_name, name};

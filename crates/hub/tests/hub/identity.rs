@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 
 use crate::text;
 
-fn days() -> Validity {
+pub(crate) fn days() -> Validity {
     Validity::days(10)
 }
 
-const KIND: KeyKind = KeyKind::EcdsaP256;
+pub(crate) const KIND: KeyKind = KeyKind::EcdsaP256;
 
-struct Secure {
-    ca: Authority,
+pub(crate) struct Secure {
+    pub(crate) ca: Authority,
     directory: tempfile::TempDir,
     tls: Arc<ServerTls>,
     port: u16,
@@ -30,7 +30,7 @@ struct Secure {
 }
 
 impl Secure {
-    async fn start(hub: Hub) -> Self {
+    pub(crate) async fn start(hub: Hub) -> Self {
         let ca = Authority::create("Test CA", KIND, days()).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| directory.path().join(name);
@@ -55,11 +55,11 @@ impl Secure {
         Self { ca, directory, tls, port, sessions, shutdown, server }
     }
 
-    fn client(&self, name: &str) -> Issued {
+    pub(crate) fn client(&self, name: &str) -> Issued {
         self.ca.client(name, KIND, days()).unwrap()
     }
 
-    async fn open(&self, path: &str, client: Option<&Issued>) -> Result<WebSocket, ConnectError> {
+    pub(crate) async fn open(&self, path: &str, client: Option<&Issued>) -> Result<WebSocket, ConnectError> {
         let uri = format!("wss://127.0.0.1:{}{path}", self.port);
         let request = connect(uri).ca(self.ca.own().pem()).subprotocol(SUBPROTOCOL);
         match client {
@@ -72,13 +72,13 @@ impl Secure {
         Path::new(self.directory.path()).join(name)
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let _ = self.shutdown.send(());
         self.server.await.unwrap().unwrap();
     }
 }
 
-async fn id(ws: &mut WebSocket) -> String {
+pub(crate) async fn id(ws: &mut WebSocket) -> String {
     let welcome: serde_json::Value = serde_json::from_str(&text(ws).await).unwrap();
     welcome["client"].as_str().unwrap().to_owned()
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod hostile;
 mod http;
 mod identity;
 mod rooms;

@@ -5,11 +5,12 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tautline::{CloseCode, ConnectError, Ended, WebSocket, connect};
+use tautline::{CloseCode, ConnectError, Ended, Server, WebSocket, connect};
 use tautline_hub::{Hub, SUBPROTOCOL};
 use tautline_rooms::{Duplicates, RoomSettings, Settings, SlowConsumer};
 use tautline_store::Store;
 
+use crate::api::look;
 use crate::{Running, text};
 
 pub(crate) fn with(room: RoomSettings) -> Hub {
@@ -265,6 +266,29 @@ async fn with_the_policy_take_over_the_newcomer_wins() {
     assert!(old.recv().await.is_none());
     let code = CloseCode::REPLACED;
     assert_eq!(old.ended(), Some(Ended::ClosedByPeer { code, clean: true }));
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_has_its_own_limit_of_what_may_wait_for_a_member() {
+    let small = RoomSettings { queue_bytes: Some(512 * 1024), ..RoomSettings::default() };
+    let settings = Settings { named: [("small".to_owned(), small.into())].into(), ..Settings::default() };
+    // Elsewhere everything may wait that is sent here.
+    let server = Server::new().send_queue(64 * 1024 * 1024);
+    let hub = Running::start(Hub::new().server(server).rooms(settings)).await;
+    // Several times what sockets hold.
+    let large = "x".repeat(60_000);
+    for room in ["large", "small"] {
+        let _deaf = dead(&hub, &format!("/rooms/{room}/deaf"));
+        let mut esp = hub.open(&format!("/rooms/{room}/esp")).await;
+        let mut page = hub.open(&format!("/rooms/{room}/page")).await;
+        for _ in 0..300 {
+            esp.send(large.as_str()).await.unwrap();
+            assert_eq!(text(&mut page).await.len(), large.len());
+        }
+        let dropped = look(&hub, &format!("/api/rooms/{room}")).await["deliveries"]["disconnected"].clone();
+        assert_eq!(dropped, u32::from(room == "small"), "{room}");
+    }
     hub.stop().await;
 }
 

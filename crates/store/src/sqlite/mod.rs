@@ -82,6 +82,16 @@ impl Backend for Sqlite {
         commit(&mut self.connection, writes)
     }
 
+    fn probe(&mut self) -> Result<(), StoreError> {
+        // To write what is there already takes as much of the disk as a small change.
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
+        let version: i64 =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(store_error)?;
+        transaction.pragma_update(None, "user_version", version).map_err(store_error)?;
+        transaction.commit().map_err(store_error)
+    }
+
     fn retain(&mut self, retention: &Retention) -> Result<Step, StoreError> {
         if let Some(ReadingAge { keep_ms, .. }) = retention.readings
             && self.kept_ms != Some(keep_ms)
@@ -188,6 +198,24 @@ mod tests {
         // 2 is FULL, and INCREMENTAL.
         assert_eq!((pragma("synchronous"), pragma("auto_vacuum")), (2, 2));
     }
+
+    #[test]
+    fn a_probe_writes_and_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut sqlite = Sqlite::open(directory.path()).unwrap();
+        let log = directory.path().join(format!("{DATABASE}-wal"));
+        let written = || std::fs::metadata(&log).unwrap().len();
+        let pragma = |sqlite: &Sqlite, name| {
+            sqlite.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap()
+        };
+        let (before, version) = (written(), pragma(&sqlite, "user_version"));
+        sqlite.probe().unwrap();
+        assert!(written() > before, "{before}");
+        assert_eq!(pragma(&sqlite, "user_version"), version);
+        drop(sqlite);
+        Sqlite::open(directory.path()).unwrap();
+    }
+
     #[test]
     fn a_full_disk_takes_nothing_of_a_commit_and_the_next_one_goes_on() {
         let directory = tempfile::tempdir().unwrap();

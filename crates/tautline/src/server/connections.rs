@@ -10,6 +10,8 @@ use tautline_proto::CloseCode;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::addresses::{Share, TooMuch};
+use super::request::Refusal;
 use crate::keeper::Handling;
 use crate::shared::Shared;
 
@@ -51,19 +53,25 @@ impl Connections {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a connection until the answer is dropped, besides those `elsewhere`; `None` if there are far too many.
-    pub(super) fn admit(self: &Arc<Self>, elsewhere: usize) -> Option<Place> {
+    /// Counts a connection until the answer is dropped, besides those `elsewhere`, or one of an address that has too much;
+    /// `None` if there are far too many.
+    pub(super) fn admit(self: &Arc<Self>, elsewhere: usize, share: Result<Option<Share>, TooMuch>) -> Option<Place> {
         let mut lists = self.lists();
-        let over = lists.entries.len() - lists.over + elsewhere >= self.limit;
-        if over && lists.over >= OVERFLOW {
+        let full = lists.entries.len() - lists.over + elsewhere >= self.limit;
+        let (share, over) = match share {
+            Err(much) => (None, Some(Over::Address { retry_after: much.retry_after })),
+            Ok(share) => (share, full.then_some(Over::Server)),
+        };
+        if over.is_some() && lists.over >= OVERFLOW {
+            drop(lists);
             return None;
         }
-        lists.over += usize::from(over);
+        lists.over += usize::from(over.is_some());
         lists.next += 1;
         let id = lists.next;
         lists.entries.insert(id, Entry::default());
         drop(lists);
-        Some(Place { connections: self.clone(), id, over })
+        Some(Place { connections: self.clone(), id, over, share })
     }
 
     /// Closes every connection and waits for all tasks, at most `timeout`; what is left then is aborted.
@@ -104,13 +112,40 @@ impl Connections {
 pub(super) struct Place {
     connections: Arc<Connections>,
     id: u64,
-    over: bool,
+    over: Option<Over>,
+    share: Option<Share>,
+}
+
+/// Why a connection is one too many.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Over {
+    /// The server has as many as it may.
+    Server,
+    /// Its address has more than it may, until so many seconds later.
+    Address { retry_after: u32 },
+}
+
+impl Over {
+    /// What the client is told.
+    pub(super) fn refusal(self) -> Refusal {
+        match self {
+            Self::Server => Refusal::new(503, "too many connections").retry_after(5),
+            Self::Address { retry_after } => {
+                Refusal::new(429, "too many connections from your address").retry_after(retry_after)
+            }
+        }
+    }
 }
 
 impl Place {
-    /// Whether the connection is one too many.
-    pub(super) fn is_over(&self) -> bool {
+    /// Why the connection is one too many, if it is.
+    pub(super) fn over(&self) -> Option<Over> {
         self.over
+    }
+
+    /// What it has of what its address may have: it goes on elsewhere.
+    pub(super) fn take_share(&mut self) -> Option<Share> {
+        self.share.take()
     }
 
     /// Runs a task that is given this place.
@@ -148,7 +183,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut lists = self.connections.lists();
         let entry = lists.entries.remove(&self.id);
-        lists.over -= usize::from(self.over);
+        lists.over -= usize::from(self.over.is_some());
         if lists.entries.is_empty() {
             self.connections.idle.notify_waiters();
         }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tautline_proto::CloseCode;
 
 use super::BoxFuture;
+use super::addresses::Share;
 use super::request::{Refusal, Request};
 use crate::stream::Stream;
 
@@ -50,10 +51,13 @@ pub struct Handover {
     pub leftover: Bytes,
     /// The address of the client.
     pub peer: SocketAddr,
+    /// What the connection has of what its address may have, if that is limited. It counts until this is dropped, or
+    /// [kept](Share::keep).
+    pub share: Option<Share>,
 }
 
 impl Handover {
-    pub(super) fn new(stream: Stream, leftover: &[u8], peer: SocketAddr) -> io::Result<Self> {
+    pub(super) fn new(stream: Stream, leftover: &[u8], peer: SocketAddr, share: Option<Share>) -> io::Result<Self> {
         // Copied, since these few bytes would hold on to all of hyper's buffer.
         let leftover = Bytes::copy_from_slice(leftover);
         #[cfg(feature = "tls")]
@@ -66,6 +70,7 @@ impl Handover {
             tls,
             leftover,
             peer,
+            share,
         })
     }
 }

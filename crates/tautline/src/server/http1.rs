@@ -1,6 +1,8 @@
 //! HTTP/1.1, and the upgrade to WebSockets.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +17,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tautline_proto::Role;
 use tokio::time::Instant;
 
+use super::addresses::Share;
 use super::connections::Place;
 use super::hand_over::{Carry, Handover};
 use super::patience::Patient;
 #[cfg(feature = "tls")]
 use super::request::PeerCertificates;
 use super::request::{self, Refusal, Request, Response};
+use super::tally::Refused;
 use super::{Running, Whose};
 use crate::keeper::Handling;
 use crate::shared::{Info, Shared};
@@ -33,12 +37,18 @@ const LEAST: Duration = Duration::from_millis(100);
 impl Running {
     /// Speaks HTTP until the client leaves or asks for a WebSocket, whose connection then gets a task of its own: a
     /// task is as large as the largest thing that it ever does, and HTTP is large.
-    pub(super) async fn serve_http(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place, began: Instant) {
+    pub(super) async fn serve_http(
+        self: Arc<Self>,
+        stream: Stream,
+        peer: SocketAddr,
+        mut place: Place,
+        began: Instant,
+    ) {
         #[cfg(feature = "tls")]
         if stream.speaks_http2() {
             return Box::pin(self.serve_http2(stream, peer, place)).await;
         }
-        let full = place.is_over();
+        let over = place.over();
         #[cfg(feature = "tls")]
         let certificates = PeerCertificates(stream.peer_certificates().into());
         let upgrade = Arc::new(Mutex::new(None));
@@ -50,23 +60,25 @@ impl Running {
             noted.store(true, Ordering::Relaxed);
             let (this, slot) = (this.clone(), slot.clone());
             async move {
-                Ok::<_, Infallible>(if full {
-                    Refusal::new(503, "too many connections").retry_after(5).into_response()
-                } else {
-                    this.answer(request, peer, &slot).await
+                Ok::<_, Infallible>(match over {
+                    Some(over) => over.refusal().into_response(),
+                    None => this.answer(request, peer, &slot).await,
                 })
             }
         });
         let limits = &self.server.limits;
+        // What the client has taken already counts, but even a late one gets to finish what is on its way.
+        let within = limits.opening_timeout().saturating_sub(began.elapsed()).max(LEAST);
+        let stream = Patient::new(stream).with_head(within, asked.clone());
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            // What the client has taken already counts, but even a late one gets to finish what is on its way.
-            .header_read_timeout(limits.opening_timeout().saturating_sub(began.elapsed()).max(LEAST))
+            // For the heads after the first one, which is answered if it is late.
+            .header_read_timeout(within + LEAST)
             .title_case_headers(true)
             .max_headers(limits.max_headers())
             // hyper's least is 8 KiB; smaller limits are enforced by the validation.
             .max_buf_size(limits.max_head().max(8192));
-        let mut connection = pin!(http.serve_connection(TokioIo::new(Patient::new(stream)), service).with_upgrades());
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
         let result = tokio::select! {
             result = &mut connection => result,
             // hyper would wait for the first request, to the end of its deadline.
@@ -79,14 +91,14 @@ impl Running {
             }
         };
         if let Err(error) = result {
-            return log_end(peer, &error, asked.load(Ordering::Relaxed));
+            return self.failed(peer, &error, asked.load(Ordering::Relaxed));
         }
         let pending = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Upgrade { transport, next }) = pending {
             match transport.await {
                 Ok(upgraded) => match next {
                     Next::Handle(request) => self.open(upgraded, request, place),
-                    Next::Carry(carry) => pass_on(upgraded, peer, carry),
+                    Next::Carry(carry) => pass_on(upgraded, peer, place.take_share(), carry),
                 },
                 Err(error) => tracing::info!(%peer, %error, "client left during the handshake"),
             }
@@ -108,6 +120,7 @@ impl Running {
                 response
             }
             Err(refusal) => {
+                self.server.tally.count(Refused::Handshake);
                 tracing::info!(%peer, status = refusal.status(), reason = %refusal.reason(), "WebSocket request refused");
                 refusal.into_response()
             }
@@ -164,15 +177,27 @@ impl Running {
         let handler = handler(WebSocket::from_shared(&shared), request);
         place.handle(Handling::new(shared, handler));
     }
+
+    /// Takes note of an HTTP connection that has failed.
+    pub(super) fn failed(&self, peer: SocketAddr, error: &hyper::Error, asked: bool) {
+        // A client that keeps its connection for a next request may let it lie.
+        if error.is_timeout() && asked {
+            return tracing::debug!(%peer, "HTTP connection idle");
+        }
+        // Who leaves, or takes nothing of an answer, was not refused.
+        match error.is_parse() {
+            true => self.server.tally.count(Refused::BadHttp),
+            false if is_late(error) && !asked => self.server.tally.count(Refused::Opening),
+            false => {}
+        }
+        tracing::info!(%peer, %error, "bad HTTP connection");
+    }
 }
 
-/// Logs how an HTTP connection has failed.
-pub(super) fn log_end(peer: SocketAddr, error: &hyper::Error, asked: bool) {
-    // A client that keeps its connection for a next request may let it lie.
-    match error.is_timeout() && asked {
-        true => tracing::debug!(%peer, "HTTP connection idle"),
-        false => tracing::info!(%peer, %error, "bad HTTP connection"),
-    }
+/// Whether something was waited for in vain.
+fn is_late(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    error.is_timeout() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 /// An accepted handshake.
@@ -188,10 +213,10 @@ enum Next {
 }
 
 /// Passes a connection on to the carrier that has admitted it.
-fn pass_on(upgraded: Upgraded, peer: SocketAddr, carry: Carry) {
+fn pass_on(upgraded: Upgraded, peer: SocketAddr, share: Option<Share>, carry: Carry) {
     // The transport is what `serve_http` gave to hyper.
     let Ok(parts) = upgraded.downcast::<TokioIo<Patient>>() else { return };
-    match Handover::new(parts.io.into_inner().into_inner(), &parts.read_buf, peer) {
+    match Handover::new(parts.io.into_inner().into_inner(), &parts.read_buf, peer, share) {
         Ok(handover) => carry(handover),
         Err(error) => tracing::error!(%peer, %error, "cannot hand a connection over: dropped"),
     }

@@ -19,9 +19,8 @@ use tokio::time::timeout;
 use super::Running;
 use super::body::Body;
 use super::connections::Place;
-use super::http1::log_end;
 use super::patience::Patient;
-use super::request::{PeerCertificates, Refusal, Response};
+use super::request::{PeerCertificates, Response};
 use crate::stream::Stream;
 
 /// How many requests a client may have under way. Each may hold [`WINDOW`] of its body and [`SEND_BUFFER`] of the answer.
@@ -45,7 +44,7 @@ const LEAVING: Duration = Duration::from_secs(5);
 
 impl Running {
     pub(super) async fn serve_http2(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) {
-        let full = place.is_over();
+        let over = place.over();
         let certificates = PeerCertificates(stream.peer_certificates().into());
         let requests = Arc::new(Requests::default());
         let (this, count) = (self.clone(), requests.clone());
@@ -53,9 +52,9 @@ impl Running {
             let request = certificates.attach(request);
             let (this, under_way) = (this.clone(), UnderWay::new(&count));
             async move {
-                let response: Response = match full {
-                    true => Refusal::new(503, "too many connections").retry_after(5).into_response(),
-                    false => this.answer_http(request, peer).await,
+                let response: Response = match over {
+                    Some(over) => over.refusal().into_response(),
+                    None => this.answer_http(request, peer).await,
                 };
                 Ok::<_, Infallible>(response.map(|body| Counted { body, _under_way: under_way }))
             }
@@ -85,7 +84,7 @@ impl Running {
             }
         };
         if let Err(error) = result {
-            log_end(peer, &error, true);
+            self.failed(peer, &error, true);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The server.
 
+mod addresses;
+mod admission;
 mod body;
+mod bucket;
 mod connections;
 mod hand_over;
 mod http1;
@@ -8,6 +11,7 @@ mod http1;
 mod http2;
 mod patience;
 mod request;
+mod tally;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +32,7 @@ use crate::shared::Settings;
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
+pub use addresses::{AddressLimits, Addresses, Excess, Share, TooMuch};
 pub use body::Body;
 use connections::Connections;
 use hand_over::AnyCarrier;
@@ -35,6 +40,8 @@ pub use hand_over::{Carrier, Handover};
 #[cfg(feature = "tls")]
 pub use request::PeerCertificates;
 pub use request::{Refusal, Request, Response};
+pub use tally::Tally;
+use tally::{Lines, Refused};
 
 /// Serves WebSocket connections from `listener` with default settings: see [`Server::serve`].
 ///
@@ -68,6 +75,8 @@ pub struct Server {
     subprotocols: Vec<String>,
     origins: Origins,
     max_connections: usize,
+    addresses: Addresses,
+    tally: Tally,
     drain_timeout: Duration,
     shutdown_code: CloseCode,
     admit: Option<Arc<Admit>>,
@@ -120,6 +129,8 @@ impl Server {
             subprotocols: Vec::new(),
             origins: Origins::default(),
             max_connections: 100_000,
+            addresses: Addresses::default(),
+            tally: Tally::default(),
             drain_timeout: Duration::from_secs(10),
             shutdown_code: CloseCode::GOING_AWAY,
             admit: None,
@@ -170,6 +181,26 @@ impl Server {
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
+    }
+
+    /// What the clients of one address may have together. One that has too many connections, or opens them too fast, gets 429
+    /// with `Retry-After`, or with TLS, where saying so would cost a handshake, its connections are closed. Default
+    /// [`AddressLimits::new`]: 1,000 at once, 100 a second, and no limit for this machine.
+    ///
+    /// Clones of this server that are made from now on count together.
+    pub fn address_limits(mut self, limits: AddressLimits) -> Self {
+        self.addresses = Addresses::new(limits);
+        self
+    }
+
+    /// The addresses that are connected.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What was refused, by this server and its clones.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// How long connections and handlers may take to end after the shutdown began. Default 10 s.
@@ -262,6 +293,7 @@ impl Server {
             settings: Arc::new(self.settings.clone()),
             connections: Connections::new(self.max_connections),
             closing: watch::channel(false).0,
+            full: Lines::new(),
             server: self,
             whose,
         });
@@ -333,20 +365,13 @@ struct Running {
     whose: Whose,
     connections: Arc<Connections>,
     closing: watch::Sender<bool>,
+    /// Lines in the log about the server being full.
+    full: Lines,
 }
 
 impl Running {
     fn start(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let elsewhere = match &self.whose {
-            Whose::Handler(_) => 0,
-            Whose::Carrier(carrier) => carrier.open(),
-        };
-        let Some(place) = self.connections.admit(elsewhere) else {
-            return tracing::warn!(%peer, "connection limit reached: closed");
-        };
-        if place.is_over() {
-            tracing::warn!(%peer, limit = self.server.max_connections, "connection limit reached: 503");
-        }
+        let Some(place) = self.place(peer) else { return };
         // Messages are written whole; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         place.run(|place| async move {
@@ -358,7 +383,10 @@ impl Running {
             match secured {
                 // Boxed, since HTTP is large: a client that has said nothing yet costs little, and many may come at once.
                 Ok(stream) => Box::pin(self.serve_http(stream, peer, place, began)).await,
-                Err(error) => tracing::info!(%peer, %error, "client gave up, or its TLS handshake failed"),
+                Err(error) => {
+                    self.server.tally.count(Refused::Opening);
+                    tracing::info!(%peer, %error, "client gave up, or its TLS handshake failed");
+                }
             }
         });
     }
@@ -376,7 +404,8 @@ impl Running {
     }
 
     async fn secure(&self, stream: TcpStream) -> io::Result<Stream> {
-        stream.readable().await?;
+        // Not `readable`, which a socket is to tokio before it has looked.
+        stream.peek(&mut [0]).await?;
         #[cfg(feature = "tls")]
         if let Some(config) = &self.server.tls {
             let accept = tokio_rustls::TlsAcceptor::from(config.clone()).accept(stream);

@@ -1,8 +1,10 @@
-//! A transport whose peer has to take what is sent to it.
+//! A transport whose peer has to ask in time, and to take what is sent to it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,17 +15,34 @@ use crate::stream::Stream;
 /// How long a peer may take nothing at all of what waits for it.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// What is answered to who takes too long to ask (RFC 9110 section 15.5.9).
+const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
 /// Fails once the peer has taken nothing for [`LIMIT`]: hyper would wait for as long as the connection stands, with the
 /// answer in memory.
 pub(super) struct Patient {
     stream: Stream,
     /// Only while something waits.
     limit: Option<Pin<Box<Sleep>>>,
+    /// Until the first request is there.
+    head: Option<Head>,
+}
+
+/// When the first request's head has to be there.
+struct Head {
+    deadline: Pin<Box<Sleep>>,
+    /// It is.
+    asked: Arc<AtomicBool>,
 }
 
 impl Patient {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, limit: None }
+        Self { stream, limit: None, head: None }
+    }
+
+    /// Answers 408 and fails if nothing has been asked within this time; `asked` says so. hyper would just end.
+    pub(super) fn with_head(self, within: Duration, asked: Arc<AtomicBool>) -> Self {
+        Self { head: Some(Head { deadline: Box::pin(tokio::time::sleep(within)), asked }), ..self }
     }
 
     pub(super) fn into_inner(self) -> Stream {
@@ -40,9 +59,30 @@ impl Patient {
     }
 }
 
+impl Patient {
+    /// Nothing has come: looks whether the first head is overdue.
+    fn check_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(Head { deadline, asked }) = &mut self.head else { return Poll::Pending };
+        if asked.load(Ordering::Relaxed) {
+            self.head = None;
+            return Poll::Pending;
+        }
+        ready!(deadline.as_mut().poll(cx));
+        self.head = None;
+        // If the socket does not take it at once, the peer does not get it.
+        if Pin::new(&mut self.stream).poll_write(cx, TOO_LATE).is_ready() {
+            let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        }
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request took too long")))
+    }
+}
+
 impl AsyncRead for Patient {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            Poll::Pending => self.check_head(cx),
+            ready => ready,
+        }
     }
 }
 

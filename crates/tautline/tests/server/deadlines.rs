@@ -14,7 +14,7 @@ async fn a_client_that_never_says_anything_meets_the_deadline() {
     let server = start(Server::new(), echo).await;
     let start = Instant::now();
     let mut client = server.dial().await;
-    client.rest().await;
+    assert_eq!(client.rest().await, b"");
     assert_eq!(start.elapsed().as_secs(), 10);
     settle().await;
     assert!(logs.with(&client.address.to_string()).len() <= 1);
@@ -45,7 +45,10 @@ async fn a_head_that_trickles_in_meets_the_same_deadline() {
     }
     let took = start.elapsed();
     assert!((4 * SECOND..5 * SECOND).contains(&took), "{took:?}");
+    let answer = String::from_utf8(client.received.clone()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\r\nConnection: close\r\n"), "{answer}");
     settle().await;
+    assert_eq!(server.tally.refused()[3], ("opening", 1));
     assert_eq!(logs.with(&client.address.to_string()).len(), 1);
 }
 
@@ -56,7 +59,7 @@ async fn an_idle_http_connection_meets_the_deadline_too() {
     client.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     client.head().await;
     let start = Instant::now();
-    assert_eq!(client.rest().await, b"");
+    assert_eq!(client.rest().await, b"", "nothing was asked, so nothing is answered");
     assert_eq!(start.elapsed().as_secs(), 10);
 }
 

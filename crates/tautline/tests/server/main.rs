@@ -1,5 +1,7 @@
 //! The server over real TCP, against clients that are made of raw bytes.
 
+#[cfg(target_os = "linux")]
+mod addresses;
 mod deadlines;
 mod handlers;
 mod hooks;
@@ -31,6 +33,7 @@ struct Running {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     done: JoinHandle<std::io::Result<()>>,
+    tally: tautline::Tally,
 }
 
 async fn start<H, F>(server: Server, handler: H) -> Running
@@ -41,8 +44,9 @@ where
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
+    let tally = server.tally().clone();
     let done = tokio::spawn(server.serve(listener, handler, stopped));
-    Running { address, stop, done }
+    Running { address, stop, done, tally }
 }
 
 /// The plain loop.

@@ -74,6 +74,7 @@ async fn what_is_not_http_gets_one_answer_at_most_and_one_line_in_the_log() {
         assert!(answer.text.is_empty() || answer.status() == 400, "{request:?}: {}", answer.text);
         check_log(&answer, request);
     }
+    assert_eq!(server.tally.refused()[4], ("bad_http", 6));
 }
 
 #[tokio::test]

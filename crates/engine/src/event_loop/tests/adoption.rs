@@ -1,5 +1,7 @@
 //! Clients that are admitted, and what becomes of them.
 
+use std::net::SocketAddr;
+
 use tautline_proto::app::{Delivery, Message, Sent, Slow};
 use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Ended};
@@ -194,7 +196,7 @@ fn a_client_is_adopted_once() {
     let mut world = World::echo();
     let peer = world.connect();
     let (sim, second) = wire();
-    world.turn_with(|event_loop| event_loop.adopt(peer.id, sim, frames::text("x")));
+    world.turn_with(|event_loop| event_loop.adopt(peer.id, None, sim, frames::text("x")));
     assert!(second.dropped());
     peer.send("mine");
     world.run();
@@ -251,4 +253,33 @@ fn the_address_of_a_client_is_known_while_it_is_there() {
     peer.reset();
     world.run();
     assert_eq!(world.visit(|io| io.peer(id)), None, "gone");
+}
+
+#[test]
+fn the_end_of_a_connection_is_told_once_however_it_ends_and_only_of_those_that_were_adopted() {
+    let address = |host: u8| SocketAddr::from(([192, 0, 2, host], 1234));
+    let mut world = World::echo();
+    let mut connect = |host| {
+        let id = world.try_admit(0, "/", Some(address(host))).unwrap();
+        world.adopt_from(Some(address(host)), id, wire(), &[])
+    };
+    let [reset, closed, _open] = [1, 2, 3].map(&mut connect);
+    let ends = world.ends.clone();
+    let told = || std::mem::take(&mut *ends.lock().unwrap());
+    reset.reset();
+    world.run();
+    assert_eq!(told(), [address(1)]);
+    closed.close(CloseCode::NORMAL);
+    world.run();
+    assert_eq!(told(), [address(2)]);
+    let abandoned = world.try_admit(0, "/", Some(address(4))).unwrap();
+    world.event_loop.abandon(abandoned);
+    world.run();
+    assert_eq!(told(), []);
+    // One that comes too late has never been open, but whoever has accepted it has counted it.
+    world.adopt_from(Some(address(4)), abandoned, wire(), &[]);
+    world.run();
+    assert_eq!(told(), [address(4)]);
+    assert_eq!(world.event_loop.drop_all(), 1);
+    assert_eq!(told(), [address(3)]);
 }

@@ -20,6 +20,7 @@ use super::extract::{Asked, IfVersion, Limit, MayCommand, MayRead, Name, Page, S
 use super::{Json, RETRY_AFTER, State, ask, gone, have_done};
 use crate::devices::{Devices, Order};
 use crate::http::problem::{Kind, Problem};
+use crate::rooms::{DEEPEST, is_too_deep};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeviceList {
@@ -313,6 +314,9 @@ pub(super) async fn command(
     Sent(command): Sent<Command>,
 ) -> Result<Response, Problem> {
     let Command { name, payload, timeout_seconds, ttl_seconds } = command;
+    if payload.as_deref().is_some_and(is_too_deep) {
+        return Err(Problem::new(Kind::BadRequest, format!("the payload is nested more than {DEEPEST} times")));
+    }
     let payload = payload.map_or_else(|| "null".to_owned(), |payload| payload.get().to_owned());
     let (timeout, ttl) = (duration(timeout_seconds)?, duration(ttl_seconds)?);
     let id = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));

@@ -79,7 +79,8 @@ impl Api {
         let (parts, body) = request.into_parts();
         let has_body = !body.is_end_stream();
         let body = Lent::new(body);
-        let answer = match self.guard.check(&parts.method, &parts.uri, &parts.headers) {
+        let checked = self.guard.check(&parts.method, &parts.uri, &parts.headers);
+        let answer = match checked.and_then(|()| self.guard.pace(&parts)) {
             Ok(()) => {
                 let request = Request::from_parts(parts, axum::body::Body::new(body.lend()));
                 let answered: Result<_, Infallible> = self.router.clone().call(request).await;

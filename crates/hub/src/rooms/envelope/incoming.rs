@@ -8,6 +8,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tautline_rooms::{Payload, Update};
 
+use super::depth::{DEEPEST, is_too_deep};
+
 /// What a client sends.
 #[derive(Debug, PartialEq)]
 pub(in crate::rooms) enum Incoming<'a> {
@@ -115,6 +117,10 @@ impl<'a> Incoming<'a> {
                 Ok(_) | Err(_) => Err(bad(fields.id, "bad-envelope", "a report has one of `put` and `patch`".into())),
             },
             Some("result") => match (fields.id, fields.data, fields.error) {
+                (Some(command), Some(data), None) if is_too_deep(data) => {
+                    let message = format!("`data` is nested more than {DEEPEST} times");
+                    Err(bad(Some(command), "bad-envelope", message.into()))
+                }
                 (Some(command), data, None) => {
                     let json = data.map_or("null", RawValue::get);
                     Ok(Self::Result { command, result: Ok(json.into()) })
@@ -156,6 +162,9 @@ pub(crate) fn payload(
     base64: Option<&str>,
 ) -> Result<Payload, Cow<'static, str>> {
     match (data, text, base64) {
+        (Some(data), None, None) if is_too_deep(data) => {
+            Err(format!("`data` is nested more than {DEEPEST} times").into())
+        }
         (Some(data), None, None) => Ok(Payload::Json(data.get().into())),
         (None, Some(text), None) => Ok(Payload::Text(text.into())),
         (None, None, Some(base64)) => match Base64::decode_vec(base64) {
@@ -203,6 +212,16 @@ mod tests {
             (r#"{"type":"publish","id":"m"}"#, Some("m"), "bad-envelope"),
             (r#"{"type":"publish","id":"m","data":1,"text":""}"#, Some("m"), "bad-envelope"),
             (r#"{"type":"publish","id":"m","base64":"?"}"#, Some("m"), "bad-envelope"),
+            (
+                &format!(r#"{{"type":"publish","id":"m","data":{}{}}}"#, "[".repeat(101), "]".repeat(101)),
+                Some("m"),
+                "bad-envelope",
+            ),
+            (
+                &format!(r#"{{"type":"result","id":"c","data":{}{}}}"#, "[".repeat(101), "]".repeat(101)),
+                Some("c"),
+                "bad-envelope",
+            ),
             (&format!(r#"{{"type":"publish","data":{}"#, "[".repeat(100_000)), None, "bad-envelope"),
         ] {
             let bad = Incoming::parse(envelope).unwrap_err();

@@ -1,11 +1,13 @@
 //! `tautline.v1.json`: docs/protocol/rooms.md says what is what.
 
+mod depth;
 pub(crate) mod device;
 mod incoming;
 mod outgoing;
 
 use tautline_rooms::Resume;
 
+pub(crate) use depth::{DEEPEST, is_too_deep};
 pub(super) use incoming::{BadEnvelope, Incoming, StateRequest};
 pub(crate) use incoming::{Change, payload};
 pub(super) use outgoing::{

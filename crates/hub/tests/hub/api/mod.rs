@@ -21,24 +21,24 @@ use crate::Running;
 
 /// An answer, whose connection has ended.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Checks that it is a problem of this kind; answers its details.
-    fn problem(&self, status: u16, kind: &str) -> String {
+    pub(crate) fn problem(&self, status: u16, kind: &str) -> String {
         assert_eq!((self.status, self.header("content-type")), (status, Some("application/problem+json")), "{self:?}");
         let problem = self.json();
         assert_eq!((&problem["status"], &problem["type"]), (&status.into(), &format!("/api#{kind}").into()));
@@ -48,7 +48,7 @@ impl Answer {
 }
 
 /// Sends bytes and reads until the hub ends the connection.
-async fn exchange(hub: &Running, request: &[u8]) -> Answer {
+pub(crate) async fn exchange(hub: &Running, request: &[u8]) -> Answer {
     let mut tcp = TcpStream::connect(hub.address).await.unwrap();
     tcp.write_all(request).await.unwrap();
     let mut bytes = Vec::new();
@@ -59,23 +59,23 @@ async fn exchange(hub: &Running, request: &[u8]) -> Answer {
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
-async fn request(hub: &Running, method: &str, target: &str, headers: &str, body: &str) -> Answer {
+pub(crate) async fn request(hub: &Running, method: &str, target: &str, headers: &str, body: &str) -> Answer {
     let host = if headers.contains("Host: ") { String::new() } else { format!("Host: {}\r\n", hub.address) };
     let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
     let head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n{host}{headers}{length}\r\n");
     exchange(hub, (head + body).as_bytes()).await
 }
 
-async fn get(hub: &Running, target: &str) -> Answer {
+pub(crate) async fn get(hub: &Running, target: &str) -> Answer {
     request(hub, "GET", target, "", "").await
 }
 
-async fn post(hub: &Running, target: &str, body: &Value) -> Answer {
+pub(crate) async fn post(hub: &Running, target: &str, body: &Value) -> Answer {
     request(hub, "POST", target, "Content-Type: application/json\r\n", &body.to_string()).await
 }
 
 /// What a good GET answers.
-async fn look(hub: &Running, target: &str) -> Value {
+pub(crate) async fn look(hub: &Running, target: &str) -> Value {
     let answer = get(hub, target).await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{answer:?}");
     answer.json()

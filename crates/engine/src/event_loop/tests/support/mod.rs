@@ -6,7 +6,7 @@ pub(crate) mod frames;
 mod sim;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tautline_proto::app::{ConnectionId, Io, Opening};
@@ -43,17 +43,21 @@ pub(crate) struct World {
     pub(crate) record: Record,
     pub(crate) profile: Arc<Profile>,
     peers: Vec<Peer>,
+    /// The addresses of those that were said to have ended.
+    pub(crate) ends: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
 impl World {
     /// A loop with one app, which does `act`. Queues are full at [`QUEUE`] bytes, and nobody is pinged.
     pub(crate) fn new(act: impl FnMut(&mut dyn Io, Call<'_>) + Send + 'static) -> Self {
         let now = Instant::from_millis(1_000_000);
-        let mut event_loop = Loop::new(7);
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let told = ends.clone();
+        let mut event_loop = Loop::new(7, Arc::new(move |peer| told.lock().unwrap().push(peer)));
         event_loop.set_now(now);
         let record = Record::default();
         event_loop.host(Box::new(Recorder { record: record.clone(), act }));
-        Self { event_loop, now, record, profile: profile(QUIET, QUEUE), peers: Vec::new() }
+        Self { event_loop, now, record, profile: profile(QUIET, QUEUE), peers: Vec::new(), ends }
     }
 
     /// As [`new`](Self::new), for an app that echoes.
@@ -88,12 +92,22 @@ impl World {
     }
 
     /// Hands the connection of an admitted client over, which is watched from now on.
-    pub(crate) fn adopt(&mut self, id: ConnectionId, (sim, mut peer): (Sim, Peer), leftover: &[u8]) -> Peer {
+    pub(crate) fn adopt(&mut self, id: ConnectionId, wire: (Sim, Peer), leftover: &[u8]) -> Peer {
+        self.adopt_from(None, id, wire, leftover)
+    }
+
+    pub(crate) fn adopt_from(
+        &mut self,
+        address: Option<SocketAddr>,
+        id: ConnectionId,
+        (sim, mut peer): (Sim, Peer),
+        leftover: &[u8],
+    ) -> Peer {
         peer.id = id;
         peer.watched();
         self.peers.retain(|peer| !peer.dropped());
         self.peers.push(peer.clone());
-        self.event_loop.adopt(id, sim, leftover.to_vec());
+        self.event_loop.adopt(id, address, sim, leftover.to_vec());
         peer
     }
 
