@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::apps::{Counters, Rooms};
 use crate::devices::{self, Devices, Keeper, Kept};
+use crate::ingest;
 use crate::rooms::{self, Durability, KeptDocument, Registry};
 use crate::telemetry::Telemetry;
 use crate::tokens::{Tokens, now_ms};
@@ -36,6 +37,8 @@ pub(crate) struct Setup {
     counters: Vec<(Arc<str>, i64)>,
     /// The sensors that have sent anything.
     pub(crate) telemetry: Telemetry,
+    /// What takes readings over UDP and TCP.
+    pub(crate) ingest: Option<ingest::Shared>,
 }
 
 impl Setup {

@@ -14,6 +14,7 @@ use crate::access::Access;
 use crate::clients::{Clients, Sessions};
 use crate::homes::Setup;
 use crate::http::{Guard, Http};
+use crate::ingest::{self, Ingest};
 use crate::name::AppName;
 use crate::retention::{Keep, tidy};
 use crate::rooms::{RAW_SUBPROTOCOL, SUBPROTOCOL};
@@ -24,7 +25,7 @@ use crate::tokens::follow;
 /// the page at `/`, the API at `/api`, `/metrics`, `/livez`, `/readyz`, `/healthz`, and POST on any other path by HTTP.
 ///
 /// With [`only`](Self::only) it is one app, on every path.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Hub {
     server: Server,
     only: Option<AppName>,
@@ -38,6 +39,7 @@ pub struct Hub {
     insecure: bool,
     authentication_required: bool,
     requests: AddressLimits,
+    ingest: Option<Ingest>,
 }
 
 impl Default for Hub {
@@ -62,6 +64,7 @@ impl Hub {
             insecure: false,
             authentication_required: false,
             requests: AddressLimits::new().rate(1000),
+            ingest: None,
         }
     }
 
@@ -138,6 +141,12 @@ impl Hub {
         self
     }
 
+    /// Takes readings of sensors over UDP and TCP, too. It needs a [`store`](Self::store).
+    pub fn ingest(mut self, ingest: Ingest) -> Self {
+        self.ingest = Some(ingest);
+        self
+    }
+
     /// Gives a handle to the TLS sessions of the running hub.
     pub fn sessions(mut self, sessions: &Sessions) -> Self {
         self.sessions = sessions.clone();
@@ -172,8 +181,12 @@ impl Hub {
         }
         let _tidying = self.store.as_ref().map(|store| tidy(store.clone(), self.keep.clone()));
         let (rooms, store) = (self.rooms, self.store);
-        let setup = tokio::task::spawn_blocking(|| Setup::read(rooms, store)).await?.map_err(io::Error::other)?;
+        let mut setup = tokio::task::spawn_blocking(|| Setup::read(rooms, store)).await?.map_err(io::Error::other)?;
         let events = setup.watch.events.clone();
+        let _ingesting = match self.ingest {
+            Some(sockets) => Some(ingest::open(sockets, &mut setup).await?),
+            None => None,
+        };
         let engine = Engine::start(settings)?;
         let guard = Guard::new(self.hosts, self.server.allowed_origins().clone()).limit(self.requests);
         let (tokens, store, authentication_required) =

@@ -21,6 +21,7 @@ use crate::clients::{self, Clients, Identity};
 use crate::devices::Devices;
 use crate::homes::{self, Homes, Pulse, Setup, Sizes};
 use crate::http::{self, Guard};
+use crate::ingest;
 use crate::name::AppName;
 use crate::rooms::{BadPath, MAIN, Place};
 use crate::telemetry::Telemetry;
@@ -37,6 +38,7 @@ pub(crate) struct Site {
     store: Option<Store>,
     watch: Watch,
     telemetry: Telemetry,
+    ingest: Option<ingest::Shared>,
     pulses: Homes<Pulse>,
     /// Until the shutdown.
     engine: Mutex<Option<Engine>>,
@@ -60,6 +62,7 @@ impl Site {
             store,
             watch,
             telemetry,
+            ingest: setup.ingest.clone(),
             apps: Apps::start(&engine, only, setup, sizes),
             clients,
             guard,
@@ -103,6 +106,11 @@ impl Site {
     /// What takes readings.
     pub(crate) fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+
+    /// What has come over UDP and TCP, if that is served.
+    pub(crate) fn ingested(&self) -> Option<ingest::Snapshot> {
+        self.ingest.as_ref().map(ingest::Shared::snapshot)
     }
 
     /// What tells whether each loop answers.

@@ -6,7 +6,7 @@ mod sensors;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tautline_store::{Reading, Sensor, Store, SubmitError, Write};
+use tautline_store::{Reading, Sensor, SensorKind, Store, SubmitError, Write};
 
 pub(crate) use measured::{Measured, Owner, from_json, from_senml, to_value};
 pub(crate) use sensors::KnownSensor;
@@ -27,6 +27,15 @@ struct Inner {
     store: Option<Store>,
     watch: Watch,
     sensors: Mutex<Sensors>,
+}
+
+/// A reading of a sensor whose number is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) sensor: u32,
+    /// Milliseconds since 1970, below 2^48.
+    pub(crate) at_ms: i64,
+    pub(crate) value: Value,
 }
 
 /// Why readings were not taken.
@@ -58,7 +67,7 @@ impl Telemetry {
         Self(Arc::new(Inner { store, watch, sensors: Mutex::new(Sensors::new(known)) }))
     }
 
-    /// Has readings stored, all or none. `done` is told once, when they are durable, and must not block; not if an error is
+    /// Has readings stored, and what else is to be written with them, all or nothing. `done` is told once, when they are durable, and must not block; not if an error is
     /// answered.
     ///
     /// # Errors
@@ -66,23 +75,60 @@ impl Telemetry {
     /// None of them is stored.
     pub(crate) fn submit(
         &self,
-        measured: Vec<Measured>,
+        readings: Vec<Taken>,
+        also: Vec<Write>,
         done: impl FnOnce(Result<(), NotTaken>) + Send + 'static,
     ) -> Result<(), NotTaken> {
         let Some(store) = &self.0.store else { return Err(NotTaken::NoStore) };
-        let (writes, ids) = self.sensors().writes(&measured)?;
+        let (mut writes, new) = self.sensors().new_among(&readings);
+        if !readings.is_empty() {
+            writes.push(Write::Readings(readings.iter().map(stored_reading).collect()));
+        }
+        writes.extend(also);
         let told = self.clone();
         let submitted = store.submit(writes, move |result| match result {
             Ok(()) => {
-                told.stored(&ids, measured);
+                told.stored(&new, readings);
                 done(Ok(()));
             }
             Err(error) => {
-                tracing::error!(%error, readings = measured.len(), "readings could not be stored");
+                tracing::error!(%error, readings = readings.len(), "readings could not be stored");
                 done(Err(NotTaken::NotStored));
             }
         });
         submitted.map_err(not_submitted)
+    }
+
+    /// As [`submit`](Self::submit), for readings whose sensors may be new.
+    ///
+    /// # Errors
+    ///
+    /// As there; or there are as many sensors as there can be.
+    pub(crate) fn hand_in(
+        &self,
+        measured: Vec<Measured>,
+        done: impl FnOnce(Result<(), NotTaken>) + Send + 'static,
+    ) -> Result<(), NotTaken> {
+        if self.0.store.is_none() {
+            return Err(NotTaken::NoStore);
+        }
+        let mut sensors = self.sensors();
+        let taken = measured.into_iter().map(|Measured { device, sensor, unit, at_ms, value }| {
+            let sensor = sensors.id(&device, &sensor, &unit, kind(&value))?;
+            Ok(Taken { sensor, at_ms, value })
+        });
+        let taken = taken.collect::<Result<_, NotTaken>>();
+        drop(sensors);
+        self.submit(taken?, Vec::new(), done)
+    }
+
+    /// The number of a sensor, which may be new.
+    ///
+    /// # Errors
+    ///
+    /// There are as many as there can be.
+    pub(crate) fn sensor(&self, device: &Arc<str>, name: &str, unit: &str, kind: SensorKind) -> Result<u32, NotTaken> {
+        self.sensors().id(device, name, unit, kind)
     }
 
     /// The sensors of a device, by name, with what they said last since the hub was started.
@@ -107,15 +153,16 @@ impl Telemetry {
         Some(submitted.map(|()| sensor).map_err(not_submitted))
     }
 
-    fn stored(&self, ids: &[u32], measured: Vec<Measured>) {
+    fn stored(&self, new: &[(u32, Arc<str>)], readings: Vec<Taken>) {
         let mut sensors = self.sensors();
+        sensors.written(new);
         let wanted = self.0.watch.events.wanted();
-        for (id, measured) in ids.iter().zip(measured) {
-            if wanted {
-                let Measured { device, sensor, unit, at_ms, value } = &measured;
-                self.0.watch.events.reading(device, sensor, unit, *at_ms, value);
+        for taken in readings {
+            if wanted && let Some(sensor) = sensors.known(taken.sensor) {
+                let Sensor { device, name, unit, .. } = sensor;
+                self.0.watch.events.reading(device, name, unit, taken.at_ms, &taken.value);
             }
-            sensors.stored(*id, measured);
+            sensors.said(taken);
         }
     }
 
@@ -144,6 +191,17 @@ fn stored_value(value: &Value) -> tautline_store::Value {
 }
 
 /// A reading as the store has it.
-fn reading(id: u32, measured: &Measured) -> Reading {
-    Reading { sensor: id, at_ms: measured.at_ms, value: stored_value(&measured.value) }
+fn stored_reading(taken: &Taken) -> Reading {
+    let Taken { sensor, at_ms, value } = taken;
+    Reading { sensor: *sensor, at_ms: *at_ms, value: stored_value(value) }
+}
+
+/// What a sensor is whose first value this is.
+fn kind(value: &Value) -> SensorKind {
+    match value {
+        Value::Integer(_) | Value::Real(_) => SensorKind::Number,
+        Value::Boolean(_) => SensorKind::Boolean,
+        Value::Text(_) => SensorKind::Text,
+        Value::Data(_) => SensorKind::Bytes,
+    }
 }

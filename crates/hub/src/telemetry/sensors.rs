@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tautline_store::{Sensor, SensorKind, Write};
 
-use super::{Measured, NotTaken, reading};
+use super::{NotTaken, Taken};
 use crate::senml::Value;
 
 /// How many sensors a device has at most.
@@ -60,34 +60,15 @@ impl Sensors {
         self.known.insert(sensor.id, Known { sensor, stored, latest: None });
     }
 
-    /// What has to be written for readings, and the ids of their sensors. New sensors are known from now on.
-    pub(super) fn writes(&mut self, measured: &[Measured]) -> Result<(Vec<Write>, Vec<u32>), NotTaken> {
-        let mut ids = Vec::with_capacity(measured.len());
-        let mut new = BTreeSet::new();
-        for one in measured {
-            let id = self.id(one)?;
-            ids.push(id);
-            if self.known.get(&id).is_some_and(|known| !known.stored) {
-                new.insert(id);
-            }
-        }
-        // Again with all readings until one of them is stored: any of them may be the first that is.
-        let mut writes: Vec<_> =
-            new.iter().filter_map(|id| Some(Write::Sensor(self.known.get(id)?.sensor.clone()))).collect();
-        writes.push(Write::Readings(ids.iter().zip(measured).map(|(id, measured)| reading(*id, measured)).collect()));
-        Ok((writes, ids))
-    }
-
-    /// The id of a sensor, which may be new, or have another unit than before.
-    fn id(&mut self, measured: &Measured) -> Result<u32, NotTaken> {
-        let Measured { device, sensor, unit, value, .. } = measured;
+    /// The number of a sensor, which may be new, or have another unit than before; an empty one is no other.
+    pub(super) fn id(&mut self, device: &Arc<str>, name: &str, unit: &str, kind: SensorKind) -> Result<u32, NotTaken> {
         let of_device = self.by_device.get(device);
-        if let Some(id) = of_device.and_then(|sensors| sensors.get(&**sensor)).copied() {
+        if let Some(id) = of_device.and_then(|sensors| sensors.get(name)).copied() {
             if let Some(known) = self.known.get_mut(&id)
                 && !unit.is_empty()
-                && *known.sensor.unit != **unit
+                && *known.sensor.unit != *unit
             {
-                known.sensor.unit = unit.as_str().into();
+                known.sensor.unit = unit.into();
                 known.stored = false;
             }
             return Ok(id);
@@ -96,27 +77,40 @@ impl Sensors {
             return Err(NotTaken::TooManySensors);
         }
         self.last += 1;
-        let sensor = Sensor {
-            id: self.last,
-            device: device.clone(),
-            name: sensor.as_str().into(),
-            unit: unit.as_str().into(),
-            kind: kind(value),
-            keep_ms: None,
-        };
-        self.add(sensor, false);
+        let (id, device, name, unit) = (self.last, device.clone(), name.into(), unit.into());
+        self.add(Sensor { id, device, name, unit, kind, keep_ms: None }, false);
         Ok(self.last)
     }
 
-    /// A reading is durable.
-    pub(super) fn stored(&mut self, id: u32, measured: Measured) {
-        let Some(known) = self.known.get_mut(&id) else { return };
-        // What was stored may be an older unit; then it is written once more.
-        known.stored |= *known.sensor.unit == *measured.unit || measured.unit.is_empty();
-        let Measured { at_ms, value, .. } = measured;
+    /// The sensors of readings that are not known to be stored as they are, each with its unit. They are written with all readings until
+    /// one of them is stored: any of them may be the first that is.
+    pub(super) fn new_among(&self, readings: &[Taken]) -> (Vec<Write>, Vec<(u32, Arc<str>)>) {
+        let ids: BTreeSet<u32> = readings.iter().map(|taken| taken.sensor).collect();
+        let known = ids.iter().filter_map(|id| self.known.get(id)).filter(|known| !known.stored);
+        known.map(|known| (Write::Sensor(known.sensor.clone()), (known.sensor.id, known.sensor.unit.clone()))).unzip()
+    }
+
+    /// Sensors are stored, with these units.
+    pub(super) fn written(&mut self, sensors: &[(u32, Arc<str>)]) {
+        for (id, unit) in sensors {
+            if let Some(known) = self.known.get_mut(id) {
+                // It may have another one by now.
+                known.stored |= known.sensor.unit == *unit;
+            }
+        }
+    }
+
+    /// A reading is stored.
+    pub(super) fn said(&mut self, taken: Taken) {
+        let Taken { sensor, at_ms, value } = taken;
+        let Some(known) = self.known.get_mut(&sensor) else { return };
         if known.latest.as_ref().is_none_or(|latest| latest.at_ms <= at_ms) {
             known.latest = Some(Latest { at_ms, value });
         }
+    }
+
+    pub(super) fn known(&self, id: u32) -> Option<&Sensor> {
+        self.known.get(&id).map(|known| &known.sensor)
     }
 
     pub(super) fn of(&self, device: &str) -> Vec<KnownSensor> {
@@ -133,74 +127,56 @@ impl Sensors {
     }
 }
 
-/// What a sensor is whose first value this is.
-fn kind(value: &Value) -> SensorKind {
-    match value {
-        Value::Integer(_) | Value::Real(_) => SensorKind::Number,
-        Value::Boolean(_) => SensorKind::Boolean,
-        Value::Text(_) => SensorKind::Text,
-        Value::Data(_) => SensorKind::Bytes,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn measured(device: &str, sensor: &str, at_ms: i64, value: Value) -> Measured {
-        Measured { device: device.into(), sensor: sensor.into(), unit: "Cel".into(), at_ms, value }
+    fn taken(sensor: u32, at_ms: i64) -> Taken {
+        Taken { sensor, at_ms, value: Value::Integer(at_ms) }
     }
 
-    /// The names of the sensors that have to be written with these readings.
-    fn written(sensors: &mut Sensors, measured: &[Measured]) -> Vec<String> {
-        let (writes, _) = sensors.writes(measured).unwrap();
-        let name = |write| match write {
-            Write::Sensor(sensor) => Some(sensor.name.to_string()),
-            _ => None,
-        };
-        writes.into_iter().filter_map(name).collect()
+    fn id(sensors: &mut Sensors, device: &str, name: &str, unit: &str) -> Result<u32, NotTaken> {
+        sensors.id(&device.into(), name, unit, SensorKind::Number)
     }
 
     #[test]
     fn a_sensor_is_written_until_it_is_stored_and_when_its_unit_changes() {
         let mut sensors = Sensors::default();
-        let one = [measured("lamp", "heat", 1, Value::Real(0.5))];
-        let other = [Measured { unit: "K".into(), ..one[0].clone() }];
-        for _ in 0..2 {
-            assert_eq!(written(&mut sensors, &[&one[..], &one].concat()), ["heat"]);
-        }
-        sensors.stored(1, one[0].clone());
-        assert_eq!(written(&mut sensors, &one), [""; 0]);
-        assert_eq!(written(&mut sensors, &other), ["heat"]);
-        sensors.stored(1, one[0].clone());
-        assert_eq!(written(&mut sensors, &other), ["heat"], "that was the one before");
-        sensors.stored(1, other[0].clone());
-        let known = sensors.of("lamp");
-        assert_eq!((known.len(), &*known[0].sensor.unit, known[0].sensor.kind), (1, "K", SensorKind::Number));
+        let heat = id(&mut sensors, "lamp", "heat", "Cel").unwrap();
+        let to_write = |sensors: &Sensors| sensors.new_among(&[taken(heat, 1), taken(heat, 2), taken(99, 3)]);
+        let (writes, first) = to_write(&sensors);
+        assert_eq!((writes.len(), &first[..]), (1, &[(heat, "Cel".into())][..]));
+        assert_eq!(to_write(&sensors).1, first, "it is not stored yet");
+        sensors.written(&first);
+        assert_eq!(to_write(&sensors).1, []);
+        assert_eq!(id(&mut sensors, "lamp", "heat", "K"), Ok(heat));
+        sensors.written(&first);
+        let (_, second) = to_write(&sensors);
+        assert_eq!(second, [(heat, "K".into())], "what was stored is the unit before");
+        sensors.written(&second);
+        assert_eq!(id(&mut sensors, "lamp", "heat", ""), Ok(heat));
+        assert_eq!(to_write(&sensors).1, []);
+        assert_eq!(&*sensors.of("lamp")[0].sensor.unit, "K");
     }
 
     #[test]
     fn the_latest_is_the_latest_by_its_time() {
         let mut sensors = Sensors::new(Vec::new());
-        for (at, value) in [(5, 1), (9, 2), (7, 3)] {
-            let measured = measured("lamp", "heat", at, Value::Integer(value));
-            let (_, ids) = sensors.writes(std::slice::from_ref(&measured)).unwrap();
-            sensors.stored(ids[0], measured);
-        }
-        assert_eq!(sensors.of("lamp")[0].latest, Some(Latest { at_ms: 9, value: Value::Integer(2) }));
+        let heat = id(&mut sensors, "lamp", "heat", "").unwrap();
+        [5, 9, 7].into_iter().for_each(|at| sensors.said(taken(heat, at)));
+        assert_eq!(sensors.of("lamp")[0].latest, Some(Latest { at_ms: 9, value: Value::Integer(9) }));
     }
 
     #[test]
-    fn a_device_has_so_many_sensors_and_ids_go_on_after_a_restart() {
+    fn a_device_has_so_many_sensors_and_numbers_go_on_after_a_restart() {
         let mut sensors = Sensors::default();
         for number in 0..OF_A_DEVICE {
-            sensors.writes(&[measured("lamp", &number.to_string(), 0, Value::Boolean(true))]).unwrap();
+            id(&mut sensors, "lamp", &number.to_string(), "").unwrap();
         }
-        let more = measured("lamp", "more", 0, Value::Boolean(true));
-        assert_eq!(sensors.writes(&[more]).unwrap_err(), NotTaken::TooManySensors);
+        assert_eq!(id(&mut sensors, "lamp", "more", ""), Err(NotTaken::TooManySensors));
         let stored = sensors.of("lamp").into_iter().map(|known| known.sensor).collect();
         let mut restored = Sensors::new(stored);
-        let (_, ids) = restored.writes(&[measured("door", "open", 0, Value::Text("no".into()))]).unwrap();
-        assert_eq!(ids, [OF_A_DEVICE as u32 + 1]);
+        assert_eq!(id(&mut restored, "door", "open", ""), Ok(OF_A_DEVICE as u32 + 1));
+        assert_eq!(id(&mut restored, "lamp", "0", ""), Ok(1));
     }
 }

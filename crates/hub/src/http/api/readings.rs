@@ -88,7 +88,7 @@ async fn store(state: &State, owner: Owner<'_>, headers: &HeaderMap, body: Body)
     let measured = measured(&media_type, &bytes, owner)?;
     let stored = measured.len();
     let (reply, answer) = oneshot::channel();
-    let submitted = state.site.telemetry().submit(measured, |result| {
+    let submitted = state.site.telemetry().hand_in(measured, |result| {
         // Who has asked may have left.
         let _ = reply.send(result);
     });

@@ -1,0 +1,533 @@
+//! What comes from devices over UDP and TCP, and what they are answered: without sockets and clock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tautline_store::{DeviceKey, DeviceSession, SensorKind, Write};
+use tautline_telemetry::hub::{Links, Received, Session, answer};
+use tautline_telemetry::{
+    Acknowledgement, Address, Authentic, Body, Busy, ErrorCode, Forged, Hello, Key, Kind, MAX_MESSAGE, Message,
+    Problem, Readings, Side, Type, Value, Welcome,
+};
+
+use super::counters::Counters;
+use crate::rooms;
+use crate::senml;
+use crate::telemetry::{Taken, Telemetry};
+
+/// How many readings and bytes of them may wait for the store.
+const WAITING: usize = 50_000;
+
+/// How many devices without a key there can be.
+const KEYLESS: usize = 100_000;
+
+/// How many sessions of a device are remembered as ended, until all links are made anew.
+const ENDED: usize = 1_024;
+
+/// How many seconds a device may be quiet: less than the time that a usual NAT remembers it.
+const QUIET: u16 = 25;
+
+/// After which time a device comes back to a hub that has too much to do, in milliseconds.
+const BUSY: u32 = 500;
+
+/// Where a message came from, and where its answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Peer {
+    /// By which socket, and from which address.
+    Udp(usize, std::net::SocketAddr),
+    /// By which connection.
+    Tcp(u64),
+}
+
+/// A message to a device.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub(super) to: Peer,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Who sent a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender {
+    pub(super) peer: Peer,
+    /// Whether it may do without a key.
+    pub(super) may_be_keyless: bool,
+}
+
+/// All devices.
+#[derive(Debug)]
+pub(super) struct Desk {
+    telemetry: Telemetry,
+    links: Links,
+    keys: HashMap<u32, Keys>,
+    devices: HashMap<u32, Device>,
+    /// Whose name it is, of devices without a key.
+    names: HashMap<Arc<str>, u32>,
+    /// What waits for the commit that is under way to end.
+    waiting: Batch,
+    committing: Option<Vec<Number>>,
+    pub(super) counters: Counters,
+}
+
+/// The keys of a device.
+#[derive(Debug)]
+struct Keys {
+    kept: DeviceKey,
+    key: Key,
+    /// The one before, until the device has used the new one.
+    previous: Option<Key>,
+}
+
+#[derive(Debug, Default)]
+struct Device {
+    name: Arc<str>,
+    /// The session that counts.
+    current: Option<Box<Current>>,
+    /// One that has said hello, and nothing yet.
+    candidate: Option<Box<Current>>,
+    /// What the store has of the last session.
+    stored: Option<(u64, Acknowledgement)>,
+    ended: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Current {
+    session: Session,
+    /// By index.
+    sensors: Vec<(u8, u32)>,
+    peer: Peer,
+}
+
+impl Current {
+    fn number(&self) -> u64 {
+        self.session.address().session
+    }
+
+    fn sensor(&self, index: u8) -> Option<u32> {
+        let at = self.sensors.binary_search_by_key(&index, |(index, _)| *index).ok()?;
+        Some(self.sensors[at].1)
+    }
+}
+
+/// A message of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Number {
+    device: u32,
+    session: u64,
+    sequence: u32,
+}
+
+/// What is to be stored.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) readings: Vec<Taken>,
+    numbers: Vec<Number>,
+}
+
+/// What is wrong with a message whose sender is who it says.
+enum Wrong {
+    Error(ErrorCode, &'static str),
+    Busy,
+}
+
+const fn wrong(code: ErrorCode, text: &'static str) -> Wrong {
+    Wrong::Error(code, text)
+}
+
+impl Desk {
+    /// `secret`: random bytes, others at each start. `sessions`: what the store has, one of each device.
+    pub(super) fn new(telemetry: Telemetry, secret: &[u8; 32], sessions: &[DeviceSession]) -> Self {
+        let mut devices: HashMap<u32, Device> = HashMap::new();
+        for DeviceSession { device, session, highest, bitmap, .. } in sessions {
+            let stored = Acknowledgement::new(*highest, *bitmap).map(|stored| (*session, stored));
+            devices.entry(*device).or_default().stored = stored;
+        }
+        Self {
+            telemetry,
+            links: Links::new(secret),
+            keys: HashMap::new(),
+            devices,
+            names: HashMap::new(),
+            waiting: Batch::default(),
+            committing: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// The keys of all devices, as they are now.
+    pub(super) fn set_keys(&mut self, kept: Vec<DeviceKey>) {
+        let mut before = std::mem::take(&mut self.keys);
+        for kept in kept {
+            let keys = match before.remove(&kept.number) {
+                Some(keys) if keys.kept == kept => keys,
+                _ => Keys {
+                    key: Key::new(&kept.key.0),
+                    previous: kept.previous.map(|previous| Key::new(&previous.0)),
+                    kept: kept.clone(),
+                },
+            };
+            self.keys.insert(kept.number, keys);
+        }
+    }
+
+    /// Whether so much waits that whoever can wait should.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.readings.len() >= WAITING || self.waiting.numbers.len() >= WAITING
+    }
+
+    /// A message has come. Answers whether its sender is who it says.
+    pub(super) fn receive(&mut self, now_ms: u64, from: Sender, message: &Message<'_>, out: &mut Vec<Reply>) -> bool {
+        let device = message.header().address.device;
+        let (authentic, key) = match self.authenticate(from, message) {
+            Ok(authentic) => authentic,
+            Err((code, text)) => {
+                self.counters.refused(code);
+                let problem = Problem { about: message.header().kind, code, text };
+                reply(from.peer, message, 0, &Body::Error(problem), None, out);
+                return false;
+            }
+        };
+        let handled = match message.header().kind {
+            Kind::Hello => self.hello(now_ms, from.peer, message, &authentic, key.as_ref(), out),
+            _ => self.message(now_ms, from.peer, message, &authentic, key.as_ref(), out),
+        };
+        if let Err(wrong) = handled {
+            let about = message.header().kind;
+            let body = match wrong {
+                Wrong::Error(code, text) => {
+                    self.counters.refused(code);
+                    tracing::debug!(device, %code, text, "message refused");
+                    Body::Error(Problem { about, code, text })
+                }
+                Wrong::Busy => {
+                    self.counters.busy += 1;
+                    Body::Busy(Busy { about, retry: BUSY })
+                }
+            };
+            reply(from.peer, message, 0, &body, key.as_ref(), out);
+        }
+        true
+    }
+
+    /// Finds out whether a message is from whom it says, and with which key.
+    fn authenticate<'a>(
+        &mut self,
+        from: Sender,
+        message: &Message<'a>,
+    ) -> Result<(Authentic<'a>, Option<Key>), (ErrorCode, &'static str)> {
+        let forged = |_: Forged| (ErrorCode::NOT_AUTHENTIC, "the tag is not right");
+        let Some(keys) = self.keys.get_mut(&message.header().address.device) else {
+            if !from.may_be_keyless {
+                return Err((ErrorCode::UNKNOWN_DEVICE, "the hub has no key for this device"));
+            }
+            return message.authenticate(Side::Device, None).map(|authentic| (authentic, None)).map_err(forged);
+        };
+        if keys.kept.revoked_ms.is_some() {
+            return Err((ErrorCode::UNKNOWN_DEVICE, "the key was revoked"));
+        }
+        match message.authenticate(Side::Device, Some(&keys.key)) {
+            Ok(authentic) => {
+                // It has its new key: the old one is worth nothing from now on.
+                keys.previous = None;
+                Ok((authentic, Some(keys.key.clone())))
+            }
+            Err(error) => {
+                let previous = keys.previous.as_ref().ok_or_else(|| forged(error))?;
+                let authentic = message.authenticate(Side::Device, Some(previous)).map_err(forged)?;
+                Ok((authentic, Some(previous.clone())))
+            }
+        }
+    }
+
+    fn hello(
+        &mut self,
+        now_ms: u64,
+        peer: Peer,
+        message: &Message<'_>,
+        authentic: &Authentic<'_>,
+        key: Option<&Key>,
+        out: &mut Vec<Reply>,
+    ) -> Result<(), Wrong> {
+        let address = authentic.header().address;
+        if address.link != 0 {
+            return Err(wrong(ErrorCode::MALFORMED, "a hello has no link"));
+        }
+        let Ok(Body::Hello(hello)) = authentic.body() else {
+            return Err(wrong(ErrorCode::MALFORMED, "this is no hello"));
+        };
+        let name = self.name(address.device, &hello)?;
+        let sensors = self.sensors(&name, &hello)?;
+        let link = self.links.link(address.device, address.session);
+        let device = self.devices.entry(address.device).or_default();
+        device.name = name;
+        if device.ended.contains(&address.session) {
+            return Err(wrong(ErrorCode::ENDED, "the device has begun another session since"));
+        }
+        let stored = match &mut device.current {
+            Some(current) if current.number() == address.session => {
+                current.sensors = sensors;
+                current.session.stored()
+            }
+            _ => {
+                let stored = device.stored.filter(|(session, _)| *session == address.session);
+                let stored = stored.map(|(_, stored)| stored).unwrap_or_default();
+                let session = Session::restore(Address { link, ..address }, stored);
+                device.candidate = Some(Box::new(Current { session, sensors, peer }));
+                stored
+            }
+        };
+        let welcome = Welcome { stored, time: now_ms, quiet: QUIET };
+        reply(peer, message, link, &Body::Welcome(welcome), key, out);
+        Ok(())
+    }
+
+    /// The name of a device. With a key it is the one that the key was made for.
+    fn name(&mut self, device: u32, hello: &Hello<'_>) -> Result<Arc<str>, Wrong> {
+        if let Some(keys) = self.keys.get(&device) {
+            return Ok(keys.kept.name.clone());
+        }
+        let conflict = || wrong(ErrorCode::CONFLICT, "the name belongs to another device");
+        if !rooms::is_name(hello.name) {
+            return Err(wrong(ErrorCode::MALFORMED, "a name has no control characters"));
+        }
+        if self.keys.values().any(|keys| *keys.kept.name == *hello.name) {
+            return Err(conflict());
+        }
+        match self.names.get(hello.name) {
+            Some(other) if *other != device => Err(conflict()),
+            Some(_) => Ok(hello.name.into()),
+            None if self.names.len() >= KEYLESS => Err(Wrong::Busy),
+            None => {
+                let name: Arc<str> = hello.name.into();
+                self.names.insert(name.clone(), device);
+                Ok(name)
+            }
+        }
+    }
+
+    /// The numbers of the sensors that a device declares, by index.
+    fn sensors(&self, device: &Arc<str>, hello: &Hello<'_>) -> Result<Vec<(u8, u32)>, Wrong> {
+        let mut sensors = Vec::with_capacity(hello.sensors.len());
+        for sensor in hello.sensors.iter() {
+            if !rooms::is_name(sensor.name) || !rooms::is_name(sensor.unit) {
+                return Err(wrong(ErrorCode::MALFORMED, "names and units have no control characters"));
+            }
+            let id = self.telemetry.sensor(device, sensor.name, sensor.unit, kind(sensor.kind));
+            let id = id.map_err(|_| wrong(ErrorCode::REFUSED, "there are as many sensors as there can be"))?;
+            sensors.push((sensor.index, id));
+        }
+        sensors.sort_unstable();
+        Ok(sensors)
+    }
+
+    fn message(
+        &mut self,
+        now_ms: u64,
+        peer: Peer,
+        message: &Message<'_>,
+        authentic: &Authentic<'_>,
+        key: Option<&Key>,
+        out: &mut Vec<Reply>,
+    ) -> Result<(), Wrong> {
+        let address = authentic.header().address;
+        let full = self.is_full();
+        let no_link = || wrong(ErrorCode::NO_LINK, "");
+        if address.link != self.links.link(address.device, address.session) {
+            return Err(no_link());
+        }
+        let device = self.devices.get_mut(&address.device).ok_or_else(no_link)?;
+        if device.ended.contains(&address.session) {
+            return Err(wrong(ErrorCode::ENDED, "the device has begun another session since"));
+        }
+        let is_current = device.current.as_ref().is_some_and(|current| current.number() == address.session);
+        if !is_current {
+            device.promote(address.session).ok_or_else(no_link)?;
+        }
+        let too_many_ended = device.ended.len() > ENDED;
+        let current = device.current.as_mut().ok_or_else(no_link)?;
+        let stored = current.session.stored();
+        match current.session.receive(authentic) {
+            Received::Readings { sequence, readings } => {
+                let number = Number { device: address.device, session: address.session, sequence };
+                let taken = if full { Err(Wrong::Busy) } else { self.waiting.add(now_ms, current, number, &readings) };
+                match taken {
+                    Ok(count) => self.counters.readings += count,
+                    Err(wrong) => {
+                        current.session.release(sequence);
+                        return Err(wrong);
+                    }
+                }
+                current.peer = peer;
+            }
+            Received::Known => {
+                self.counters.duplicates += 1;
+                reply(peer, message, address.link, &Body::Acknowledgement(stored), key, out);
+            }
+            Received::Pending => self.counters.duplicates += 1,
+            Received::TimeRequest { new } => {
+                if new {
+                    current.peer = peer;
+                }
+                reply(peer, message, address.link, &Body::Time(now_ms), key, out);
+            }
+            // No command was given, so there is nothing that it could be the result of.
+            Received::Result { .. } => {}
+            Received::Refused(code) => return Err(wrong(code, "")),
+            Received::Hello(_) => return Err(no_link()),
+        }
+        if too_many_ended {
+            self.forget_ended();
+        }
+        Ok(())
+    }
+
+    /// Makes all links anew, which ends all sessions that have ended for good: their messages are worthless from now on.
+    fn forget_ended(&mut self) {
+        self.links = Links::new(&rand::random());
+        for device in self.devices.values_mut() {
+            device.ended.clear();
+            device.candidate = None;
+            if let Some(current) = device.current.take() {
+                device.stored = Some((current.number(), current.session.stored()));
+            }
+        }
+    }
+
+    /// What is to be committed next, if nothing is being committed: readings, and how far that brings the sessions.
+    pub(super) fn next_batch(&mut self, now_ms: u64) -> Option<(Vec<Taken>, Vec<Write>)> {
+        if self.committing.is_some() || self.waiting.numbers.is_empty() {
+            return None;
+        }
+        let Batch { readings, numbers } = std::mem::take(&mut self.waiting);
+        let mut sessions: HashMap<(u32, u64), Acknowledgement> = HashMap::new();
+        for Number { device, session, sequence } in &numbers {
+            let known = || self.session(*device, *session).map(Session::stored).unwrap_or_default();
+            sessions.entry((*device, *session)).or_insert_with(known).add(*sequence);
+        }
+        let at_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let write = |((device, session), stored): ((u32, u64), Acknowledgement)| {
+            let (highest, bitmap) = (stored.highest(), stored.bitmap());
+            Write::DeviceSession(DeviceSession { device, session, highest, bitmap, at_ms })
+        };
+        self.committing = Some(numbers);
+        Some((readings, sessions.into_iter().map(write).collect()))
+    }
+
+    /// The batch is stored, or not. Who is told so, with one acknowledgement for each session.
+    pub(super) fn committed(&mut self, stored: bool, out: &mut Vec<Reply>) {
+        let mut told: Vec<(u32, u64)> = Vec::new();
+        for Number { device, session, sequence } in self.committing.take().unwrap_or_default() {
+            let Some(current) = self.devices.get_mut(&device).and_then(|device| device.current.as_mut()) else {
+                continue;
+            };
+            if current.number() != session {
+                continue;
+            }
+            if stored {
+                current.session.committed(sequence);
+                told.push((device, session));
+            } else {
+                current.session.release(sequence);
+            }
+        }
+        told.sort_unstable();
+        told.dedup();
+        for (device, _) in told {
+            let Some(current) = self.devices.get(&device).and_then(|device| device.current.as_ref()) else { continue };
+            let key = self.keys.get(&device).map(|keys| keys.previous.as_ref().unwrap_or(&keys.key));
+            let mut bytes = vec![0; 128];
+            if let Ok(length) = current.session.acknowledgement(key, &mut bytes) {
+                bytes.truncate(length);
+                out.push(Reply { to: current.peer, bytes });
+            }
+        }
+    }
+
+    fn session(&self, device: u32, session: u64) -> Option<&Session> {
+        let current = self.devices.get(&device)?.current.as_ref()?;
+        (current.number() == session).then_some(&current.session)
+    }
+
+    /// How many devices have a session.
+    pub(super) fn devices(&self) -> usize {
+        self.devices.values().filter(|device| device.current.is_some()).count()
+    }
+}
+
+impl Device {
+    /// The session that said hello becomes the one that counts.
+    fn promote(&mut self, session: u64) -> Option<()> {
+        let candidate = self.candidate.take_if(|candidate| candidate.number() == session)?;
+        if let Some(before) = self.current.replace(candidate) {
+            self.ended.push(before.number());
+        } else if let Some((before, _)) = self.stored.filter(|(before, _)| *before != session) {
+            self.ended.push(before);
+        }
+        Some(())
+    }
+}
+
+impl Batch {
+    /// Adds the readings of a message, all or none. Answers how many.
+    fn add(&mut self, now_ms: u64, current: &Current, number: Number, readings: &Readings<'_>) -> Result<u64, Wrong> {
+        let before = self.readings.len();
+        let time = readings.time.at(now_ms);
+        for record in readings.records.iter() {
+            let at_ms = i64::try_from(time + u64::from(record.offset)).ok().filter(|at| *at < 1 << 48);
+            let (Some(sensor), Some(at_ms)) = (current.sensor(record.sensor), at_ms) else {
+                self.readings.truncate(before);
+                let text = if at_ms.is_none() { "a time is too late" } else { "a sensor is not declared" };
+                return Err(wrong(ErrorCode::MALFORMED, text));
+            };
+            self.readings.push(Taken { sensor, at_ms, value: value(&record.value) });
+        }
+        self.numbers.push(number);
+        Ok((self.readings.len() - before) as u64)
+    }
+}
+
+fn value(value: &Value<'_>) -> senml::Value {
+    let unsigned = |number: u64| match i64::try_from(number) {
+        Ok(integer) => senml::Value::Integer(integer),
+        Err(_) => senml::Value::Real(number as f64),
+    };
+    match *value {
+        Value::Bool(boolean) => senml::Value::Boolean(boolean),
+        Value::I8(number) => senml::Value::Integer(number.into()),
+        Value::I16(number) => senml::Value::Integer(number.into()),
+        Value::I32(number) => senml::Value::Integer(number.into()),
+        Value::I64(number) => senml::Value::Integer(number),
+        Value::U8(number) => senml::Value::Integer(number.into()),
+        Value::U16(number) => senml::Value::Integer(number.into()),
+        Value::U32(number) => senml::Value::Integer(number.into()),
+        Value::U64(number) => unsigned(number),
+        Value::F32(number) => senml::Value::Real(shortest(number)),
+        Value::F64(number) => senml::Value::Real(number),
+        Value::Text(text) => senml::Value::Text(text.to_owned()),
+        Value::Bytes(bytes) => senml::Value::Data(bytes.to_owned()),
+    }
+}
+
+/// The number that was meant: 21.3 where the nearest one of 32 bits is 21.299999.
+fn shortest(number: f32) -> f64 {
+    const DECIMALS: f64 = 1e6;
+    let rounded = (f64::from(number) * DECIMALS).round() / DECIMALS;
+    if rounded as f32 == number { rounded } else { number.into() }
+}
+
+fn kind(kind: Type) -> SensorKind {
+    match kind {
+        Type::Bool => SensorKind::Boolean,
+        Type::Text => SensorKind::Text,
+        Type::Bytes => SensorKind::Bytes,
+        _ => SensorKind::Number,
+    }
+}
+
+/// Answers a message, if the answer is not larger.
+fn reply(to: Peer, message: &Message<'_>, link: u64, body: &Body<'_>, key: Option<&Key>, out: &mut Vec<Reply>) {
+    let mut bytes = [0; MAX_MESSAGE];
+    if let Ok(length) = answer(message, link, body, key, &mut bytes) {
+        out.push(Reply { to, bytes: bytes[..length].to_vec() });
+    }
+}
