@@ -99,12 +99,10 @@ impl<'a> World<'a> {
 
     fn push(&mut self, amount: u8) {
         let text = [b'x'; 255];
-        if let Ok(sequence) = self.device.push(self.now, amount, Value::Bytes(&text[..amount.into()])) {
-            self.device.push(self.now, 0, Value::U32(self.next)).map_or((), |sequence| {
-                self.pushed.entry(sequence).or_default().push(self.next);
-                self.next += 1;
-            });
-            self.pushed.entry(sequence).or_default();
+        let _ = self.device.push(self.now, amount, Value::Bytes(&text[..amount.into()]));
+        if let Ok(sequence) = self.device.push(self.now, 0, Value::U32(self.next)) {
+            self.pushed.entry(sequence).or_default().push(self.next);
+            self.next += 1;
         }
     }
 
