@@ -5,7 +5,7 @@ mod receive;
 use super::clock::Clock;
 use super::config::Config;
 use super::event::{Event, Ignored};
-use super::outbox::{Outbox, PushError};
+use super::outbox::{Memory, Outbox, PushError};
 use super::pacing::{LONGEST, Pacing};
 use crate::command::{MAX_RESULT, Outcome, Status};
 use crate::cursor::{Reader, Writer};
@@ -38,10 +38,10 @@ pub struct Identity<'a> {
 
 /// A device's session: what is to be sent, and what comes of what the hub says.
 #[derive(Debug)]
-pub struct Session<'a> {
+pub struct Session<'a, M> {
     identity: Identity<'a>,
     config: Config,
-    outbox: Outbox<'a>,
+    outbox: Outbox<M>,
     pacing: Pacing,
     clock: Clock,
     random: Random,
@@ -80,7 +80,7 @@ struct CommandState {
     owed: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a, M: Memory> Session<'a, M> {
     /// A session that begins.
     ///
     /// - `number`: 64 random bits, not 0, from a generator that is good for secrets: two sessions of one device must never
@@ -96,7 +96,7 @@ impl<'a> Session<'a> {
         config: Config,
         number: u64,
         seed: u64,
-        outbox: &'a mut [u8],
+        outbox: M,
     ) -> Result<Self, Unencodable> {
         let address = Address { device: identity.device, session: number, link: 0 };
         let hello = Question { due: Some(now), ..Question::default() };

@@ -15,8 +15,7 @@ fn an_identity_that_cannot_be_sent_is_refused_at_once() {
     let sensors: Vec<_> =
         (0..200).map(|index| Sensor { index, kind: Type::U8, name: "a long name", unit: "" }).collect();
     let identity = |name, sensors| Identity { device: DEVICE, name, firmware: "", sensors, key: None };
-    let new =
-        |identity, number| Session::new(0, identity, Config::DATAGRAM, number, 0, &mut []).map(|_| ()).unwrap_err();
+    let new = |identity, number| Session::new(0, identity, Config::DATAGRAM, number, 0, []).map(|_| ()).unwrap_err();
     assert_eq!(new(identity("d", &sensors), 1), Unencodable::Room);
     assert_eq!(new(identity("", &[]), 1), Unencodable::Value);
     assert_eq!(new(identity("d", &[]), 0), Unencodable::Value, "a session that is not random");

@@ -17,7 +17,7 @@ pub(crate) fn key() -> Key {
 
 /// A device and what is needed to play its hub.
 pub(crate) struct Rig {
-    pub(crate) device: Session<'static>,
+    pub(crate) device: Session<'static, Vec<u8>>,
     pub(crate) address: Address,
 }
 
@@ -33,8 +33,7 @@ pub(crate) struct Sent {
 impl Rig {
     pub(crate) fn new(config: Config, memory: usize) -> Self {
         let identity = Identity { device: DEVICE, name: "d", firmware: "", sensors: &[], key: Some(key()) };
-        let memory = Vec::leak(vec![0; memory]);
-        let device = Session::new(0, identity, config, SESSION, 1, memory).unwrap();
+        let device = Session::new(0, identity, config, SESSION, 1, vec![0; memory]).unwrap();
         Self { device, address: Address { device: DEVICE, session: SESSION, link: LINK } }
     }
 

@@ -5,12 +5,13 @@ use crate::acknowledgement::Acknowledgement;
 use crate::answer::{ErrorCode, Problem};
 use crate::command::Command;
 use crate::device::event::{Event, Ignored};
+use crate::device::outbox::Memory;
 use crate::device::pacing::busy_until;
 use crate::header::{Header, Kind};
 use crate::hello::Welcome;
 use crate::message::Body;
 
-impl Session<'_> {
+impl<M: Memory> Session<'_, M> {
     pub(super) fn handle<'m>(&mut self, header: &Header, body: Body<'m>) -> Result<Option<Event<'m>>, Ignored> {
         match body {
             Body::Welcome(welcome) => self.handle_welcome(header, &welcome),
