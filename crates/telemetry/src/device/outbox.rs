@@ -173,11 +173,16 @@ impl<M: Memory> Outbox<M> {
         self.find(sequence).is_some()
     }
 
-    /// The hub does not want these readings: their number is used up without them, at once.
-    pub(crate) fn refuse(&mut self, sequence: u32, now: u64) {
-        if let Some(entry) = self.find(sequence) {
-            self.save(&Entry { records: 0, due: now, ..entry });
-        }
+    /// A message that is on its way will not be acknowledged. Returns whether it was: a copy of this news is none.
+    pub(crate) fn take_back(&mut self, sequence: u32, now: u64) -> bool {
+        let found = self.find(sequence).filter(|entry| entry.due > now);
+        found.map(|entry| self.save(&Entry { due: now, ..entry })).is_some()
+    }
+
+    /// The hub does not want these readings: their number is used up without them, at once. Returns whether there were any.
+    pub(crate) fn refuse(&mut self, sequence: u32, now: u64) -> bool {
+        let found = self.find(sequence).filter(|entry| entry.records > 0);
+        found.map(|entry| self.save(&Entry { records: 0, due: now, ..entry })).is_some()
     }
 
     /// Everything that was sent and is not stored is to be sent again.

@@ -86,7 +86,7 @@ impl<'a, M: Memory> Session<'a, M> {
     /// - `number`: 64 random bits, not 0, from a generator that is good for secrets: two sessions of one device must never
     ///   have the same.
     /// - `seed`: for jitter; different in each device.
-    /// - `outbox`: memory for readings that are not acknowledged: 7 bytes and the value for each, and 36 for each message.
+    /// - `outbox`: memory for readings that are not acknowledged: 6 bytes and the value for each, and 30 for each message.
     ///
     /// # Errors
     /// The identity cannot be sent: it is too long for a hello, or something in it is out of bounds.
@@ -135,7 +135,7 @@ impl<'a, M: Memory> Session<'a, M> {
     /// It is too long or out of bounds; another one can be given.
     pub fn answer(&mut self, number: u32, outcome: &Outcome<'_>) -> Result<bool, Unencodable> {
         let command = &mut self.command;
-        if number != command.last || command.is_answered() {
+        if number == 0 || number != command.last || command.is_answered() {
             return Ok(false);
         }
         let mut writer = Writer::new(&mut command.result);
@@ -179,13 +179,13 @@ impl<'a, M: Memory> Session<'a, M> {
         if !own {
             return Err(Ignored::Foreign);
         }
-        let authentic = message.authenticate(Side::Hub, self.identity.key.as_ref()).map_err(|forged| {
-            let hint = self.identity.key.is_some().then(|| message.unauthenticated_error()).flatten();
-            hint.map_or(Err(Ignored::Forged(forged)), |problem| Ok(Event::Hint(problem)))
-        });
-        let authentic = match authentic {
+        let key = self.identity.key.as_ref();
+        let authentic = match message.authenticate(Side::Hub, key) {
             Ok(authentic) => authentic,
-            Err(hint) => return hint.map(Some),
+            Err(forged) => {
+                let hint = if key.is_some() { message.unauthenticated_error() } else { None };
+                return hint.map(|problem| Some(Event::Hint(problem))).ok_or(Ignored::Forged(forged));
+            }
         };
         let current =
             if header.kind == Kind::Welcome { !self.is_linked() } else { self.address.link == header.address.link };

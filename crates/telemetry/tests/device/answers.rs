@@ -14,6 +14,7 @@ fn refused_readings_leave_their_number_to_an_empty_message() {
     let number = rig.push_and_send(0);
     let event = rig.error(1, Kind::Readings, number, ErrorCode::REFUSED).unwrap().unwrap();
     assert!(event.starts_with("Refused { sequence: 1"), "{event}");
+    assert_eq!(rig.error(1, Kind::Readings, number, ErrorCode::REFUSED), Err(Ignored::Stale), "once");
     let again = rig.drain(1);
     assert_eq!((again[0].sequence, records(&again[0]).1), (number, vec![]));
     rig.acknowledge(2, number, 0).unwrap();
@@ -90,6 +91,7 @@ fn a_command_comes_once_and_its_result_as_often_as_it_is_asked_for() {
     assert!(rig.drain(2).is_empty());
     let done = Outcome { status: Status::Done, value: Some(Value::Bool(true)) };
     assert_eq!(rig.device.answer(4, &done), Ok(false));
+    assert_eq!(Rig::linked().device.answer(0, &done), Ok(false), "there was no command");
     assert_eq!(rig.device.answer(5, &done), Ok(true));
     assert_eq!(rig.device.answer(5, &done), Ok(false));
     let sent = rig.drain(3);

@@ -193,6 +193,7 @@ fn a_busy_hub_is_left_alone_for_as_long_as_it_said() {
     let number = rig.push_and_send(0);
     let busy = Body::Busy(Busy { about: Kind::Readings, retry: 5_000 });
     rig.hear(10, &busy, number).unwrap();
+    assert_eq!(rig.hear(11, &busy, number), Err(Ignored::Stale), "once for each time that it is sent");
     rig.device.push(20, 1, Value::U8(1)).unwrap();
     assert_eq!(rig.readings(5_009), []);
     let at = rig.device.poll_timeout().unwrap();
@@ -210,6 +211,7 @@ fn a_hub_that_is_too_busy_for_a_hello_is_left_alone_too() {
     let busy = Body::Busy(Busy { about: Kind::Hello, retry: 5_000 });
     let unlinked = Address { link: 0, ..rig.address };
     rig.hear_from(10, &busy, 1, unlinked, Some(&key())).unwrap();
+    assert_eq!(rig.hear_from(11, &busy, 1, unlinked, Some(&key())), Err(Ignored::Stale));
     assert!(rig.drain(5_009).is_empty());
     assert_eq!(rig.drain(10_010)[0].kind, Kind::Hello);
 }

@@ -21,13 +21,13 @@ impl<M: Memory> Session<'_, M> {
             Body::Busy(busy) if busy.about == Kind::Hello => {
                 self.check_hello(header.sequence)?;
                 let until = busy_until(self.now, busy.retry, &mut self.random);
-                self.hello.due = Some(until);
+                (self.hello.due, self.hello.open) = (Some(until), false);
                 Ok(Some(Event::Busy { until }))
             }
-            Body::Busy(busy) => {
-                self.check_readings(header.sequence)?;
+            Body::Busy(busy) if self.outbox.take_back(header.sequence, self.now) => {
                 Ok(Some(Event::Busy { until: self.pacing.busy(self.now, busy.retry, &mut self.random) }))
             }
+            Body::Busy(_) => Err(Ignored::Stale),
             Body::Error(problem) => self.handle_error(header.sequence, problem),
             // These do not come from a hub, which the kind has told already.
             Body::Hello(_) | Body::Readings(_) | Body::Result(_) | Body::TimeRequest => Err(Ignored::Foreign),
@@ -100,7 +100,7 @@ impl<M: Memory> Session<'_, M> {
     fn handle_error<'m>(&mut self, sequence: u32, problem: Problem<'m>) -> Result<Option<Event<'m>>, Ignored> {
         match problem.about {
             Kind::Hello => self.check_hello(sequence)?,
-            Kind::Readings => self.check_readings(sequence)?,
+            Kind::Readings if self.outbox.awaits(sequence) => {}
             Kind::TimeRequest if self.time.open && sequence == self.time.number => {}
             Kind::Result if self.command.is_answered() && sequence == self.command.last => {}
             _ => return Err(Ignored::Stale),
@@ -118,7 +118,9 @@ impl<M: Memory> Session<'_, M> {
                 Event::Ended
             }
             (code @ (ErrorCode::MALFORMED | ErrorCode::REFUSED), Kind::Readings) => {
-                self.outbox.refuse(sequence, self.now);
+                if !self.outbox.refuse(sequence, self.now) {
+                    return Err(Ignored::Stale);
+                }
                 Event::Refused { sequence, code }
             }
             _ => Event::Problem(problem),
@@ -128,9 +130,5 @@ impl<M: Memory> Session<'_, M> {
     /// Whether an answer is for the last hello, and the first one for it.
     fn check_hello(&self, sequence: u32) -> Result<(), Ignored> {
         if self.hello.open && sequence == self.hello.number { Ok(()) } else { Err(Ignored::Stale) }
-    }
-
-    fn check_readings(&self, sequence: u32) -> Result<(), Ignored> {
-        if self.outbox.awaits(sequence) { Ok(()) } else { Err(Ignored::Stale) }
     }
 }
