@@ -33,8 +33,7 @@ pub enum Event<'a> {
         /// Why.
         code: ErrorCode,
     },
-    /// This session is over: another one began, or the hub has lost what it had stored, or it has stored what this session
-    /// did not send. Call [`Session::restart`](super::Session::restart) with a new random number.
+    /// This session is over: the hub says so, or has lost what it had stored, or has stored what this session did not send. Call [`Session::restart`](super::Session::restart) with a new random number.
     Ended,
     /// Something is wrong that a person has to see to. The session goes on trying.
     Problem(Problem<'a>),

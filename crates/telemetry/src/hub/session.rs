@@ -69,8 +69,8 @@ struct Pending {
 }
 
 impl Received<'_> {
-    /// Whether only the device itself can have sent this, now: not a copy of what it sent before. Where such a message came
-    /// from is where the device is (UDP).
+    /// Whether only the device itself can have sent this: not a copy of what it sent before. The session that it is of is the
+    /// current one, and where it came from is where the device is (UDP).
     pub const fn is_new(&self) -> bool {
         matches!(self, Self::Readings { .. } | Self::Result { .. } | Self::TimeRequest { new: true })
     }

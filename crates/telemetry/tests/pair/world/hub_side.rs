@@ -1,6 +1,6 @@
 //! The hub of the simulated world, and the store that survives it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use tautline_telemetry::{
     Acknowledgement, Address, Body, Busy, Command, ErrorCode, MAX_MESSAGE, Message, Outcome, Problem, Side, Status,
@@ -31,7 +31,6 @@ pub(super) struct Commit {
 pub(super) struct Store {
     pub(super) stored: HashMap<u64, Acknowledgement>,
     pub(super) current: Option<u64>,
-    pub(super) ended: HashSet<u64>,
     /// Values with their times.
     pub(super) values: Vec<(u32, u64)>,
     pub(super) messages: u32,
@@ -65,16 +64,13 @@ impl World {
         if !hello && link != right {
             return problem(ErrorCode::NO_LINK);
         }
-        if self.store.ended.contains(&number) {
-            return problem(ErrorCode::ENDED);
-        }
-        if !hello && self.store.current != Some(number) {
-            self.store.ended.extend(self.store.current.replace(number));
-        }
         let mut passing = fresh.clone(); // a hello leaves nothing behind
         let session = if hello { &mut passing } else { self.hub.sessions.entry(number).or_insert(fresh) };
         let received = session.receive(&authentic);
         let stored = session.stored();
+        if received.is_new() && self.store.current.replace(number) != Some(number) {
+            self.hub.sessions.values_mut().for_each(hub::Session::cancel_command);
+        }
         match received {
             hub::Received::Hello(hello) => {
                 assert_eq!(hello.name, "counter");
