@@ -1,6 +1,6 @@
 //! What the device makes of refusals, errors, commands and times.
 
-use tautline_telemetry::device::{Config, Event, Ignored};
+use tautline_telemetry::device::{Config, Event, Ignored, Session};
 use tautline_telemetry::{
     Acknowledgement, Body, Command, ErrorCode, Kind, MAX_MESSAGE, Malformed, Message, Outcome, Side, Status, Time,
     Value,
@@ -169,6 +169,11 @@ fn only_the_answer_to_the_last_request_tells_the_time() {
     assert_eq!(rig.hear(10_100, &Body::Time(CALENDAR), 2).unwrap().unwrap(), "Time { round_trip: 100 }");
     assert_eq!(rig.device.calendar(10_100), Some(CALENDAR + 50));
     assert_eq!(rig.hear(10_200, &Body::Time(5), 2), Err(Ignored::Stale), "once");
+}
+
+#[test]
+fn a_session_without_its_outbox_fits_into_a_kilobyte() {
+    assert!(size_of::<Session<'_, &mut [u8]>>() <= 1_000);
 }
 
 #[test]
