@@ -1,5 +1,7 @@
 //! What a message of the hub means to the device's program.
 
+use core::fmt;
+
 use crate::acknowledgement::Acknowledgement;
 use crate::answer::{ErrorCode, Problem};
 use crate::command::Command;
@@ -58,3 +60,16 @@ pub enum Ignored {
     /// It answers something that is not asked any longer: a copy, a replay, or late.
     Stale,
 }
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign => f.write_str("it is for another device or session"),
+            Self::Forged(forged) => forged.fmt(f),
+            Self::Malformed => f.write_str("it has the wrong form"),
+            Self::Stale => f.write_str("nobody has asked, or not any longer"),
+        }
+    }
+}
+
+impl core::error::Error for Ignored {}

@@ -3,6 +3,8 @@
 //! A message is kept as its records, behind a head with what is known about it. Messages follow each other; their
 //! numbers too, so that the number of the first one is all there is to keep. Header, time and tag are made when it is sent.
 
+use core::fmt;
+
 use crate::acknowledgement::{Acknowledgement, WINDOW};
 use crate::cursor::{Reader, Writer};
 use crate::error::Unencodable;
@@ -63,6 +65,18 @@ pub enum PushError {
     /// The value can never be sent: longer than a message, or not finite.
     Value,
 }
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the outbox is full",
+            Self::Exhausted => "the session has no numbers left",
+            Self::Value => "the value can never be sent",
+        })
+    }
+}
+
+impl core::error::Error for PushError {}
 
 /// What an acknowledgement has brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
