@@ -19,9 +19,8 @@ const DEVICE: u32 = 7;
 const MOST_OPERATIONS: usize = 1_000;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut memory = [0; 2_000];
     let mut input = Input::new(bytes);
-    let mut world = World::new(&mut memory);
+    let mut world = World::new();
     for _ in 0..MOST_OPERATIONS {
         if input.is_empty() {
             break;
@@ -31,10 +30,10 @@ fuzz_target!(|bytes: &[u8]| {
     world.finish();
 });
 
-struct World<'a> {
+struct World {
     now: u64,
     key: Key,
-    device: Session<'a>,
+    device: Session<'static, [u8; 2_000]>,
     session: u64,
     /// What was sent and did not arrive, to the hub and to the device. An attacker can deliver it at any time, and again.
     wires: [Vec<Vec<u8>>; 2],
@@ -49,14 +48,14 @@ struct World<'a> {
     executed: u32,
 }
 
-impl<'a> World<'a> {
-    fn new(memory: &'a mut [u8]) -> Self {
+impl World {
+    fn new() -> Self {
         let key = Key::new(&[3; 32]);
         let identity = Identity { device: DEVICE, name: "d", firmware: "", sensors: &[], key: Some(key.clone()) };
         let session = 0x5e55;
         Self {
             now: 0,
-            device: Session::new(0, identity, Config::DATAGRAM, session, 1, memory).expect("valid"),
+            device: Session::new(0, identity, Config::DATAGRAM, session, 1, [0; 2_000]).expect("valid"),
             key,
             session,
             wires: [Vec::new(), Vec::new()],
@@ -99,12 +98,10 @@ impl<'a> World<'a> {
 
     fn push(&mut self, amount: u8) {
         let text = [b'x'; 255];
-        if let Ok(sequence) = self.device.push(self.now, amount, Value::Bytes(&text[..amount.into()])) {
-            self.device.push(self.now, 0, Value::U32(self.next)).map_or((), |sequence| {
-                self.pushed.entry(sequence).or_default().push(self.next);
-                self.next += 1;
-            });
-            self.pushed.entry(sequence).or_default();
+        let _ = self.device.push(self.now, amount, Value::Bytes(&text[..amount.into()]));
+        if let Ok(sequence) = self.device.push(self.now, 0, Value::U32(self.next)) {
+            self.pushed.entry(sequence).or_default().push(self.next);
+            self.next += 1;
         }
     }
 

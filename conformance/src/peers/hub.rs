@@ -15,7 +15,7 @@ use super::{Process, tool};
 pub fn bin(args: &[&str]) -> Command {
     let mut command = Command::new(tool("TAUTLINE_BIN"));
     // Several hubs may run at once, and nothing is to be left behind.
-    command.args(args).env("TAUTLINE_DATA", "memory");
+    command.args(args).env("TAUTLINE_DATA", "memory").env("TAUTLINE_TELEMETRY", "false");
     command
 }
 

@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tautline_engine::Counters;
 
+use crate::ingest;
+
 /// Version 0.0.4 of the form.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -27,11 +29,12 @@ pub(crate) struct Snapshot {
     /// How many rooms and members there are, if that is known.
     pub(crate) rooms: Option<(usize, usize)>,
     pub(crate) store: Option<tautline_store::Counters>,
+    pub(crate) ingest: Option<ingest::Snapshot>,
 }
 
 /// The metrics as text.
 pub(crate) fn render(snapshot: &Snapshot) -> String {
-    let Snapshot { started, connections, loops, ends, requests, refused, rooms, store } = snapshot;
+    let Snapshot { started, connections, loops, ends, requests, refused, rooms, store, ingest } = snapshot;
     let mut text = Text { text: String::with_capacity(4096), name: "" };
     let sum = |of: fn(&Counters) -> u64| loops.iter().map(of).sum::<u64>();
     text.gauge("tautline_build_info", "Which hub this is.");
@@ -80,6 +83,24 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         text.sample(rooms);
         text.gauge("tautline_room_members", "Clients in all rooms.");
         text.sample(members);
+    }
+    if let Some(ingest::Snapshot { counters, devices }) = ingest {
+        text.gauge(
+            "tautline_telemetry_devices",
+            "Devices that have sent readings over UDP or TCP since the hub was started.",
+        );
+        text.sample(devices);
+        text.counter("tautline_telemetry_readings_total", "Readings taken over UDP and TCP.");
+        text.sample(counters.readings);
+        text.counter("tautline_telemetry_duplicates_total", "Messages of devices that had come before.");
+        text.sample(counters.duplicates);
+        text.counter("tautline_telemetry_busy_total", "Messages of devices that were put off because too much waited.");
+        text.sample(counters.busy);
+        text.counter("tautline_telemetry_refused_total", "What came over UDP and TCP and was refused, by reason.");
+        text.labelled("reason", "not_a_message", counters.malformed);
+        for (reason, count) in counters.refusals() {
+            text.labelled("reason", &reason, count);
+        }
     }
     if let Some(store) = store {
         text.counter("tautline_store_commits_total", "Transactions that were committed.");
@@ -155,6 +176,7 @@ mod tests {
             refused: vec![("server_full", 1)],
             rooms: Some((1, 2)),
             store: Some(tautline_store::Counters::default()),
+            ingest: Some(ingest::Snapshot { counters: ingest::Counters::default(), devices: 1 }),
         });
         assert!(text.ends_with('\n'));
         let (mut name, mut names) = ("", BTreeSet::new());

@@ -104,8 +104,11 @@ pub enum Write {
     DeviceKey(DeviceKey),
     /// How far a session has come. In one submission with the readings that it counts, or a crash comes between them.
     DeviceSession(DeviceSession),
-    /// Of the sessions of each device only the one that changed last is remembered.
-    ForgetSessions,
+    /// Sessions of devices that changed last before a time are forgotten, but for the last one of each device.
+    ForgetSessions {
+        /// Those that changed at this time or later stay.
+        before_ms: i64,
+    },
     /// A sensor, new or changed.
     ///
     /// `Exists`: another one of the device has its name. `Invalid`: it is kept for less than nothing, or for more than 2^48
@@ -137,7 +140,7 @@ impl Write {
             Self::Device(device) => device.size(),
             Self::Connection(connection) => connection.size(),
             Self::DeviceKey(key) => key.name.len(),
-            Self::DeviceSession(_) | Self::ForgetSessions => 0,
+            Self::DeviceSession(_) | Self::ForgetSessions { .. } => 0,
             Self::Sensor(sensor) => sensor.size(),
             Self::Readings(readings) => readings.iter().map(Reading::size).sum(),
         };

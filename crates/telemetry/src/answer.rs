@@ -46,7 +46,7 @@ impl ErrorCode {
     pub const NOT_AUTHENTIC: Self = Self(4);
     /// The hub does not want these readings.
     pub const REFUSED: Self = Self(5);
-    /// The device has begun another session since.
+    /// The hub does not go on with this session.
     pub const ENDED: Self = Self(6);
     /// The name belongs to another device.
     pub const CONFLICT: Self = Self(7);

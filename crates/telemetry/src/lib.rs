@@ -16,10 +16,10 @@
 //! let sensors = [Sensor { index: 0, kind: Type::F32, name: "temperature", unit: "Cel" }];
 //! let identity =
 //!     Identity { device: 1, name: "kitchen", firmware: "1.0", sensors: &sensors, key: Some(key.clone()) };
-//! let (mut memory, mut datagram, mut answer) = ([0; 4096], [0; MAX_MESSAGE], [0; MAX_MESSAGE]);
+//! let (mut datagram, mut answer) = ([0; MAX_MESSAGE], [0; MAX_MESSAGE]);
 //!
 //! // Random numbers and times, in milliseconds since the start, come from the caller.
-//! let mut device = Session::new(0, identity, Config::DATAGRAM, 0x6b8b4567327b23c6, 1, &mut memory)?;
+//! let mut device = Session::new(0, identity, Config::DATAGRAM, 0x6b8b4567327b23c6, 1, [0; 4096])?;
 //! device.push(5, 0, Value::F32(21.5)).expect("there is room");
 //!
 //! // The hub: what it knows of the session is in its store.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tautline::Origins;
-use tautline_hub::AppName;
+use tautline_hub::{AppName, Keyless};
 use tautline_identity::ClientAuth;
 use tautline_rooms::{Duplicates, SlowConsumer};
 
@@ -16,10 +16,11 @@ use super::types::{LogFormat, Names, Place, Secret};
 use crate::logging::Level;
 
 /// All sections, in the order in which they are shown.
-pub(crate) static SECTIONS: [Section; 8] = [
+pub(crate) static SECTIONS: [Section; 9] = [
     Listen::SECTION,
     Tls::SECTION,
     Access::SECTION,
+    Telemetry::SECTION,
     WebSocket::SECTION,
     Storage::SECTION,
     Rooms::SECTION,
@@ -100,6 +101,22 @@ section! {
         /// The largest TLS record that is sent, for devices with little memory.
         max_fragment_size: Option<Bytes> =
             Key::unset("16389", "1024", "TAUTLINE_TLS_MAX_FRAGMENT_SIZE").bounds(64, 16389);
+    }
+}
+
+section! {
+    /// Sensor data over UDP and TCP, for which `tautline device` makes keys. It needs a store.
+    ["telemetry"] Telemetry {
+        /// Whether it is taken.
+        enabled: bool = Key::new("true", "TAUTLINE_TELEMETRY");
+
+        /// Port of both, on the host of [listen]; 0 is any free one.
+        port: Option<u16> =
+            Key::unset("65433, unless it is taken", "65433", "TAUTLINE_TELEMETRY_PORT").bounds(0, 65535).option("telemetry-port", "PORT");
+
+        /// Which devices may do without a key: those on this machine, those everywhere (whoever reaches the port can speak for
+        /// any device then), or those nowhere.
+        keyless: Keyless = Key::new(r#""loopback""#, "TAUTLINE_TELEMETRY_KEYLESS");
     }
 }
 

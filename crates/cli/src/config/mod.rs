@@ -25,7 +25,7 @@ use keys::{Room, Rooms};
 use reader::{Origin, Reader, Settled};
 
 pub(crate) use command::{Args, run};
-pub(crate) use keys::{Access, Listen, Log, Storage, Tls, WebSocket};
+pub(crate) use keys::{Access, Listen, Log, Storage, Telemetry, Tls, WebSocket};
 pub(crate) use options::{Options, Unlisted};
 pub(crate) use setting::Choice;
 pub(crate) use types::{LogFormat, Place};
@@ -45,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) tls: Option<Tls>,
     /// Who may use the API.
     pub(crate) access: Access,
+    pub(crate) telemetry: Telemetry,
     /// How connections behave.
     pub(crate) websocket: WebSocket,
     /// What survives a restart.
@@ -117,6 +118,7 @@ impl Config {
             Listen::read(&mut reader),
             Tls::read(&mut reader),
             Access::read(&mut reader),
+            Telemetry::read(&mut reader),
             WebSocket::read(&mut reader),
             Storage::read(&mut reader),
             Rooms::read(&mut reader),
@@ -133,6 +135,7 @@ impl Config {
             Some(listen),
             Some(mut tls),
             Some(access),
+            Some(telemetry),
             Some(websocket),
             Some(store),
             Some(rooms),
@@ -166,6 +169,7 @@ impl Config {
             rooms: tautline_rooms::Settings { rooms: rooms.limit, default, named },
             listen,
             access,
+            telemetry,
             websocket,
             store,
             log,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use tautline::Origins;
-use tautline_hub::AppName;
+use tautline_hub::{AppName, Keyless};
 use tautline_identity::ClientAuth;
 use tautline_rooms::{Duplicates, SlowConsumer};
 
@@ -60,6 +60,11 @@ impl Choice for ClientAuth {
 
 impl Choice for Duplicates {
     const NAMES: &'static [(&'static str, Self)] = &[("reject", Self::Reject), ("takeover", Self::TakeOver)];
+}
+
+impl Choice for Keyless {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("loopback", Self::Loopback), ("everywhere", Self::Everywhere), ("nowhere", Self::Nowhere)];
 }
 
 impl Choice for SlowConsumer {

@@ -3,6 +3,7 @@
 mod addresses;
 mod certificates;
 mod reload;
+mod telemetry;
 
 use std::process::ExitCode;
 
@@ -64,11 +65,18 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let certificates = config.tls.as_ref().map(|tls| Certificates::load(tls, host)).transpose()?;
     let bound = addresses::bind(&config).await?;
     let store = open_store(&config).await?;
+    let ingest = match &store {
+        Some(_) => telemetry::bind(&config).await?,
+        None => None,
+    };
     note_tokens(&config, store.as_ref());
     addresses::announce(&bound, &config);
     let listeners = bound.into_iter().map(|bound| bound.into_listen(certificates.as_ref()));
     let sessions = Sessions::new();
-    let hub = hub(&config, store.clone()).sessions(&sessions);
+    let mut hub = hub(&config, store.clone()).sessions(&sessions);
+    if let Some(ingest) = ingest {
+        hub = hub.ingest(ingest);
+    }
     let until = async {
         tokio::select! {
             () = shutdown.wait() => {}

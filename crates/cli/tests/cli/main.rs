@@ -41,6 +41,8 @@ fn command(arguments: &[&str]) -> Command {
     }
     // Many of them run at once in the same directory.
     command.env("TAUTLINE_DATA", "memory");
+    // And there is one port for sensor data.
+    command.env("TAUTLINE_TELEMETRY", "false");
     command.env_remove("RUST_LOG");
     command
 }

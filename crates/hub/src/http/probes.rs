@@ -115,6 +115,7 @@ async fn snapshot(site: &Site, counts: &Counts, deadline: Instant) -> Snapshot {
         refused: counts.tally.refused().into(),
         rooms: rooms(site, deadline).await,
         store,
+        ingest: site.ingested(),
     }
 }
 

@@ -21,8 +21,8 @@ const WAITING: usize = 50_000;
 /// How many devices without a key there can be.
 const KEYLESS: usize = 100_000;
 
-/// How many sessions of a device are remembered as ended, until all links are made anew.
-const ENDED: usize = 1_024;
+/// How many sessions of a device are in memory at once: it has one, and another one after a restart.
+const SESSIONS: usize = 4;
 
 /// How many seconds a device may be quiet: less than the time that a usual NAT remembers it.
 const QUIET: u16 = 25;
@@ -81,24 +81,26 @@ struct Keys {
 #[derive(Debug, Default)]
 struct Device {
     name: Arc<str>,
-    /// The session that counts.
-    current: Option<Box<Current>>,
-    /// One that has said hello, and nothing yet.
-    candidate: Option<Box<Current>>,
-    /// What the store has of the last session.
-    stored: Option<(u64, Acknowledgement)>,
-    ended: Vec<u64>,
+    /// Those that have said hello, the one that was new last at the end: that is the current one, once it has said anything.
+    sessions: Vec<Open>,
+    /// What is stored of other sessions.
+    stored: HashMap<u64, Acknowledgement>,
 }
 
+/// A session in memory.
 #[derive(Debug)]
-struct Current {
+struct Open {
     session: Session,
+    /// Messages that wait for a commit.
+    outstanding: u32,
+    /// Whether it has said anything new.
+    linked: bool,
     /// By index.
     sensors: Vec<(u8, u32)>,
     peer: Peer,
 }
 
-impl Current {
+impl Open {
     fn number(&self) -> u64 {
         self.session.address().session
     }
@@ -135,12 +137,13 @@ const fn wrong(code: ErrorCode, text: &'static str) -> Wrong {
 }
 
 impl Desk {
-    /// `secret`: random bytes, others at each start. `sessions`: what the store has, one of each device.
+    /// `secret`: random bytes, others at each start. `sessions`: what the store has.
     pub(super) fn new(telemetry: Telemetry, secret: &[u8; 32], sessions: &[DeviceSession]) -> Self {
         let mut devices: HashMap<u32, Device> = HashMap::new();
         for DeviceSession { device, session, highest, bitmap, .. } in sessions {
-            let stored = Acknowledgement::new(*highest, *bitmap).map(|stored| (*session, stored));
-            devices.entry(*device).or_default().stored = stored;
+            if let Some(stored) = Acknowledgement::new(*highest, *bitmap) {
+                devices.entry(*device).or_default().stored.insert(*session, stored);
+            }
         }
         Self {
             telemetry,
@@ -260,19 +263,15 @@ impl Desk {
         let link = self.links.link(address.device, address.session);
         let device = self.devices.entry(address.device).or_default();
         device.name = name;
-        if device.ended.contains(&address.session) {
-            return Err(wrong(ErrorCode::ENDED, "the device has begun another session since"));
-        }
-        let stored = match &mut device.current {
-            Some(current) if current.number() == address.session => {
-                current.sensors = sensors;
-                current.session.stored()
+        let stored = match device.session(address.session) {
+            Some(open) => {
+                open.sensors = sensors;
+                open.session.stored()
             }
-            _ => {
-                let stored = device.stored.filter(|(session, _)| *session == address.session);
-                let stored = stored.map(|(_, stored)| stored).unwrap_or_default();
+            None => {
+                let stored = device.stored.get(&address.session).copied().unwrap_or_default();
                 let session = Session::restore(Address { link, ..address }, stored);
-                device.candidate = Some(Box::new(Current { session, sensors, peer }));
+                device.open(Open { session, outstanding: 0, linked: false, sensors, peer })?;
                 stored
             }
         };
@@ -336,38 +335,31 @@ impl Desk {
             return Err(no_link());
         }
         let device = self.devices.get_mut(&address.device).ok_or_else(no_link)?;
-        if device.ended.contains(&address.session) {
-            return Err(wrong(ErrorCode::ENDED, "the device has begun another session since"));
-        }
-        let is_current = device.current.as_ref().is_some_and(|current| current.number() == address.session);
-        if !is_current {
-            device.promote(address.session).ok_or_else(no_link)?;
-        }
-        let too_many_ended = device.ended.len() > ENDED;
-        let current = device.current.as_mut().ok_or_else(no_link)?;
-        let stored = current.session.stored();
-        match current.session.receive(authentic) {
+        let open = device.session(address.session).ok_or_else(no_link)?;
+        let stored = open.session.stored();
+        let received = open.session.receive(authentic);
+        let is_new = received.is_new();
+        match received {
             Received::Readings { sequence, readings } => {
                 let number = Number { device: address.device, session: address.session, sequence };
-                let taken = if full { Err(Wrong::Busy) } else { self.waiting.add(now_ms, current, number, &readings) };
+                let taken = if full { Err(Wrong::Busy) } else { self.waiting.add(now_ms, open, number, &readings) };
                 match taken {
-                    Ok(count) => self.counters.readings += count,
+                    Ok(count) => {
+                        open.outstanding += 1;
+                        self.counters.readings += count;
+                    }
                     Err(wrong) => {
-                        current.session.release(sequence);
+                        open.session.release(sequence);
                         return Err(wrong);
                     }
                 }
-                current.peer = peer;
             }
             Received::Known => {
                 self.counters.duplicates += 1;
                 reply(peer, message, address.link, &Body::Acknowledgement(stored), key, out);
             }
             Received::Pending => self.counters.duplicates += 1,
-            Received::TimeRequest { new } => {
-                if new {
-                    current.peer = peer;
-                }
+            Received::TimeRequest { .. } => {
                 reply(peer, message, address.link, &Body::Time(now_ms), key, out);
             }
             // No command was given, so there is nothing that it could be the result of.
@@ -375,22 +367,11 @@ impl Desk {
             Received::Refused(code) => return Err(wrong(code, "")),
             Received::Hello(_) => return Err(no_link()),
         }
-        if too_many_ended {
-            self.forget_ended();
+        if is_new {
+            open.peer = peer;
+            device.is_current(address.session);
         }
         Ok(())
-    }
-
-    /// Makes all links anew, which ends all sessions that have ended for good: their messages are worthless from now on.
-    fn forget_ended(&mut self) {
-        self.links = Links::new(&rand::random());
-        for device in self.devices.values_mut() {
-            device.ended.clear();
-            device.candidate = None;
-            if let Some(current) = device.current.take() {
-                device.stored = Some((current.number(), current.session.stored()));
-            }
-        }
     }
 
     /// What is to be committed next, if nothing is being committed: readings, and how far that brings the sessions.
@@ -401,7 +382,8 @@ impl Desk {
         let Batch { readings, numbers } = std::mem::take(&mut self.waiting);
         let mut sessions: HashMap<(u32, u64), Acknowledgement> = HashMap::new();
         for Number { device, session, sequence } in &numbers {
-            let known = || self.session(*device, *session).map(Session::stored).unwrap_or_default();
+            let open = self.devices.get_mut(device).and_then(|device| device.session(*session));
+            let known = || open.map(|open| open.session.stored()).unwrap_or_default();
             sessions.entry((*device, *session)).or_insert_with(known).add(*sequence);
         }
         let at_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
@@ -417,64 +399,74 @@ impl Desk {
     pub(super) fn committed(&mut self, stored: bool, out: &mut Vec<Reply>) {
         let mut told: Vec<(u32, u64)> = Vec::new();
         for Number { device, session, sequence } in self.committing.take().unwrap_or_default() {
-            let Some(current) = self.devices.get_mut(&device).and_then(|device| device.current.as_mut()) else {
-                continue;
-            };
-            if current.number() != session {
-                continue;
-            }
+            // What waits for a commit stays in memory.
+            let Some(open) = self.devices.get_mut(&device).and_then(|device| device.session(session)) else { continue };
+            open.outstanding -= 1;
             if stored {
-                current.session.committed(sequence);
+                open.session.committed(sequence);
                 told.push((device, session));
             } else {
-                current.session.release(sequence);
+                open.session.release(sequence);
             }
         }
         told.sort_unstable();
         told.dedup();
-        for (device, _) in told {
-            let Some(current) = self.devices.get(&device).and_then(|device| device.current.as_ref()) else { continue };
+        for (device, session) in told {
             let key = self.keys.get(&device).map(|keys| keys.previous.as_ref().unwrap_or(&keys.key));
+            let Some(open) = self.devices.get_mut(&device).and_then(|device| device.session(session)) else { continue };
             let mut bytes = vec![0; 128];
-            if let Ok(length) = current.session.acknowledgement(key, &mut bytes) {
+            if let Ok(length) = open.session.acknowledgement(key, &mut bytes) {
                 bytes.truncate(length);
-                out.push(Reply { to: current.peer, bytes });
+                out.push(Reply { to: open.peer, bytes });
             }
         }
     }
 
-    fn session(&self, device: u32, session: u64) -> Option<&Session> {
-        let current = self.devices.get(&device)?.current.as_ref()?;
-        (current.number() == session).then_some(&current.session)
-    }
-
-    /// How many devices have a session.
+    /// How many devices have a session that has sent something.
     pub(super) fn devices(&self) -> usize {
-        self.devices.values().filter(|device| device.current.is_some()).count()
+        self.devices.values().filter(|device| device.sessions.iter().any(|open| open.linked)).count()
     }
 }
 
 impl Device {
-    /// The session that said hello becomes the one that counts.
-    fn promote(&mut self, session: u64) -> Option<()> {
-        let candidate = self.candidate.take_if(|candidate| candidate.number() == session)?;
-        if let Some(before) = self.current.replace(candidate) {
-            self.ended.push(before.number());
-        } else if let Some((before, _)) = self.stored.filter(|(before, _)| *before != session) {
-            self.ended.push(before);
+    fn session(&mut self, number: u64) -> Option<&mut Open> {
+        self.sessions.iter_mut().find(|open| open.number() == number)
+    }
+
+    /// Takes a session into memory. The one that was new longest ago makes room, if nothing of it waits for a commit and it is
+    /// not the current one.
+    fn open(&mut self, open: Open) -> Result<(), Wrong> {
+        if self.sessions.len() >= SESSIONS {
+            let last = self.sessions.len() - 1;
+            let oldest = self.sessions[..last].iter().position(|open| open.outstanding == 0).ok_or(Wrong::Busy)?;
+            let oldest = self.sessions.remove(oldest);
+            self.stored.insert(oldest.number(), oldest.session.stored());
         }
-        Some(())
+        // In front of the current one, which a mere hello does not replace.
+        let at = self.sessions.len() - usize::from(self.sessions.last().is_some_and(|open| open.linked));
+        self.stored.remove(&open.number());
+        self.sessions.insert(at, open);
+        Ok(())
+    }
+
+    /// A session has said something new.
+    fn is_current(&mut self, number: u64) {
+        if let Some(at) = self.sessions.iter().position(|open| open.number() == number) {
+            let mut open = self.sessions.remove(at);
+            open.linked = true;
+            self.sessions.push(open);
+        }
     }
 }
 
 impl Batch {
     /// Adds the readings of a message, all or none. Answers how many.
-    fn add(&mut self, now_ms: u64, current: &Current, number: Number, readings: &Readings<'_>) -> Result<u64, Wrong> {
+    fn add(&mut self, now_ms: u64, open: &Open, number: Number, readings: &Readings<'_>) -> Result<u64, Wrong> {
         let before = self.readings.len();
         let time = readings.time.at(now_ms);
         for record in readings.records.iter() {
             let at_ms = i64::try_from(time + u64::from(record.offset)).ok().filter(|at| *at < 1 << 48);
-            let (Some(sensor), Some(at_ms)) = (current.sensor(record.sensor), at_ms) else {
+            let (Some(sensor), Some(at_ms)) = (open.sensor(record.sensor), at_ms) else {
                 self.readings.truncate(before);
                 let text = if at_ms.is_none() { "a time is too late" } else { "a sensor is not declared" };
                 return Err(wrong(ErrorCode::MALFORMED, text));

@@ -32,6 +32,9 @@ use crate::telemetry::Telemetry;
 /// How often the keys of devices are read again.
 const KEYS: Duration = Duration::from_secs(2);
 
+/// How long a device may be away, in milliseconds, and go on with its session although it has begun another one: 30 days.
+const AWAY_MS: i64 = 30 * 86_400_000;
+
 /// How many messages wait for a TCP connection.
 const WAITING: usize = 64;
 
@@ -234,11 +237,12 @@ async fn follow_keys(shared: Shared, store: Store) {
     }
 }
 
-/// The sessions that the store has, one of each device; all others are forgotten. It blocks.
+/// The sessions that the store has; those of devices that were away too long, and are in another one since, are forgotten. It blocks.
 fn restore(store: &Store) -> Result<Vec<DeviceSession>, StoreError> {
-    // Their links are worthless from now on.
+    // All links are worthless from now on, so nothing that was recorded of them can come again.
+    let before_ms = i64::try_from(now_ms()).unwrap_or(0) - AWAY_MS;
     let (told, forgotten) = std::sync::mpsc::channel();
-    let submitted = store.submit(vec![Write::ForgetSessions], move |result| {
+    let submitted = store.submit(vec![Write::ForgetSessions { before_ms }], move |result| {
         let _ = told.send(result);
     });
     submitted.map_err(|error| StoreError::Io(error.to_string()))?;

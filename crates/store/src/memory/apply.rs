@@ -72,7 +72,7 @@ impl State {
             }
             Write::DeviceKey(key) => self.put_key(key, undo)?,
             Write::DeviceSession(session) => self.put_session(session, undo),
-            Write::ForgetSessions => self.forget_sessions(undo),
+            Write::ForgetSessions { before_ms } => self.forget_sessions(*before_ms, undo),
             Write::Sensor(sensor) => self.put_sensor(sensor, undo)?,
             Write::Readings(readings) => self.add_readings(readings, undo),
         }

@@ -62,7 +62,7 @@ impl State {
         self.put(|state| &mut state.telemetry.sessions, (session.device, session.session), Some(*session), undo);
     }
 
-    pub(super) fn forget_sessions(&mut self, undo: &mut Undo) {
+    pub(super) fn forget_sessions(&mut self, before_ms: i64, undo: &mut Undo) {
         let before = self.telemetry.sessions.clone();
         let mut latest: BTreeMap<u32, DeviceSession> = BTreeMap::new();
         for session in before.values() {
@@ -71,7 +71,9 @@ impl State {
                 *known = *session;
             }
         }
-        self.telemetry.sessions = latest.into_values().map(|kept| ((kept.device, kept.session), kept)).collect();
+        let stays =
+            |session: &DeviceSession| session.at_ms >= before_ms || latest.get(&session.device) == Some(session);
+        self.telemetry.sessions.retain(|_, session| stays(session));
         undo.push(move |state| state.telemetry.sessions = before);
     }
 }

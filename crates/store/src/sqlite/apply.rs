@@ -46,7 +46,7 @@ pub(super) fn apply(db: &Connection, write: &Write, touched: &mut Touched) -> Re
         Write::Connection(ended) => log_connection(db, ended),
         Write::DeviceKey(key) => telemetry::put_key(db, key),
         Write::DeviceSession(session) => telemetry::put_session(db, session),
-        Write::ForgetSessions => telemetry::forget_sessions(db),
+        Write::ForgetSessions { before_ms } => telemetry::forget_sessions(db, *before_ms),
         Write::Sensor(sensor) => telemetry::put_sensor(db, sensor),
         Write::Readings(readings) => telemetry::add_readings(db, readings, touched),
     }

@@ -104,15 +104,15 @@ pub(super) fn put_session(db: &Connection, session: &DeviceSession) -> Result<()
     .map(drop)
 }
 
-pub(super) fn forget_sessions(db: &Connection) -> Result<(), StoreError> {
+pub(super) fn forget_sessions(db: &Connection, before_ms: i64) -> Result<(), StoreError> {
     execute(
         db,
-        "DELETE FROM device_sessions WHERE (device, session) NOT IN (
+        "DELETE FROM device_sessions WHERE at_ms < ?1 AND (device, session) NOT IN (
              SELECT device, session FROM (
                  SELECT device, session, row_number() OVER (PARTITION BY device ORDER BY at_ms DESC, session) AS place
                  FROM device_sessions)
              WHERE place = 1)",
-        [],
+        [before_ms],
     )
     .map(drop)
 }

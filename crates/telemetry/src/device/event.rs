@@ -1,5 +1,7 @@
 //! What a message of the hub means to the device's program.
 
+use core::fmt;
+
 use crate::acknowledgement::Acknowledgement;
 use crate::answer::{ErrorCode, Problem};
 use crate::command::Command;
@@ -33,8 +35,7 @@ pub enum Event<'a> {
         /// Why.
         code: ErrorCode,
     },
-    /// This session is over: another one began, or the hub has lost what it had stored, or it has stored what this session
-    /// did not send. Call [`Session::restart`](super::Session::restart) with a new random number.
+    /// This session is over: the hub says so, or has lost what it had stored, or has stored what this session did not send. Call [`Session::restart`](super::Session::restart) with a new random number.
     Ended,
     /// Something is wrong that a person has to see to. The session goes on trying.
     Problem(Problem<'a>),
@@ -59,3 +60,16 @@ pub enum Ignored {
     /// It answers something that is not asked any longer: a copy, a replay, or late.
     Stale,
 }
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign => f.write_str("it is for another device or session"),
+            Self::Forged(forged) => forged.fmt(f),
+            Self::Malformed => f.write_str("it has the wrong form"),
+            Self::Stale => f.write_str("nobody has asked, or not any longer"),
+        }
+    }
+}
+
+impl core::error::Error for Ignored {}

@@ -18,5 +18,5 @@ mod session;
 
 pub use config::Config;
 pub use event::{Event, Ignored};
-pub use outbox::PushError;
+pub use outbox::{Memory, PushError};
 pub use session::{Identity, Session};

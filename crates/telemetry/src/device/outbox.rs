@@ -3,6 +3,8 @@
 //! A message is kept as its records, behind a head with what is known about it. Messages follow each other; their
 //! numbers too, so that the number of the first one is all there is to keep. Header, time and tag are made when it is sent.
 
+use core::fmt;
+
 use crate::acknowledgement::{Acknowledgement, WINDOW};
 use crate::cursor::{Reader, Writer};
 use crate::error::Unencodable;
@@ -15,9 +17,14 @@ pub(crate) const ENTRY_HEAD: usize = 30;
 /// A message that was overtaken by so many that are stored counts as lost.
 const OVERTAKEN: u32 = 3;
 
+/// Memory for an [outbox](super::Session::new): a slice, an array, or on a host a vector or box. Its length must not change.
+pub trait Memory: AsRef<[u8]> + AsMut<[u8]> {}
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Memory for M {}
+
 #[derive(Debug)]
-pub(crate) struct Outbox<'a> {
-    buffer: &'a mut [u8],
+pub(crate) struct Outbox<M> {
+    memory: M,
     start: usize,
     end: usize,
     /// Where the last entry begins.
@@ -59,6 +66,18 @@ pub enum PushError {
     Value,
 }
 
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the outbox is full",
+            Self::Exhausted => "the session has no numbers left",
+            Self::Value => "the value can never be sent",
+        })
+    }
+}
+
+impl core::error::Error for PushError {}
+
 /// What an acknowledgement has brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -70,9 +89,9 @@ pub(crate) struct Progress {
     pub(crate) lost: bool,
 }
 
-impl<'a> Outbox<'a> {
-    pub(crate) fn new(buffer: &'a mut [u8]) -> Self {
-        Self { buffer, start: 0, end: 0, last: 0, first: 1, count: 0, highest_sent: 0 }
+impl<M: Memory> Outbox<M> {
+    pub(crate) fn new(memory: M) -> Self {
+        Self { memory, start: 0, end: 0, last: 0, first: 1, count: 0, highest_sent: 0 }
     }
 
     /// Whether this can be the state of what was sent: all that was stored once, and nothing that was never sent.
@@ -116,7 +135,7 @@ impl<'a> Outbox<'a> {
         self.make_room(needed, &mut entry)?;
         let offset = u32::try_from(now.saturating_sub(entry.base)).unwrap_or(u32::MAX);
         let behind = entry.at + ENTRY_HEAD + usize::from(entry.len);
-        let mut writer = Writer::new(self.buffer.get_mut(behind..).unwrap_or_default());
+        let mut writer = Writer::new(self.memory.as_mut().get_mut(behind..).unwrap_or_default());
         Record { offset, sensor, value }.write(&mut writer).map_err(|error| match error {
             Unencodable::Room => PushError::Full,
             Unencodable::Value => PushError::Value,
@@ -154,7 +173,7 @@ impl<'a> Outbox<'a> {
     pub(crate) fn records(&self, entry: &Entry) -> Records<'_> {
         let start = entry.at + ENTRY_HEAD;
         let len = if entry.records == 0 { 0 } else { usize::from(entry.len) };
-        Records::written(self.buffer.get(start..start + len).unwrap_or_default(), entry.records)
+        Records::written(self.memory.as_ref().get(start..start + len).unwrap_or_default(), entry.records)
     }
 
     /// A message was sent.
@@ -168,11 +187,16 @@ impl<'a> Outbox<'a> {
         self.find(sequence).is_some()
     }
 
-    /// The hub does not want these readings: their number is used up without them, at once.
-    pub(crate) fn refuse(&mut self, sequence: u32, now: u64) {
-        if let Some(entry) = self.find(sequence) {
-            self.save(&Entry { records: 0, due: now, ..entry });
-        }
+    /// A message that is on its way will not be acknowledged. Returns whether it was: a copy of this news is none.
+    pub(crate) fn take_back(&mut self, sequence: u32, now: u64) -> bool {
+        let found = self.find(sequence).filter(|entry| entry.due > now);
+        found.map(|entry| self.save(&Entry { due: now, ..entry })).is_some()
+    }
+
+    /// The hub does not want these readings: their number is used up without them, at once. Returns whether there were any.
+    pub(crate) fn refuse(&mut self, sequence: u32, now: u64) -> bool {
+        let found = self.find(sequence).filter(|entry| entry.records > 0);
+        found.map(|entry| self.save(&Entry { records: 0, due: now, ..entry })).is_some()
     }
 
     /// Everything that was sent and is not stored is to be sent again.
@@ -238,13 +262,13 @@ impl<'a> Outbox<'a> {
 
     /// Moves everything to the front if there is no room behind it.
     fn make_room(&mut self, needed: usize, entry: &mut Entry) -> Result<(), PushError> {
-        if self.end + needed <= self.buffer.len() {
+        if self.end + needed <= self.memory.as_ref().len() {
             return Ok(());
         }
-        if self.end - self.start + needed > self.buffer.len() {
+        if self.end - self.start + needed > self.memory.as_ref().len() {
             return Err(PushError::Full);
         }
-        self.buffer.copy_within(self.start..self.end, 0);
+        self.memory.as_mut().copy_within(self.start..self.end, 0);
         entry.at -= self.start;
         self.last = self.last.saturating_sub(self.start);
         self.end -= self.start;
@@ -286,13 +310,13 @@ impl<'a> Outbox<'a> {
     }
 
     fn entry(&self, at: usize, sequence: u32) -> Option<Entry> {
-        let mut reader = Reader::new(self.buffer.get(at..self.end)?);
+        let mut reader = Reader::new(self.memory.as_ref().get(at..self.end)?);
         Entry::read(at, sequence, &mut reader)
     }
 
     fn save(&mut self, entry: &Entry) {
         // `make_room` has seen to it that there is room.
-        let written = entry.write(&mut Writer::new(self.buffer.get_mut(entry.at..).unwrap_or_default()));
+        let written = entry.write(&mut Writer::new(self.memory.as_mut().get_mut(entry.at..).unwrap_or_default()));
         debug_assert_eq!(written, Ok(()));
     }
 }
@@ -324,5 +348,60 @@ impl Entry {
         writer.u64(self.due)?;
         writer.u64(self.sent)?;
         writer.u64(self.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An outbox whose first number is this.
+    fn outbox(first: u32) -> Outbox<[u8; 200]> {
+        Outbox { first, ..Outbox::new([0; 200]) }
+    }
+
+    fn send(outbox: &mut Outbox<[u8; 200]>) -> Result<u32, PushError> {
+        let number = outbox.push(0, 0, 1, Value::U8(7))?;
+        let entry = outbox.ready(0, 64).expect("it does not linger");
+        outbox.sent(&entry, 0, 1_000);
+        Ok(number)
+    }
+
+    #[test]
+    fn numbers_come_to_their_end() {
+        let mut outbox = outbox(u32::MAX - 2);
+        assert_eq!(send(&mut outbox), Ok(u32::MAX - 2));
+        assert_eq!(send(&mut outbox), Ok(u32::MAX - 1));
+        assert_eq!(send(&mut outbox), Err(PushError::Exhausted));
+        outbox.acknowledge(1, &Acknowledgement::new(u32::MAX - 1, 0).unwrap());
+        assert_eq!((outbox.len(), send(&mut outbox)), (0, Err(PushError::Exhausted)));
+        outbox.renumber(2);
+        assert_eq!(send(&mut outbox), Ok(1));
+    }
+
+    #[test]
+    fn memory_is_used_again_and_again_and_to_its_end() {
+        let mut outbox = outbox(1);
+        for number in 1..=1_000 {
+            assert_eq!(send(&mut outbox), Ok(number));
+            // 37 bytes each.
+            if outbox.len() == 5 {
+                assert_eq!(outbox.push(0, 0, 1, Value::U8(7)), Err(PushError::Full));
+                outbox.acknowledge(1, &Acknowledgement::new(number - 2, 0).unwrap());
+                let left = outbox.iter().map(|entry| outbox.records(&entry).iter().count()).sum::<usize>();
+                assert_eq!((outbox.len(), left), (2, 2));
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_message_keeps_its_place_and_takes_no_more_readings() {
+        let mut outbox = outbox(1);
+        send(&mut outbox).unwrap();
+        outbox.refuse(1, 5);
+        outbox.renumber(6);
+        assert_eq!(outbox.push(7, 0, 1, Value::U8(8)), Ok(2));
+        let records: std::vec::Vec<_> = outbox.iter().map(|entry| outbox.records(&entry).len()).collect();
+        assert_eq!(records, [0, 1]);
     }
 }

@@ -55,7 +55,8 @@ impl Pacing {
         let base = self.retry();
         // The first time there is nobody to keep out of step with.
         let spread = if attempts <= 1 { base / 2 } else { base << attempts.min(10) };
-        now.saturating_add((base + random.up_to(spread)).min(LONGEST))
+        // Spread over what is left, so that the longest waits are not all the same.
+        now.saturating_add(base + random.up_to(spread.min(LONGEST - base)))
     }
 
     /// A message that was sent once was acknowledged after this long (Karn's rule: the others say nothing).
@@ -124,6 +125,13 @@ mod tests {
                 assert!((1_500..=most).contains(&at), "{attempts}: {at}");
             }
         }
+    }
+
+    #[test]
+    fn the_longest_waits_are_spread_too() {
+        let (pacing, mut random) = (Pacing::new(&Config::DATAGRAM), Random::new(1));
+        let waits: std::vec::Vec<u64> = (0..100).map(|_| pacing.retry_at(0, u8::MAX, &mut random)).collect();
+        assert!(waits.iter().any(|&wait| wait < LONGEST / 4) && waits.iter().any(|&wait| wait > LONGEST / 4 * 3));
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! The device's session.
 
+mod receive;
+
 use super::clock::Clock;
 use super::config::Config;
 use super::event::{Event, Ignored};
-use super::outbox::{Outbox, PushError};
-use super::pacing::{LONGEST, Pacing, busy_until};
-use crate::acknowledgement::Acknowledgement;
-use crate::answer::{ErrorCode, Problem};
-use crate::command::{Command, MAX_RESULT, Outcome, Status};
+use super::outbox::{Memory, Outbox, PushError};
+use super::pacing::{LONGEST, Pacing};
+use crate::command::{MAX_RESULT, Outcome, Status};
 use crate::cursor::{Reader, Writer};
 use crate::error::Unencodable;
-use crate::header::{Address, Header, Kind, MAX_MESSAGE, MAX_TIME, Side};
-use crate::hello::{Hello, Sensor, Welcome};
+use crate::header::{Address, Kind, MAX_MESSAGE, MAX_TIME, Side};
+use crate::hello::{Hello, Sensor};
 use crate::key::Key;
 use crate::message::{Body, Message};
 use crate::random::Random;
@@ -38,10 +38,10 @@ pub struct Identity<'a> {
 
 /// A device's session: what is to be sent, and what comes of what the hub says.
 #[derive(Debug)]
-pub struct Session<'a> {
+pub struct Session<'a, M> {
     identity: Identity<'a>,
     config: Config,
-    outbox: Outbox<'a>,
+    outbox: Outbox<M>,
     pacing: Pacing,
     clock: Clock,
     random: Random,
@@ -80,13 +80,13 @@ struct CommandState {
     owed: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a, M: Memory> Session<'a, M> {
     /// A session that begins.
     ///
     /// - `number`: 64 random bits, not 0, from a generator that is good for secrets: two sessions of one device must never
     ///   have the same.
     /// - `seed`: for jitter; different in each device.
-    /// - `outbox`: memory for readings that are not acknowledged: 7 bytes and the value for each, and 36 for each message.
+    /// - `outbox`: memory for readings that are not acknowledged: 6 bytes and the value for each, and 30 for each message.
     ///
     /// # Errors
     /// The identity cannot be sent: it is too long for a hello, or something in it is out of bounds.
@@ -96,7 +96,7 @@ impl<'a> Session<'a> {
         config: Config,
         number: u64,
         seed: u64,
-        outbox: &'a mut [u8],
+        outbox: M,
     ) -> Result<Self, Unencodable> {
         let address = Address { device: identity.device, session: number, link: 0 };
         let hello = Question { due: Some(now), ..Question::default() };
@@ -135,7 +135,7 @@ impl<'a> Session<'a> {
     /// It is too long or out of bounds; another one can be given.
     pub fn answer(&mut self, number: u32, outcome: &Outcome<'_>) -> Result<bool, Unencodable> {
         let command = &mut self.command;
-        if number != command.last || command.is_answered() {
+        if number == 0 || number != command.last || command.is_answered() {
             return Ok(false);
         }
         let mut writer = Writer::new(&mut command.result);
@@ -179,13 +179,13 @@ impl<'a> Session<'a> {
         if !own {
             return Err(Ignored::Foreign);
         }
-        let authentic = message.authenticate(Side::Hub, self.identity.key.as_ref()).map_err(|forged| {
-            let hint = self.identity.key.is_some().then(|| message.unauthenticated_error()).flatten();
-            hint.map_or(Err(Ignored::Forged(forged)), |problem| Ok(Event::Hint(problem)))
-        });
-        let authentic = match authentic {
+        let key = self.identity.key.as_ref();
+        let authentic = match message.authenticate(Side::Hub, key) {
             Ok(authentic) => authentic,
-            Err(hint) => return hint.map(Some),
+            Err(forged) => {
+                let hint = if key.is_some() { message.unauthenticated_error() } else { None };
+                return hint.map(|problem| Some(Event::Hint(problem))).ok_or(Ignored::Forged(forged));
+            }
         };
         let current =
             if header.kind == Kind::Welcome { !self.is_linked() } else { self.address.link == header.address.link };
@@ -213,13 +213,13 @@ impl<'a> Session<'a> {
         self.greet();
     }
 
-    /// Begins a new session with what the outbox has: 64 new random bits, as in [`new`](Self::new). After
+    /// Begins a new session with what the outbox has: 64 new random bits, as in [`new`](Self::new) (0 counts as 1). After
     /// [`Event::Ended`], and when the numbers are [exhausted](PushError::Exhausted).
     ///
     /// If the old session's readings were stored and their acknowledgement was lost, they are stored again.
     pub fn restart(&mut self, now: u64, number: u64) {
         self.now = self.now.max(now);
-        self.address.session = number;
+        self.address.session = number.max(1);
         self.outbox.renumber(self.now);
         self.command = CommandState { last: 0, done: 0, result: [0; MAX_RESULT], len: 0, owed: false };
         (self.hello.number, self.time.number) = (0, 0);
@@ -331,128 +331,6 @@ impl<'a> Session<'a> {
         };
         let quiet = if self.quiet == 0 { u64::MAX } else { self.now.saturating_add(self.quiet) };
         resync.min(quiet)
-    }
-
-    fn handle<'m>(&mut self, header: &Header, body: Body<'m>) -> Result<Option<Event<'m>>, Ignored> {
-        match body {
-            Body::Welcome(welcome) => self.handle_welcome(header, &welcome),
-            Body::Acknowledgement(stored) => self.handle_stored(&stored).map(|()| Some(Event::Acknowledged(stored))),
-            Body::Command(command) => self.handle_command(header.sequence, command),
-            Body::Time(time) => self.handle_time(header.sequence, time),
-            Body::Busy(busy) if busy.about == Kind::Hello => {
-                self.check_hello(header.sequence)?;
-                let until = busy_until(self.now, busy.retry, &mut self.random);
-                self.hello.due = Some(until);
-                Ok(Some(Event::Busy { until }))
-            }
-            Body::Busy(busy) => {
-                self.check_readings(header.sequence)?;
-                Ok(Some(Event::Busy { until: self.pacing.busy(self.now, busy.retry, &mut self.random) }))
-            }
-            Body::Error(problem) => self.handle_error(header.sequence, problem),
-            // These do not come from a hub, which the kind has told already.
-            Body::Hello(_) | Body::Readings(_) | Body::Result(_) | Body::TimeRequest => Err(Ignored::Foreign),
-        }
-    }
-
-    fn handle_welcome<'m>(&mut self, header: &Header, welcome: &Welcome) -> Result<Option<Event<'m>>, Ignored> {
-        self.check_hello(header.sequence)?;
-        self.hello.open = false;
-        self.hello.due = None;
-        if !self.outbox.allows(&welcome.stored) {
-            return Ok(Some(Event::Ended));
-        }
-        self.address.link = header.address.link;
-        self.clock.learn(self.now, self.hello.asked, welcome.time);
-        self.quiet = u64::from(welcome.quiet) * 1_000;
-        self.handle_stored(&welcome.stored)?;
-        self.outbox.rewind(self.now);
-        // At once: the hub gives commands when it has seen that the welcome arrived.
-        self.time.attempts = 0;
-        self.time.due = Some(self.now);
-        Ok(Some(Event::Linked(welcome.stored)))
-    }
-
-    fn handle_stored(&mut self, stored: &Acknowledgement) -> Result<(), Ignored> {
-        // One that is older than another says nothing new, and one of more than was sent is of somebody else.
-        if !self.outbox.allows(stored) {
-            return Err(Ignored::Stale);
-        }
-        let progress = self.outbox.acknowledge(self.now, stored);
-        if let Some(round_trip) = progress.round_trip {
-            self.pacing.measured(round_trip);
-        }
-        self.pacing.stored(progress.stored);
-        if progress.lost {
-            self.pacing.lost(self.now);
-        }
-        Ok(())
-    }
-
-    fn handle_command<'m>(&mut self, number: u32, command: Command<'m>) -> Result<Option<Event<'m>>, Ignored> {
-        Ok(self.begin_command(number)?.then_some(Event::Command { number, command }))
-    }
-
-    /// Whether a command is new; a copy of the last one is answered again.
-    fn begin_command(&mut self, number: u32) -> Result<bool, Ignored> {
-        let command = &mut self.command;
-        if number < command.last {
-            return Err(Ignored::Stale);
-        }
-        if number == command.last {
-            command.owed = command.is_answered();
-            return Ok(false);
-        }
-        (command.last, command.owed) = (number, false);
-        Ok(true)
-    }
-
-    fn handle_time<'m>(&mut self, number: u32, time: u64) -> Result<Option<Event<'m>>, Ignored> {
-        if !self.time.open || number != self.time.number {
-            return Err(Ignored::Stale);
-        }
-        let asked = self.time.asked;
-        self.time.open = false;
-        self.time.attempts = 0;
-        self.time.due = Some(self.next_request()).filter(|&at| at != u64::MAX);
-        Ok(self.clock.learn(self.now, asked, time).map(|round_trip| Event::Time { round_trip }))
-    }
-
-    fn handle_error<'m>(&mut self, sequence: u32, problem: Problem<'m>) -> Result<Option<Event<'m>>, Ignored> {
-        match problem.about {
-            Kind::Hello => self.check_hello(sequence)?,
-            Kind::Readings => self.check_readings(sequence)?,
-            Kind::TimeRequest if self.time.open && sequence == self.time.number => {}
-            Kind::Result if self.command.is_answered() && sequence == self.command.last => {}
-            _ => return Err(Ignored::Stale),
-        }
-        Ok(Some(match (problem.code, problem.about) {
-            (ErrorCode::NO_LINK, _) if self.is_linked() => {
-                // The result may not have arrived either.
-                self.command.owed = self.command.is_answered();
-                self.greet();
-                Event::Unlinked
-            }
-            (ErrorCode::ENDED, _) => {
-                self.greet();
-                self.hello.due = None;
-                Event::Ended
-            }
-            (code @ (ErrorCode::MALFORMED | ErrorCode::REFUSED), Kind::Readings) => {
-                self.outbox.refuse(sequence, self.now);
-                Event::Refused { sequence, code }
-            }
-            _ => Event::Problem(problem),
-        }))
-    }
-
-    /// Whether an answer is for the last hello, and the first one for it.
-    fn check_hello(&self, sequence: u32) -> Result<(), Ignored> {
-        if self.hello.open && sequence == self.hello.number { Ok(()) } else { Err(Ignored::Stale) }
-    }
-
-    fn check_readings(&self, sequence: u32) -> Result<(), Ignored> {
-        if self.outbox.awaits(sequence) { Ok(()) } else { Err(Ignored::Stale) }
     }
 }
 

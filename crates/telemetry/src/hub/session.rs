@@ -31,7 +31,7 @@ pub struct Session {
 /// What to do with a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Received<'a> {
-    /// Answer with a [welcome](Session::welcome); keep the sensors for this session.
+    /// Answer with a [`Welcome`](crate::Welcome) that has what is [stored](Session::stored); keep the sensors for this session.
     Hello(Hello<'a>),
     /// New readings: store them, then call [`Session::committed`]; or [`Session::release`] if they cannot be stored, and answer
     /// that the hub is busy.
@@ -66,6 +66,14 @@ struct Pending {
     number: u32,
     attempts: u8,
     due: u64,
+}
+
+impl Received<'_> {
+    /// Whether only the device itself can have sent this: not a copy of what it sent before. The session that it is of is the
+    /// current one, and where it came from is where the device is (UDP).
+    pub const fn is_new(&self) -> bool {
+        matches!(self, Self::Readings { .. } | Self::Result { .. } | Self::TimeRequest { new: true })
+    }
 }
 
 impl Session {

@@ -138,6 +138,29 @@ fn commands_are_carried_out_once_in_a_session_and_their_results_arrive() {
 }
 
 #[test]
+fn commands_reach_a_device_that_restarts() {
+    for seed in 0..SEEDS / 4 {
+        let faults = Faults {
+            loss: 30,
+            duplicate: 20,
+            delay: 300,
+            device_kill: 100,
+            hub_kill: 20,
+            quiet: 10,
+            ..Faults::default()
+        };
+        let mut world = World::new(seed, faults);
+        for _ in 0..20 {
+            world.command();
+            world.push();
+            world.run(2_000);
+        }
+        world.heal_and_check();
+        assert_eq!(world.commands_without_result(), 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_device_without_a_clock_learns_the_time_and_its_early_readings_get_theirs() {
     let mut world = World::new(3, Faults { delay: 50, ..Faults::default() });
     world.unplug();

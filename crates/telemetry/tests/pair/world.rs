@@ -1,13 +1,14 @@
 //! The simulated world: one device, one hub with a store that survives it, a network, and somebody who listens in.
 
+mod hub_side;
+
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap};
 
 use tautline_telemetry::device::{Config, Event, Identity, Session};
-use tautline_telemetry::{
-    Acknowledgement, Address, Body, Busy, Command, ErrorCode, Key, MAX_MESSAGE, Message, Outcome, Problem, Sensor,
-    Side, Status, Type, Value, Welcome, hub, messages,
-};
+use tautline_telemetry::{Command, Key, MAX_MESSAGE, Outcome, Sensor, Status, Type, Value, hub, messages};
+
+use self::hub_side::{Hub, Store};
 
 /// The calendar's time when a world begins.
 pub(crate) const EPOCH: u64 = 1_800_000_000_000;
@@ -45,7 +46,7 @@ pub(crate) struct World {
     random: fastrand::Rng,
     now: u64,
     order: u64,
-    network: BinaryHeap<Reverse<(u64, u64, ToHub, Vec<u8>)>>,
+    network: BinaryHeap<Reverse<Arrival>>,
     /// For a stream: nothing overtakes what was sent before.
     last_arrival: [u64; 2],
     unplugged: bool,
@@ -68,32 +69,14 @@ pub(crate) struct World {
 
 type ToHub = bool;
 
+/// When, in which order at that time, in which direction, and what.
+type Arrival = (u64, u64, ToHub, Vec<u8>);
+
 struct Device {
-    session: Session<'static>,
+    session: Session<'static, [u8; 4_096]>,
     /// The values of each message that is in the outbox or was.
     pushed: BTreeMap<u32, Vec<u32>>,
     carried_out: Vec<u32>,
-}
-
-/// What a kill takes with it.
-struct Hub {
-    links: hub::Links,
-    sessions: HashMap<u64, hub::Session>,
-    /// Commits that are under way: when done, session, number, values with times.
-    commits: Vec<(u64, u64, u32, Vec<(u32, u64)>)>,
-}
-
-/// What survives.
-#[derive(Default)]
-struct Store {
-    stored: HashMap<u64, Acknowledgement>,
-    current: Option<u64>,
-    ended: HashSet<u64>,
-    /// Values with their times.
-    values: Vec<(u32, u64)>,
-    messages: u32,
-    /// Which commands have a result.
-    commands: BTreeMap<u32, bool>,
 }
 
 impl World {
@@ -182,7 +165,7 @@ impl World {
         let end = self.now + millis;
         loop {
             let arrival = self.network.peek().map(|Reverse((at, ..))| *at);
-            let commit = self.hub.commits.iter().map(|(at, ..)| *at).min();
+            let commit = self.hub.commits.iter().map(|commit| commit.at).min();
             let command = self.hub.sessions.values().filter_map(hub::Session::poll_timeout).min();
             let device = self.device.session.poll_timeout();
             let next = [arrival, commit, command, device].into_iter().flatten().min().filter(|&at| at <= end);
@@ -248,7 +231,7 @@ impl World {
                 self.device_receives(&bytes);
             }
         }
-        while let Some(index) = self.hub.commits.iter().position(|(at, ..)| *at <= self.now) {
+        while let Some(index) = self.hub.commits.iter().position(|commit| commit.at <= self.now) {
             let commit = self.hub.commits.swap_remove(index);
             self.commit(commit);
         }
@@ -316,129 +299,12 @@ impl World {
         }
     }
 
-    fn hub_receives(&mut self, bytes: &[u8]) {
-        for message in messages(bytes) {
-            let Ok(message) = message else { return };
-            let Some(body) = self.hub_handles(&message) else { continue };
-            let link = self.hub.links.link(DEVICE, message.header().address.session);
-            let mut out = [0; MAX_MESSAGE];
-            let len = hub::answer(&message, link, &body, self.key.as_ref(), &mut out).expect("every answer fits");
-            assert!(len <= message.bytes().len(), "an answer is larger than what it answers");
-            self.send(false, out[..len].to_vec());
-        }
-    }
-
-    /// What the hub answers.
-    fn hub_handles(&mut self, message: &Message<'_>) -> Option<Body<'static>> {
-        let Address { device, session: number, link } = message.header().address;
-        let authentic = message.authenticate(Side::Device, self.key.as_ref()).ok().filter(|_| device == DEVICE)?;
-        let about = message.header().kind;
-        let problem = |code| Some(Body::Error(Problem { about, code, text: "" }));
-        let right = self.hub.links.link(device, number);
-        let stored = self.store.stored.get(&number).copied().unwrap_or_default();
-        let fresh = hub::Session::restore(Address { device, session: number, link: right }, stored);
-        let hello = link == 0;
-        if !hello && link != right {
-            return problem(ErrorCode::NO_LINK);
-        }
-        if self.store.ended.contains(&number) {
-            return problem(ErrorCode::ENDED);
-        }
-        if !hello && self.store.current != Some(number) {
-            self.store.ended.extend(self.store.current.replace(number));
-        }
-        let mut passing = fresh.clone(); // a hello leaves nothing behind
-        let session = if hello { &mut passing } else { self.hub.sessions.entry(number).or_insert(fresh) };
-        let received = session.receive(&authentic);
-        let stored = session.stored();
-        match received {
-            hub::Received::Hello(hello) => {
-                assert_eq!(hello.name, "counter");
-                Some(Body::Welcome(Welcome { stored, time: EPOCH + self.now, quiet: self.faults.quiet }))
-            }
-            hub::Received::Readings { sequence, readings } => {
-                self.readings_received += 1;
-                if self.happens(self.faults.busy) {
-                    self.release(number, sequence);
-                    return Some(Body::Busy(Busy { about, retry: 500 }));
-                }
-                if self.happens(self.faults.refuse) && !readings.records.is_empty() {
-                    self.release(number, sequence);
-                    return problem(ErrorCode::REFUSED);
-                }
-                let base = readings.time.at(EPOCH + self.now);
-                let value = |value| if let Value::U32(value) = value { value } else { panic!("no counter") };
-                let values = readings
-                    .records
-                    .iter()
-                    .map(|record| (value(record.value), base + u64::from(record.offset)))
-                    .collect();
-                self.hub.commits.push((self.now + self.random.u64(1..50), number, sequence, values));
-                self.command_next();
-                None
-            }
-            hub::Received::Known => Some(Body::Acknowledgement(stored)),
-            hub::Received::Pending => None,
-            hub::Received::Result { number, outcome } => {
-                assert_eq!(outcome, Outcome { status: Status::Done, value: Some(Value::U32(number)) });
-                self.store.commands.insert(number, true);
-                self.command_next();
-                None
-            }
-            hub::Received::TimeRequest { .. } => {
-                self.command_next();
-                Some(Body::Time(EPOCH + self.now))
-            }
-            hub::Received::Refused(code) => problem(code),
-        }
-    }
-
-    fn release(&mut self, session: u64, sequence: u32) {
-        self.hub.sessions.get_mut(&session).expect("it has just received this").release(sequence);
-    }
-
-    fn commit(&mut self, (_, number, sequence, values): (u64, u64, u32, Vec<(u32, u64)>)) {
-        if self.happens(self.faults.failing_store) {
-            return self.release(number, sequence);
-        }
-        self.store.write(number, sequence, values);
-        let session = self.hub.sessions.get_mut(&number).expect("sessions live as long as their hub");
-        assert!(session.committed(sequence), "what is handed up is new");
-        assert_eq!(session.stored(), self.store.stored[&number]);
-        let mut out = [0; 64];
-        let len = session.acknowledgement(self.key.as_ref(), &mut out).expect("it fits");
-        self.send(false, out[..len].to_vec());
-    }
-
-    /// Gives the device the first command that has no result.
-    fn command_next(&mut self) {
-        let next = self.store.commands.iter().find(|(_, done)| !**done).map(|(number, _)| *number);
-        let session = self.store.current.and_then(|current| self.hub.sessions.get_mut(&current));
-        if let (Some(number), Some(session)) = (next, session)
-            && session.pending_command() != Some(number)
-        {
-            session.command(self.now, number);
-        }
-    }
-
-    fn transmit_commands(&mut self) {
-        let mut out = [0; MAX_MESSAGE];
-        let mut due = Vec::new();
-        for session in self.hub.sessions.values_mut() {
-            let Some(number) = session.pending_command() else { continue };
-            let command = Command::Set { key: "number", value: Some(Value::U32(number)) };
-            let len = session.transmit_command(self.now, &command, self.key.as_ref(), &mut out).expect("it fits");
-            due.extend(len.map(|len| out[..len].to_vec()));
-        }
-        due.into_iter().for_each(|bytes| self.send(false, bytes));
-    }
-
     fn misfortune(&mut self) {
         if self.rarely(self.faults.hub_kill) {
             // What was being written may have been written, but nobody was told.
-            for (_, number, sequence, values) in std::mem::take(&mut self.hub.commits) {
+            for commit in std::mem::take(&mut self.hub.commits) {
                 if self.random.bool() {
-                    self.store.write(number, sequence, values);
+                    self.store.write(commit);
                 }
             }
             self.hub = Hub::new(&mut self.random);
@@ -503,27 +369,9 @@ impl Device {
     fn new(now: u64, random: &mut fastrand::Rng, faults: &Faults, key: Option<Key>) -> Self {
         let identity = Identity { device: DEVICE, name: "counter", firmware: "", sensors: &SENSORS, key };
         let config = if faults.stream { Config::STREAM } else { Config::DATAGRAM };
-        // Small enough to be full at times. A few are leaked for every world, which is a test's privilege.
-        let outbox = Vec::leak(vec![0; 4_096]);
+        // Small enough to be full at times.
+        let outbox = [0; 4_096];
         let session = Session::new(now, identity, config, random.u64(1..), random.u64(..), outbox).expect("valid");
         Self { session, pushed: BTreeMap::new(), carried_out: Vec::new() }
-    }
-}
-
-impl Hub {
-    fn new(random: &mut fastrand::Rng) -> Self {
-        let mut secret = [0; 32];
-        random.fill(&mut secret);
-        Self { links: hub::Links::new(&secret), sessions: HashMap::new(), commits: Vec::new() }
-    }
-}
-
-impl Store {
-    /// One transaction.
-    fn write(&mut self, session: u64, sequence: u32, values: Vec<(u32, u64)>) {
-        if self.stored.entry(session).or_default().add(sequence) {
-            self.values.extend(values);
-            self.messages += 1;
-        }
     }
 }
