@@ -36,6 +36,8 @@ pub struct Request {
     pub peer: Option<SocketAddr>,
     /// The name that the client has proven to have.
     pub identity: Option<String>,
+    /// Whether its connection is encrypted.
+    pub secure: bool,
     /// How its connection is to behave.
     pub profile: Arc<Profile>,
 }
@@ -255,6 +257,7 @@ impl Request {
             subprotocol: self.subprotocol.as_deref(),
             peer: self.peer,
             identity: self.identity.as_deref(),
+            secure: self.secure,
         }
     }
 }

@@ -112,6 +112,8 @@ pub struct Vitals {
     pub silence: Duration,
     /// How many bytes wait to be sent to it.
     pub queued: usize,
+    /// How long its answer to our last ping took; `None` if it has answered none yet.
+    pub latency: Option<Duration>,
 }
 
 /// Names a connection; never used twice by a driver.
@@ -131,6 +133,8 @@ pub struct Opening<'a> {
     pub peer: Option<SocketAddr>,
     /// The name that the client has proven to have, for instance by its certificate.
     pub identity: Option<&'a str>,
+    /// Whether what it sends is encrypted (`wss`).
+    pub secure: bool,
 }
 
 /// A message, borrowed.

@@ -87,9 +87,9 @@ pub use reconnect::{Interruption, Reconnecting, Retry};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use send::SendError;
+pub use server::{Body, Carrier, Handover, Handshake, Origins, Refusal, Request, Response, Server, serve};
 #[cfg(feature = "tls")]
-pub use server::PeerCertificates;
-pub use server::{Body, Carrier, Handover, Origins, Refusal, Request, Response, Server, serve};
+pub use server::{PeerCertificates, TlsSession};
 pub use shared::{Info, Settings};
 pub use stream::Stream;
 pub use tautline_proto::handshake::Limits;

@@ -84,6 +84,7 @@ impl Driver {
             subprotocol: request.subprotocol(),
             peer: Some(request.peer()),
             identity: None,
+            secure: request.extensions().get::<tautline::TlsSession>().is_some(),
         };
         let admitted = Admitted::new(&self.0, &opening)?;
         admitted.wait_in(request.extensions_mut());
