@@ -23,7 +23,6 @@ pub(crate) enum Right {
     /// Have devices do something.
     Command,
     /// See and change everything else.
-    #[expect(dead_code, reason = "asked for by the endpoints of administration")]
     Admin,
 }
 

@@ -142,7 +142,9 @@ impl Hub {
         let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, self.clients, guard.clone()));
         self.sessions.set(&site);
         let http = Http::new(only, site.clone(), guard, Access::new(self.insecure));
-        let server = self.server.subprotocols([SUBPROTOCOL]).http(move |request| {
+        let inspector = site.inspector().clone();
+        let server = self.server.handshakes(move |handshake| inspector.record(handshake));
+        let server = server.subprotocols([SUBPROTOCOL]).http(move |request| {
             let http = http.clone();
             async move { http.answer(request).await }
         });

@@ -22,6 +22,7 @@ mod events;
 mod homes;
 mod http;
 mod hub;
+mod inspector;
 pub mod labs;
 mod metrics;
 mod name;

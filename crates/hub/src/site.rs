@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tautline::{Carrier, CloseCode, Handover, Refusal, Request};
-use tautline_engine::{Admitted, Engine, Host, Profile, Wake};
-use tautline_proto::app::App;
+use tautline::{Carrier, CloseCode, Handover, Refusal, Request, TlsSession};
+use tautline_engine::{Admitted, Engine, Host, Inspection, Profile, Shown, Wake};
+use tautline_proto::app::{App, ConnectionId};
 use tautline_proto::handshake::server::{self, Rejection};
 use tautline_store::Store;
 use tokio::runtime::Handle;
@@ -18,6 +18,7 @@ use crate::clients::Clients;
 use crate::devices::Devices;
 use crate::homes::{self, Homes, Pulse, Setup};
 use crate::http::{self, Guard};
+use crate::inspector::Inspector;
 use crate::name::AppName;
 use crate::rooms::{BadPath, MAIN, Place};
 use crate::watch::Watch;
@@ -31,6 +32,7 @@ pub(crate) struct Site {
     profiles: Profiles,
     store: Option<Store>,
     watch: Watch,
+    inspector: Inspector,
     pulses: Homes<Pulse>,
     /// Until the shutdown.
     engine: Mutex<Option<Engine>>,
@@ -53,6 +55,7 @@ impl Site {
             pulses: homes::pulses(&engine),
             store,
             watch,
+            inspector: Inspector::default(),
             apps: Apps::start(&engine, only, setup, message_bytes),
             clients,
             guard,
@@ -93,6 +96,23 @@ impl Site {
         &self.watch
     }
 
+    /// What connections look like on the wire.
+    pub(crate) fn inspector(&self) -> &Inspector {
+        &self.inspector
+    }
+
+    /// Who carries connections, where all apps are.
+    pub(crate) fn carried(&self) -> Vec<Carried<'_>> {
+        let Apps::All { named, counters, rooms, .. } = &self.apps else { return Vec::new() };
+        let named = named.iter().flat_map(|(app, hosts)| hosts.hosts.iter().map(|host| Carried::App(*app, host)));
+        named.chain(counters.iter().map(Carried::Counters)).chain(rooms.iter().map(Carried::Rooms)).collect()
+    }
+
+    /// Shows somebody what passes on a connection; `None` if there is none of this name. See [`Engine::inspect`].
+    pub(crate) fn inspect(&self, id: ConnectionId, seen: impl FnMut(Shown) + Send + 'static) -> Option<Inspection> {
+        self.engine().as_ref()?.inspect(id, seen)
+    }
+
     /// What tells whether each loop answers.
     pub(crate) fn pulses(&self) -> &Homes<Pulse> {
         &self.pulses
@@ -117,6 +137,33 @@ impl Site {
 
     fn engine(&self) -> std::sync::MutexGuard<'_, Option<Engine>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An app on one loop, and its connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Carried<'a> {
+    App(AppName, &'a Host),
+    Counters(&'a Host<Counters>),
+    Rooms(&'a Host<Rooms>),
+}
+
+impl Carried<'_> {
+    /// What its clients are connected to.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::App(app, _) => app.path().trim_start_matches('/'),
+            Self::Counters(_) => "counter",
+            Self::Rooms(_) => "rooms",
+        }
+    }
+
+    pub(crate) fn host(&self) -> Host {
+        match self {
+            Self::App(_, host) => host.untyped(),
+            Self::Counters(host) => host.untyped(),
+            Self::Rooms(host) => host.untyped(),
+        }
     }
 }
 
@@ -160,6 +207,7 @@ impl Carrier for Site {
             subprotocol: request.subprotocol().map(str::to_owned),
             peer: Some(request.peer()),
             identity: self.clients.identify(&request)?,
+            secure: request.extensions().get::<TlsSession>().is_some(),
             profile: self.profiles.usual.clone(),
         };
         let found = self.apps.find(request.path())?;

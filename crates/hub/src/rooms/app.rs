@@ -53,6 +53,8 @@ pub struct Rooms {
     pub(super) registry: Option<Registry>,
     /// Members to whom a replay is being written.
     replaying: HashSet<Member>,
+    /// Those whose connections are encrypted.
+    secure: HashSet<Member>,
     /// Those whose bad input has been logged: once is enough to find them, and nobody can fill the log.
     logged: HashSet<Member>,
 }
@@ -80,6 +82,7 @@ impl Rooms {
             state: State::new(false),
             registry: None,
             replaying: HashSet::new(),
+            secure: HashSet::new(),
             logged: HashSet::new(),
         }
     }
@@ -148,6 +151,11 @@ impl Rooms {
     pub(super) fn next_ticket(&mut self) -> u64 {
         self.next_ticket += 1;
         self.next_ticket
+    }
+
+    /// How a member is connected: as the scheme of its address is called.
+    pub(super) fn transport(&self, member: Member) -> &'static str {
+        if self.secure.contains(&member) { "wss" } else { "ws" }
     }
 
     fn place(&self, path: &str) -> Result<Place, BadPath> {
@@ -317,6 +325,9 @@ impl App for Rooms {
         let (member, identity) = (Member(id.0), opening.identity);
         let join = Join { member, room: &room, client: &client, form, anonymous, identity, resume };
         let admitted = self.core.admit(&join);
+        if admitted.is_ok() && opening.secure {
+            self.secure.insert(member);
+        }
         self.work(io);
         admitted.map_err(|refusal| match refusal {
             Refusal::Taken => {
@@ -389,6 +400,7 @@ impl App for Rooms {
         }
         let now = self.wall.at(io.now());
         self.core.leave(now, member);
+        self.secure.remove(&member);
         self.work(io);
     }
 

@@ -29,6 +29,7 @@ impl Carrier for OneApp {
             subprotocol: request.subprotocol().map(str::to_owned),
             peer: Some(request.peer()),
             identity: None,
+            secure: false,
             profile: Arc::default(),
         };
         let (reply, answer) = tokio::sync::oneshot::channel();

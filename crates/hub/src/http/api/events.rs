@@ -22,10 +22,10 @@ use crate::events::{Event, Events, Filter, Heard, Kind, Listener, Start};
 use crate::http::problem::{self, Problem};
 
 /// How long nothing is said at most.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How many pieces wait for a client. Each has up to some 30 events.
-const WAITING: usize = 2;
+pub(super) const WAITING: usize = 2;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -63,6 +63,11 @@ pub(super) async fn stream(
     })?;
     let (pieces, body) = mpsc::channel(WAITING);
     tokio::spawn(tell(events.clone(), listener, start, pieces));
+    Ok(event_stream(body))
+}
+
+/// The answer whose events come through a channel.
+pub(super) fn event_stream(body: mpsc::Receiver<Bytes>) -> Response {
     let mut response = Response::new(axum::body::Body::new(Pieces(body)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -70,7 +75,7 @@ pub(super) async fn stream(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // A proxy (nginx) that collects what it passes on would keep events from being seen.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 impl Wanted {

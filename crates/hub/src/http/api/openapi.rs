@@ -28,6 +28,7 @@ pub(super) fn base() -> OpenApi {
         tag("documents", "JSON that the clients of a room share, with versions."),
         tag("devices", "Who has been here, what they should be and are, and commands to them."),
         tag("events", "What happens, while it happens."),
+        tag("inspector", "What connections look like on the wire: for administrators."),
         tag("description", "This description."),
     ];
     OpenApiBuilder::new().info(info).tags(Some(tags)).build()
