@@ -33,7 +33,8 @@ pub(super) struct Wanted {
     /// Only events of these rooms, by name, with commas in between.
     #[param(example = "main,lab")]
     rooms: Option<String>,
-    /// Only events of these kinds, with commas in between: `message`, `presence`, `connected`, `disconnected`, `counter`.
+    /// Only events of these kinds, with commas in between: `message`, `presence`, `connected`, `disconnected`, `counter`,
+    /// `document`, `twin`.
     #[param(example = "connected,disconnected")]
     kinds: Option<String>,
 }
@@ -42,7 +43,8 @@ pub(super) struct Wanted {
 ///
 /// A stream of server-sent events, each with JSON as its data: `message` (published in a room), `presence` (who came and
 /// left lately, in rooms with clients that speak `tautline.v1.json`), `connected` and `disconnected` (a client of a room,
-/// with the reason in plain words), and `counter` (a shared number changed). A client that comes back with `Last-Event-ID`
+/// with the reason in plain words), `counter` (a shared number changed), `document` (one of a room changed) and `twin` (a half
+/// of a device's), the last two without the value. A client that comes back with `Last-Event-ID`
 /// gets what it missed, or the event `gap` if that is not known any longer. One that is too slow gets `slow`, and the stream
 /// ends; so it does with `closed`, when the hub shuts down.
 #[utoipa::path(get, path = "/api/events", tag = "events",
@@ -83,8 +85,7 @@ impl Wanted {
         let list = |list: String| list.split(',').map(str::to_owned).collect::<Vec<_>>();
         let kind = |name: String| {
             let unknown = || {
-                let detail =
-                    "`kinds` are message, presence, connected, disconnected and counter, with commas in between";
+                let detail = "`kinds` are message, presence, connected, disconnected, counter, document and twin, with commas in between";
                 Problem::new(problem::Kind::BadRequest, detail)
             };
             Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)

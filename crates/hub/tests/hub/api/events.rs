@@ -156,6 +156,33 @@ async fn a_listener_that_comes_back_hears_what_it_missed_or_of_the_gap() {
     hub.stop().await;
 }
 
+#[tokio::test]
+async fn changes_of_documents_and_twins_are_told_without_their_values() {
+    let hub = Running::all().await;
+    let mut events = Events::open(&hub, "?kinds=document,twin", None).await;
+    let mut lab = Events::open(&hub, "?rooms=lab", None).await;
+    let json = "Content-Type: application/json\r\n";
+    let put = async |target: &str| assert_eq!(request(&hub, "PUT", target, json, r#"{"on":true}"#).await.status, 200);
+    put("/api/rooms/lab/documents/lamp").await;
+    let changed = json!({"room": "lab", "name": "lamp", "version": 1});
+    assert_eq!(events.next("document").await, changed);
+    // The same once more changes nothing.
+    put("/api/rooms/lab/documents/lamp").await;
+    put("/api/devices/esp/twin/desired").await;
+    assert_eq!(events.next("twin").await, json!({"device": "esp", "part": "desired", "version": 1}));
+    request(&hub, "DELETE", "/api/rooms/lab/documents/lamp", "", "").await;
+    let removed = json!({"room": "lab", "name": "lamp", "version": 2, "removed": true});
+    assert_eq!(events.next("document").await, removed);
+    let mut esp = enter(&hub, "/rooms/lab/esp").await;
+    envelope(&mut esp).await;
+    esp.send(r#"{"type":"report","put":{"on":true}}"#).await.unwrap();
+    assert_eq!(events.next("twin").await, json!({"device": "esp", "part": "reported", "version": 1}));
+    esp.send(r#"{"type":"state","document":"lamp","put":1}"#).await.unwrap();
+    assert_eq!(events.next("document").await["version"], 3);
+    assert_eq!((lab.next("document").await, lab.next("document").await), (changed, removed), "of this room");
+    hub.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_listener_is_told_so_at_the_end_and_disturbs_nobody() {
     let hub = Running::start(Hub::new()).await;
