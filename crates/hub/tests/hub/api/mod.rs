@@ -74,7 +74,7 @@ async fn post(hub: &Running, target: &str, body: &Value) -> Answer {
 }
 
 /// What a good GET answers.
-async fn look(hub: &Running, target: &str) -> Value {
+pub(crate) async fn look(hub: &Running, target: &str) -> Value {
     let answer = get(hub, target).await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{answer:?}");
     answer.json()
