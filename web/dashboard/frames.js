@@ -39,7 +39,7 @@ export function startFrames() {
   log.controls($("frames-pause"), $("frames-clear"));
   const button = $("frames-watch");
   const show = showState($("frames-state"));
-  let id = null;
+  let id;
   let watching = null;
 
   /** One has been chosen; `null`: one that is not open. */

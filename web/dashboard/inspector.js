@@ -139,7 +139,7 @@ function transport(connection, handshake) {
   const how = tls
     ? `wss: WebSocket over TLS (${visible(tls)}) over TCP, from ${visible(peer)}. Encrypted: Wireshark sees addresses, ports, sizes and times, and of the TLS handshake ` +
       "the server's name; all below is “Application Data” to it."
-    : `ws: WebSocket over TCP, from ${visible(peer)}. Not encrypted: Wireshark, and whoever is on the way, sees all that is below. `;
+    : `ws: WebSocket over TCP, from ${visible(peer)}. Not encrypted: Wireshark, and whoever is on the way, sees all that is below.`;
   const filter = tls ? `tls && tcp.port == ${port}` : `(http || websocket) && tcp.port == ${port}`;
   const client = handshake?.tls?.client ?? connection?.identity;
   const identity = client ? [" The client has shown a certificate: ", named(client), "."] : [];

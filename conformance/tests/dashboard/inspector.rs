@@ -4,7 +4,10 @@ use tautline_conformance::peers::{Browser, regex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{DESKTOP, PHONE, Site, reach, say};
+use super::{PHONE, Site, reach, say};
+
+/// For a picture of all of it.
+const TALL: (u32, u32) = (1360, 1320);
 
 /// A browser with the inspector open.
 async fn inspector(site: &Site) -> Browser {
@@ -62,7 +65,9 @@ async fn a_handshake_is_explained_header_by_header_and_frames_bit_by_bit() {
     let meaning = "FIN\\s+1: the last frame[^]*opcode\\s+1, text[^]*MASK\\s+1: masked with the key[^]*length\\s+11: the length itself";
     browser.shows("page", "#frames .meaning", regex(meaning)).await;
     browser.shows("page", "#frames pre", regex("^.\\n  \"on\": true\\n.$")).await;
-    browser.screenshot("page", "inspector", DESKTOP).await;
+    browser.resize("page", TALL).await;
+    browser.eval("page", "document.querySelector('#inspector').scrollIntoView()").await;
+    browser.screenshot("page", "inspector", TALL).await;
 
     device.close(1000, "done").await;
     browser
@@ -112,7 +117,7 @@ async fn the_inspector_works_with_the_keyboard_and_on_a_phone_in_the_dark() {
     browser.press("page", "Enter").await;
     browser.shows("page", "#frames-state", "every frame from now on").await;
     device.send(format!(r#"{{"type":"publish","data":"{}"}}"#, "x".repeat(1000))).await;
-    browser.shows("page", "#frames", regex("text\\s+FIN masked · 1,03\\d bytes")).await;
+    browser.shows("page", "#frames", regex("text\\s+FIN masked · 1,028 bytes")).await;
     reach(&mut browser, "Tab", "#frames summary").await;
     browser.press("page", "Enter").await;
     browser.shows("page", "#frames .meaning", regex("126: the length stands in the next 2 bytes")).await;
