@@ -115,14 +115,15 @@ function joined(connections, handshakes) {
   const used = new Set(open.map(({ handshake }) => handshake));
   const rest = handshakes.filter((handshake) => !used.has(handshake));
   const over = rest.map((handshake) => ({ key: `${handshake.at_ms} ${handshake.peer} ${handshake.target}`, handshake }));
-  return [...open, ...over];
+  const time = ({ connection, handshake }) => connection?.connected_ms ?? handshake?.at_ms ?? 0;
+  return [...open, ...over].sort((a, b) => time(b) - time(a));
 }
 
 function title({ connection, handshake }) {
   if (!connection) return [named(handshake.target)];
   const { app, room, client } = connection;
   if (app === "rooms") return [named(client ?? "?"), " in ", named(room ?? "?")];
-  return [named(app === "counter" && room ? `counter ${room}` : app)];
+  return [named(app === "counter" && room && room !== app ? `counter ${room}` : app)];
 }
 
 function facts({ connection, handshake }) {
