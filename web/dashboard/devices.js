@@ -109,7 +109,7 @@ const searchable = (one) =>
 const latency = (one) => (one.latency_ms === undefined ? "–" : `${one.latency_ms.toFixed(1)} ms`);
 
 function cells(one) {
-  const cell = (label, ...content) => element("td", { "data-label": label, className: content[0] === "none" ? "none" : "" }, ...content);
+  const cell = (label, ...content) => element("td", { "data-label": label, className: ["none", "–"].includes(content[0]) ? "none" : "" }, ...content);
   return [
     cell("Rooms", ...names(one.rooms, 5)),
     cell("Transport", visibleName(one.transport ?? "–")),

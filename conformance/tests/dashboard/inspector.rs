@@ -129,6 +129,7 @@ async fn the_inspector_works_with_the_keyboard_and_on_a_phone_in_the_dark() {
     browser.prefer("page", "dark").await;
     browser.resize("page", PHONE).await;
     browser.fits("page").await;
+    browser.eval("page", "document.querySelector('#frames-title').scrollIntoView()").await;
     browser.screenshot("page", "inspector-dark", PHONE).await;
     browser.has_no_errors("page").await;
     browser.finish().await;
