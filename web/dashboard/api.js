@@ -124,15 +124,28 @@ export class Events {
  * does.
  */
 export async function stream(path, signal, event) {
-  const response = await fetch(`/api${path}`, { cache: "no-store", signal });
-  if (!response.ok) throw await Problem.of(response);
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    text = takeEvents(text + value, event);
-    if (text.length > LONGEST_EVENT) throw new Error("an event without an end");
+  const silent = new AbortController();
+  let timer;
+  const alive = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silent.abort(), SILENCE);
+  };
+  try {
+    alive();
+    const response = await fetch(`/api${path}`, { cache: "no-store", signal: AbortSignal.any([signal, silent.signal]) });
+    if (!response.ok) throw await Problem.of(response);
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      alive();
+      text = takeEvents(text + value, event);
+      if (text.length > LONGEST_EVENT) throw new Error("an event without an end");
+    }
+  } finally {
+    clearTimeout(timer);
+    silent.abort();
   }
 }
 

@@ -1,6 +1,7 @@
 //! The inspector: what a student would ask Wireshark is answered on the page.
 
-use tautline_conformance::peers::{Browser, regex};
+use tautline_conformance::peers::secure::opened;
+use tautline_conformance::peers::{Browser, Language, Project, regex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -144,6 +145,31 @@ async fn a_device_leads_to_its_frames() {
     super::look_at_device(&mut browser, "esp").await;
     browser.click("page", "#device-inspect").await;
     browser.shows("page", "#inspected-title", "esp in lab").await;
+    browser.shows("page", "#frames-state", "every frame from now on").await;
+    device.send("hello").await;
+    browser.shows("page", "#frames", regex("→\\s+text\\s+FIN masked · 5 bytes\\s+hello")).await;
+    browser.finish().await;
+}
+
+#[tokio::test]
+async fn of_an_encrypted_connection_the_page_says_what_wireshark_would_see() {
+    let project = Project::new().await;
+    let serve = "--host=127.0.0.1 --port=0 --tls-port=0 --ssl-ca-cert=tls/ca/ca.crt --ssl-certs-reqs=1";
+    let mut hub = project.serve(serve).await;
+    let port = |line: &str| line.strip_prefix("listening on https://127.0.0.1:")?.strip_suffix('/').map(str::to_owned);
+    let secure = hub.process.find(port).await;
+    let uri = format!("wss://127.0.0.1:{secure}/rooms/lab/esp");
+    let mut device = opened(Language::Python, uri, project.client("ESP Client 1")).await;
+    let mut browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/", hub.port), "page").await;
+    browser.shows("page", "#devices-list", regex("esp\\s+lab\\s+wss\\s+–\\s+ESP Client 1")).await;
+    browser.click("page", "#inspector-open").await;
+    inspect(&mut browser, "esp in lab").await;
+    let transport = "^wss: WebSocket over TLS \\(TLS 1.3, TLS_[A-Z0-9_]+\\) over TCP[^]*Application Data[^]*\
+                     certificate: ESP Client 1\\.[^]*tls && tcp.port == \\d+$";
+    browser.shows("page", "#inspected-transport", regex(transport)).await;
+    browser.shows("page", "#handshake-note", regex("over TCP, inside of TLS")).await;
+    browser.click("page", "#frames-watch").await;
     browser.shows("page", "#frames-state", "every frame from now on").await;
     device.send("hello").await;
     browser.shows("page", "#frames", regex("→\\s+text\\s+FIN masked · 5 bytes\\s+hello")).await;

@@ -206,6 +206,11 @@ async fn some_connections_can_be_looked_at_at_once_and_who_leaves_makes_room() {
     let full = get(&hub, &target(ids[8])).await;
     full.problem(503, "full");
     assert!(full.header("retry-after").is_some());
-    drop((client, others, watching));
     hub.stop().await;
+    for mut frames in watching {
+        // It sees the closing handshake too.
+        while frames.block().await.expect("it is told that it ends").0 != "ended" {}
+        assert_eq!(frames.block().await, None);
+    }
+    drop((client, others));
 }
