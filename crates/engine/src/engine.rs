@@ -192,7 +192,8 @@ impl Engine {
     /// is no such connection. One can look at a connection at a time: who comes next takes the place of who was there.
     ///
     /// `seen` is called by the loop, first with [`Shown::Begun`], then for each frame once up to 256 bytes of its payload are
-    /// there, and must not block. The first frame in each direction is the one that begins next. `None`: the engine has never had such a connection.
+    /// there, and must not block. The first frame in each direction is the one that begins next. Answers `None` if no
+    /// connection can have this id.
     pub fn inspect(&self, id: ConnectionId, seen: impl FnMut(Shown) + Send + 'static) -> Option<Inspection> {
         let event_loop = self.loops.get(loop_of(id))?;
         Some(Inspection::begin(event_loop.inbox.clone(), id, seen))

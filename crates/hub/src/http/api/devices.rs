@@ -46,7 +46,7 @@ pub(super) struct Device {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     latency_ms: Option<f64>,
-    /// Its connection, for the [inspector](#tag/inspector); absent if it is not here. Of several the one that came last.
+    /// Its connection, whose frames can be looked at; absent if it is not here. Of several the one that came last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     connection: Option<String>,
