@@ -4,6 +4,7 @@
 import { startCounter } from "./dashboard/counter.js";
 import { startDevices } from "./dashboard/devices.js";
 import { startEventLog } from "./dashboard/eventlog.js";
+import { startInspector } from "./dashboard/inspector.js";
 import { Events } from "./dashboard/api.js";
 import { startRelay } from "./dashboard/relay.js";
 import { startRooms } from "./dashboard/rooms.js";
@@ -16,7 +17,8 @@ for (const code of document.querySelectorAll("code[data-path]")) code.textConten
 startCounter();
 startRelay();
 
-const panels = [startDevices(), startRooms(), startEventLog()];
+const inspector = startInspector();
+const panels = [startDevices(inspector.inspect), startRooms(), startEventLog(), inspector];
 const show = showState($("hub-state"));
 let live = false;
 const events = new Events({

@@ -1,5 +1,8 @@
 //! The hub's page as people see it: in two browsers, with a device of another make.
 
+#[path = "dashboard/inspector.rs"]
+mod inspector;
+
 use serde_json::{Value, json};
 use tautline::Message;
 use tautline_conformance::peers::{Browser, Client, Hub, Language, Received, Scratch, bin, regex};

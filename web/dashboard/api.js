@@ -116,20 +116,55 @@ export class Events {
 
   /** Tells the events that are complete. Answers the rest. */
   #take(text) {
-    const blocks = text.split("\n\n");
-    const rest = blocks.pop();
-    for (const block of blocks) {
-      let [kind, data] = ["message", null];
-      for (const line of block.split("\n")) {
-        const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line);
-        if (field === "id") this.#last = value;
-        else if (field === "event") kind = value;
-        else if (field === "data") data = data === null ? value : `${data}\n${value}`;
-      }
-      if (data !== null) this.#on.event(kind, JSON.parse(data));
-    }
-    return rest;
+    return takeEvents(text, (kind, data) => this.#on.event(kind, data), (id) => (this.#last = id));
   }
+}
+
+/**
+ * Tells the events of a stream until it ends, or `signal` ends it. Throws a [Problem] if there is no such stream, or what `fetch`
+ * does.
+ */
+export async function stream(path, signal, event) {
+  const silent = new AbortController();
+  let timer;
+  const alive = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silent.abort(), SILENCE);
+  };
+  try {
+    alive();
+    const response = await fetch(`/api${path}`, { cache: "no-store", signal: AbortSignal.any([signal, silent.signal]) });
+    if (!response.ok) throw await Problem.of(response);
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      alive();
+      text = takeEvents(text + value, event);
+      if (text.length > LONGEST_EVENT) throw new Error("an event without an end");
+    }
+  } finally {
+    clearTimeout(timer);
+    silent.abort();
+  }
+}
+
+/** Tells the events in a text that are complete, and where they are. Answers the rest. */
+function takeEvents(text, event, at = () => {}) {
+  const blocks = text.split("\n\n");
+  const rest = blocks.pop();
+  for (const block of blocks) {
+    let [kind, data] = ["message", null];
+    for (const line of block.split("\n")) {
+      const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line);
+      if (field === "id") at(value);
+      else if (field === "event") kind = value;
+      else if (field === "data") data = data === null ? value : `${data}\n${value}`;
+    }
+    if (data !== null) event(kind, JSON.parse(data));
+  }
+  return rest;
 }
 
 /** Waits until the page can be seen. */

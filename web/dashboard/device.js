@@ -9,10 +9,11 @@ import { startTwin } from "./twin.js";
 /** How many of its connections are shown. */
 const HISTORY = 50;
 
-export function startDevice() {
+export function startDevice(inspect) {
   const dialog = $("device");
   const twin = startTwin(() => load());
   const commands = startCommands();
+  const button = $("device-inspect");
   let id = null;
   let devices = [];
 
@@ -25,10 +26,14 @@ export function startDevice() {
   function look() {
     const one = devices.find((device) => device.id === id);
     if (one && dialog.open) facts(one);
+    button.hidden = one?.connection === undefined;
   }
 
-  // A twin changes without an event.
-  setInterval(() => document.hidden || load(), 5000);
+  button.onclick = () => {
+    const one = devices.find((device) => device.id === id);
+    dialog.close();
+    if (one?.connection !== undefined) inspect(one.connection);
+  };
 
   return {
     open(wanted) {
@@ -48,7 +53,7 @@ export function startDevice() {
       look();
     },
     refresh: load,
-    /** This client has come or gone. */
+    /** This client has come or gone, or its twin has changed. */
     event(client) {
       if (client === id) load();
     },
@@ -67,6 +72,7 @@ function facts(one) {
     ["State", since(one)],
     ["Rooms", names(one.rooms, 50)],
     ["Transport", [one.transport === "wss" ? "wss (encrypted)" : visibleName(one.transport ?? "–")]],
+    ["Latency", [one.latency_ms === undefined ? "–" : `${one.latency_ms.toFixed(1)} ms, as of the last ping`]],
     ["Certificate", one.identity == null ? ["none"] : [named(one.identity)]],
     ["Address", [visibleName(one.peer ?? "–")]],
   ];

@@ -8,8 +8,9 @@ import { plural, visible, visibleName } from "./text.js";
 /** How many are asked for, and shown at once. */
 const [MOST, SHOWN] = [1000, 100];
 
-export function startDevices() {
-  const device = startDevice();
+/** `inspect(id)` shows what passes on a connection. */
+export function startDevices(inspect) {
+  const device = startDevice(inspect);
   const filter = $("devices-filter");
   const rows = new Map();
   let devices = [];
@@ -94,6 +95,7 @@ export function startDevices() {
     // What no event tells, such as a device that was forgotten.
     poll: load,
     event(kind, data) {
+      if (kind === "twin") device.event(data.device);
       if (kind !== "connected" && kind !== "disconnected") return;
       load();
       device.event(data.client);
@@ -104,11 +106,14 @@ export function startDevices() {
 const searchable = (one) =>
   [one.id, ...one.rooms, one.transport, one.identity, one.peer, one.online ? "online" : "away"].join("\n").toLowerCase();
 
+const latency = (one) => (one.latency_ms === undefined ? "–" : `${one.latency_ms.toFixed(1)} ms`);
+
 function cells(one) {
-  const cell = (label, ...content) => element("td", { "data-label": label, className: content[0] === "none" ? "none" : "" }, ...content);
+  const cell = (label, ...content) => element("td", { "data-label": label, className: ["none", "–"].includes(content[0]) ? "none" : "" }, ...content);
   return [
     cell("Rooms", ...names(one.rooms, 5)),
     cell("Transport", visibleName(one.transport ?? "–")),
+    cell("Latency", latency(one)),
     cell("Certificate", one.identity == null ? "none" : named(one.identity)),
     cell("Address", visibleName(one.peer ?? "–")),
     cell("Since", ...since(one)),

@@ -12,8 +12,6 @@ export function startDocuments() {
   const [list, note, panel] = ["documents-list", "documents-note", "document"].map($);
   let room = null;
   let name = null;
-  /** Whether there is one of this name. */
-  let there = false;
 
   const isSeen = () => room !== null && !document.hidden && !$("room-documents").hidden;
 
@@ -21,43 +19,40 @@ export function startDocuments() {
     if (!isSeen()) return;
     const asked = room;
     try {
-      const { body } = await ask(`/rooms${path(asked)}/documents`);
-      if (asked === room) show(body.documents);
+      const { body } = await ask(`/rooms${path(asked)}/documents?limit=1000`);
+      if (asked === room) show(body.documents, body.next !== undefined);
     } catch (error) {
       if (asked === room) note.textContent = `Not known: ${visible(words(error))}.`;
     }
   });
 
-  /** The list has everything in full, so the one that is open is asked for by itself in between. */
+  /** Asks for the one that is open: the list has no values. */
   async function look() {
-    if (!isSeen() || name === null || !there) return;
+    if (!isSeen() || name === null) return;
     const asked = where();
     const answer = await ask(asked).catch((error) => error);
     if (name === null || asked !== where()) return;
-    if (answer.status === 404) load();
-    else if (answer.body && !(answer instanceof Error)) editor.show(answer.body);
+    if (answer.status === 404) editor.show(NOTHING);
+    else if (!(answer instanceof Error)) editor.show(answer.body);
   }
 
-  function show(documents) {
+  function show(documents, more) {
     list.replaceChildren(...documents.map(entry));
-    note.textContent = documents.length === 0 ? "This room has no documents yet." : "";
-    const current = documents.find((one) => one.name === name);
-    there = current !== undefined;
-    if (name !== null) editor.show(current ?? NOTHING);
+    note.textContent = documents.length === 0 ? "This room has no documents yet." : more ? "And more: open them by name." : "";
+    look();
   }
 
-  function entry({ name: title, version, data }) {
+  function entry({ name: title, version }) {
     const count = element("span", { className: "tag" }, ` version ${version}`);
-    const onclick = () => open(title, { version, data });
-    const button = element("button", { type: "button", className: "link", onclick }, named(title));
+    const button = element("button", { type: "button", className: "link", onclick: () => open(title) }, named(title));
     return element("li", { "aria-current": title === name }, button, count);
   }
 
-  function open(title, current) {
+  function open(title) {
     name = title;
     $("document-title").replaceChildren(named(title));
     panel.hidden = false;
-    editor.begin(current);
+    editor.begin(NOTHING);
     load();
   }
 
@@ -89,13 +84,9 @@ export function startDocuments() {
     event.preventDefault();
     const input = $("document-name");
     if (input.value === "") return input.focus();
-    open(input.value, NOTHING);
+    open(input.value);
     input.value = "";
   };
-  // No event tells of a change.
-  setInterval(look, 3000);
-  setInterval(load, 15_000);
-
   return {
     /** Another room's. */
     begin(other) {
@@ -107,5 +98,9 @@ export function startDocuments() {
       load();
     },
     load,
+    /** A document of a room has changed. */
+    event(data) {
+      if (data.room === room) load();
+    },
   };
 }

@@ -18,13 +18,14 @@ export function startEventLog() {
 const SENTENCES = {
   connected: ({ client, room, address }) => [named(client), " came to ", named(room), from(address)],
   disconnected: ({ client, room, reason }) => [named(client), " left ", named(room), `: ${visible(reason)}`],
+  document: ({ room, name, version, removed }) => [named(name), " in ", named(room), removed ? " was removed" : ` is version ${version}`],
   counter: ({ name, value }) => [named(name), ` is ${value}`],
   gap: ({ message }) => [visible(message)],
   slow: () => ["This page was too slow for what happens, and has missed some of it."],
   closed: ({ message }) => [visible(message)],
 };
 
-const ICONS = { connected: ["+", "came"], disconnected: ["−", "left"], counter: ["#", "number"] };
+const ICONS = { connected: ["+", "came"], disconnected: ["−", "left"], counter: ["#", "number"], document: ["{", "document"] };
 
 function draw({ time, kind, data }) {
   const [icon, label] = ICONS[kind] ?? ["!", "note"];

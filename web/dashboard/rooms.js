@@ -127,12 +127,14 @@ export function startRooms() {
   return {
     refresh() {
       messages.refresh();
+      documents.load();
       load();
     },
     // What no event tells, such as messages that were forgotten.
     poll: load,
     event(kind, data) {
       if (kind === "message") messages.event(data);
+      if (kind === "document") documents.event(data);
       if (data.room !== undefined) load();
     },
   };

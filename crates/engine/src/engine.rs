@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use mio::{Poll, Waker};
 use tautline_proto::CloseCode;
-use tautline_proto::app::App;
+use tautline_proto::app::{App, ConnectionId};
 
-use crate::event_loop::Loop;
+use crate::event_loop::{Loop, loop_of};
 use crate::host::Host;
 use crate::inbox::{Inbox, Post, Wake, Waking};
 use crate::metrics::{Counters, Published};
 use crate::runner::{Runner, WAKER};
+use crate::tap::{Inspection, Shown};
 
 /// How many loops there can be.
 const MAX_LOOPS: usize = 256;
@@ -219,6 +220,18 @@ impl Engine {
             let post = Post::CloseAttached { which: which.clone(), code, reason: reason.to_owned() };
             let _ = event_loop.inbox.push(post);
         }
+    }
+
+    /// Shows somebody the frames of a connection as they are on the wire from now on, before TLS enciphers them and after it
+    /// has deciphered them, until what this answers is dropped; `seen` is dropped when nothing more will come, at once if there
+    /// is no such connection. One can look at a connection at a time: who comes next takes the place of who was there.
+    ///
+    /// `seen` is called by the loop, first with [`Shown::Begun`], then for each frame once up to 256 bytes of its payload are
+    /// there, and must not block. The first frame in each direction is the one that begins next. Answers `None` if no
+    /// connection can have this id.
+    pub fn inspect(&self, id: ConnectionId, seen: impl FnMut(Shown) + Send + 'static) -> Option<Inspection> {
+        let event_loop = self.loops.get(loop_of(id))?;
+        Some(Inspection::begin(event_loop.inbox.clone(), id, seen))
     }
 
     /// Closes every connection with `code` and waits until all have ended, but no longer than `timeout`; the loops end

@@ -12,6 +12,7 @@ use tautline_proto::handshake::server::Rejection;
 
 use crate::encoded::Encoded;
 use crate::inbox::{Inbox, Post};
+use crate::overview::Overview;
 use crate::profile::Profile;
 use crate::socket::Socket;
 
@@ -40,6 +41,8 @@ pub struct Request {
     /// What the app is to know besides. It is kept while the connection lives, for
     /// [`Engine::close_attached`](crate::Engine::close_attached).
     pub attached: Option<Attached>,
+    /// Whether its connection is encrypted.
+    pub secure: bool,
     /// How its connection is to behave.
     pub profile: Arc<Profile>,
 }
@@ -123,6 +126,17 @@ impl<A: ?Sized> Host<A> {
     /// The message was not accepted.
     pub fn publish(&self, to: Vec<ConnectionId>, message: &Encoded, slow: Slow) -> Result<(), PostError> {
         publish(&self.inbox, to, message, slow)
+    }
+
+    /// Has the loop tell of the newest connections of the app that are older than `before`, newest first, at most `limit` of
+    /// them. `told` is called by the loop and must not block; it is dropped if the engine has ended.
+    pub fn connections(
+        &self,
+        before: Option<ConnectionId>,
+        limit: usize,
+        told: impl FnOnce(Vec<Overview>) + Send + 'static,
+    ) {
+        let _ = self.inbox.push(Post::Overview { app: self.app, before, limit, told: Box::new(told) });
     }
 
     /// A connection of this loop.
@@ -264,6 +278,7 @@ impl Request {
             peer: self.peer,
             identity: self.identity.as_deref(),
             attached: self.attached.as_deref(),
+            secure: self.secure,
         }
     }
 }

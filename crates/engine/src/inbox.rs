@@ -14,7 +14,9 @@ use tautline_proto::handshake::server::Rejection;
 use crate::encoded::Encoded;
 use crate::event_loop::Hosted;
 use crate::host::Request;
+use crate::overview::Overview;
 use crate::socket::Socket;
+use crate::tap::Watcher;
 
 /// Something that a loop is to do.
 pub(crate) enum Post {
@@ -38,6 +40,14 @@ pub(crate) enum Post {
         slow: Slow,
     },
     Close(ConnectionId, CloseCode, String),
+    Inspect(ConnectionId, Watcher),
+    EndInspection(ConnectionId),
+    Overview {
+        app: u8,
+        before: Option<ConnectionId>,
+        limit: usize,
+        told: Told,
+    },
     #[cfg(feature = "tls")]
     CloseSessions {
         which: Which,
@@ -56,6 +66,7 @@ pub(crate) enum Post {
 }
 
 pub(crate) type Reply = Box<dyn FnOnce(Result<ConnectionId, Rejection>) + Send>;
+pub(crate) type Told = Box<dyn FnOnce(Vec<Overview>) + Send>;
 pub(crate) type Visit = Box<dyn FnOnce(&mut dyn Hosted, &mut dyn Io) + Send>;
 
 pub(crate) type WhichAttached = Arc<dyn Fn(&(dyn Any + Send + Sync)) -> bool + Send + Sync>;

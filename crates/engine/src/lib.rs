@@ -37,6 +37,11 @@
 //!   answers is not read either.
 //! - An app that panics loses the connection that the call was for (1011) and lives on.
 //!
+//! # Looking at connections
+//!
+//! [`Engine::inspect`] shows the frames of one connection as they are on the wire, and [`Host::connections`] tells which there
+//! are. A connection that nobody looks at pays for neither.
+//!
 //! # Threads
 //!
 //! [`Host`] and [`Connection`] are for other threads: what they are asked travels to the loop through its inbox.
@@ -53,12 +58,14 @@ mod event_loop;
 mod host;
 mod inbox;
 mod metrics;
+mod overview;
 mod peer;
 mod profile;
 #[cfg(all(target_os = "linux", feature = "io-uring"))]
 mod ring;
 mod runner;
 mod socket;
+mod tap;
 pub mod timers;
 #[cfg(feature = "tls")]
 mod tls;
@@ -70,6 +77,8 @@ pub use engine::{Engine, Settings};
 pub use host::{Admitted, Attached, Connection, Handover, Host, PostError, Request};
 pub use inbox::Wake;
 pub use metrics::Counters;
+pub use overview::Overview;
 pub use profile::Profile;
 #[cfg(feature = "tls")]
 pub use rustls;
+pub use tap::{Frame, Inspection, Shown};

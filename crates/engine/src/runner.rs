@@ -13,6 +13,8 @@ use crate::host::Attached;
 use crate::inbox::{Inbox, Post};
 use crate::metrics::Published;
 use crate::socket::Socket;
+#[cfg(feature = "tls")]
+use crate::transport::Transport;
 
 /// Slots are below this.
 pub(crate) const WAKER: Token = Token(usize::MAX);
@@ -128,9 +130,18 @@ impl Runner {
                 event_loop.publish(&mut to.into_iter(), &message, slow);
             }
             Post::Close(id, code, reason) => event_loop.close(id, code, &reason),
+            Post::Inspect(id, watcher) => event_loop.inspect(id, watcher),
+            Post::EndInspection(id) => event_loop.end_inspection(id),
+            Post::Overview { app, before, limit, told } => {
+                let connections = event_loop.overview(app, before, limit);
+                // It is other people's code, too.
+                if catch_unwind(AssertUnwindSafe(|| told(connections))).is_err() {
+                    tracing::error!("who asked for connections panicked");
+                }
+            }
             #[cfg(feature = "tls")]
             Post::CloseSessions { which, code, reason } => {
-                let one = |socket: &crate::socket::Socket| socket.session().is_some_and(|session| which(session));
+                let one = |socket: &Socket| socket.session().is_some_and(|session| which(session));
                 // It is other people's code, too.
                 let closed = AssertUnwindSafe(|| event_loop.close_where(one, code, &reason));
                 if catch_unwind(closed).is_err() {

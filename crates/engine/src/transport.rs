@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 
 use crate::batch::Descriptor;
+use crate::tap::Tap;
 
 /// A transport that never blocks. What it cannot do now is answered with [`io::ErrorKind::WouldBlock`]; when it can do it
 /// again, the loop is told once.
@@ -39,6 +40,18 @@ pub(crate) trait Transport {
 
     /// Is about to be dropped, with everything written: says goodbye if that takes a word.
     fn finish(&mut self) {}
+
+    /// The TLS session, if there is one.
+    #[cfg(feature = "tls")]
+    fn session(&self) -> Option<&rustls::ServerConnection> {
+        None
+    }
+
+    /// What sees what passes.
+    fn tap(&self) -> Option<&Tap>;
+
+    /// Has a tap see everything that is read and written from now on, or none.
+    fn set_tap(&mut self, tap: Option<Tap>);
 }
 
 /// A transport that is not there yet takes nothing and has nothing.
@@ -80,6 +93,21 @@ impl<T: Transport> Transport for Option<T> {
     fn finish(&mut self) {
         if let Some(transport) = self {
             transport.finish();
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn session(&self) -> Option<&rustls::ServerConnection> {
+        self.as_ref().and_then(T::session)
+    }
+
+    fn tap(&self) -> Option<&Tap> {
+        self.as_ref().and_then(T::tap)
+    }
+
+    fn set_tap(&mut self, tap: Option<Tap>) {
+        if let Some(transport) = self {
+            transport.set_tap(tap);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use tautline_engine::{Counters, Engine, Handover, Host, Profile, Request, Settings};
+use tautline_engine::{Counters, Engine, Handover, Host, Profile, Request, Settings, Shown};
 use tautline_proto::Config;
 use tautline_proto::app::{App, ConnectionId, Io, Message, Slow};
 
@@ -106,6 +106,13 @@ impl Server {
         client
     }
 
+    /// The connection that came last.
+    fn newest(&self) -> ConnectionId {
+        let (told, tell) = mpsc::channel();
+        self.host.connections(None, 1, move |newest| told.send(newest[0].id).unwrap());
+        tell.recv().unwrap()
+    }
+
     /// Waits until the loop has done everything that it was asked for so far.
     fn settle(&self) -> Counters {
         let (done, wait) = mpsc::channel();
@@ -167,6 +174,27 @@ fn an_echo_allocates_nothing() {
     for _ in 0..500 {
         exchange(&mut client, &frame(1), &mut [0; 66]);
         exchange(&mut client, &pipeline, &mut replies);
+    }
+    assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0);
+}
+
+#[test]
+fn an_echo_that_somebody_has_looked_at_allocates_nothing_afterwards() {
+    let _alone = alone();
+    let server = Server::start();
+    let mut client = server.connect();
+    let (told, frames) = mpsc::channel();
+    let id = server.newest();
+    let inspection = server.engine.inspect(id, move |shown| told.send(shown).unwrap()).unwrap();
+    assert_eq!(frames.recv(), Ok(Shown::Begun));
+    exchange(&mut client, &frame(1), &mut [0; 66]);
+    assert!(frames.iter().take(2).all(|shown| matches!(shown, Shown::Frame(frame) if frame.len == 64)));
+    drop(inspection);
+    assert_eq!(frames.recv(), Err(mpsc::RecvError), "nobody is left who tells");
+    server.settle();
+    let before = ALLOCATIONS.load(Relaxed);
+    for _ in 0..500 {
+        exchange(&mut client, &frame(1), &mut [0; 66]);
     }
     assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0);
 }

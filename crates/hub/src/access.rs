@@ -28,7 +28,6 @@ pub(crate) enum Right {
     /// Have devices do something.
     Command,
     /// See and change everything else.
-    #[allow(dead_code, reason = "asked for by the endpoints of administration")]
     Admin,
 }
 

@@ -43,11 +43,21 @@ pub(crate) enum Kind {
     Disconnected,
     Counter,
     Reading,
+    Document,
+    Twin,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Message, Self::Presence, Self::Connected, Self::Disconnected, Self::Counter, Self::Reading];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Message,
+        Self::Presence,
+        Self::Connected,
+        Self::Disconnected,
+        Self::Counter,
+        Self::Reading,
+        Self::Document,
+        Self::Twin,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -57,6 +67,8 @@ impl Kind {
             Self::Disconnected => "disconnected",
             Self::Counter => "counter",
             Self::Reading => "reading",
+            Self::Document => "document",
+            Self::Twin => "twin",
         }
     }
 }
@@ -180,6 +192,30 @@ impl Events {
             value: &'a senml::Value,
         }
         self.tell(Kind::Reading, None, &Told { device, sensor, unit, at_ms, value });
+    }
+
+    /// A document of a room has changed, or was removed. Whoever wants its value asks for it.
+    pub(crate) fn document(&self, room: &Arc<str>, name: &str, version: u64, removed: bool) {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            room: &'a str,
+            name: &'a str,
+            version: u64,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            removed: bool,
+        }
+        self.tell(Kind::Document, Some(room), &Told { room, name, version, removed });
+    }
+
+    /// A half of a device's twin, `desired` or `reported`, has changed. Whoever wants its value asks for it.
+    pub(crate) fn twin(&self, device: &str, part: &'static str, version: u64) {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            device: &'a str,
+            part: &'static str,
+            version: u64,
+        }
+        self.tell(Kind::Twin, None, &Told { device, part, version });
     }
 
     /// Listens to what passes the filter: from now on, or from behind the event with the id `last` on.

@@ -119,7 +119,7 @@ pub(crate) fn pulses(engine: &Engine) -> Homes<Pulse> {
 
 /// Starts what knows the devices.
 pub(crate) fn devices(engine: &Engine, setup: &Setup) -> Arc<Homes<Devices>> {
-    let homes = Homes::start(engine, |_| Devices::new());
+    let homes = Homes::start(engine, |_| Devices::new().watched_by(setup.watch.clone()));
     for host in homes.iter() {
         let home = host.clone();
         let keeper = setup.store.as_ref().map(|store| Keeper::new(store.clone(), host.clone()));

@@ -197,7 +197,9 @@ impl Hub {
         self.sessions.set(&site);
         let access = Access { insecure: self.insecure, authentication_required, tokens };
         let http = Http::new(only, site.clone(), guard, access, self.server.tally().clone());
-        let server = self.server.subprotocols([SUBPROTOCOL, RAW_SUBPROTOCOL]).http(move |request| {
+        let inspector = site.inspector().clone();
+        let server = self.server.handshakes(move |handshake| inspector.record(handshake));
+        let server = server.subprotocols([SUBPROTOCOL, RAW_SUBPROTOCOL]).http(move |request| {
             let http = http.clone();
             async move { http.answer(request).await }
         });

@@ -23,6 +23,7 @@ mod homes;
 mod http;
 mod hub;
 mod ingest;
+mod inspector;
 pub mod labs;
 mod metrics;
 mod name;

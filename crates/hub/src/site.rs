@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tautline::{Carrier, CloseCode, Handover, Refusal, Request};
-use tautline_engine::{Admitted, Attached, Engine, Host, Profile, Wake};
-use tautline_proto::app::App;
+use tautline::{Carrier, CloseCode, Handover, Refusal, Request, TlsSession};
+use tautline_engine::{Admitted, Attached, Engine, Host, Inspection, Profile, Shown, Wake};
+use tautline_proto::app::{App, ConnectionId};
 use tautline_proto::handshake::server::{self, Rejection};
 use tautline_rooms::Rights;
 use tautline_store::Store;
@@ -22,6 +22,7 @@ use crate::devices::Devices;
 use crate::homes::{self, Homes, Pulse, Setup, Sizes};
 use crate::http::{self, Guard};
 use crate::ingest;
+use crate::inspector::Inspector;
 use crate::name::AppName;
 use crate::rooms::{BadPath, MAIN, Place};
 use crate::telemetry::Telemetry;
@@ -39,6 +40,7 @@ pub(crate) struct Site {
     watch: Watch,
     telemetry: Telemetry,
     ingest: Option<ingest::Shared>,
+    inspector: Inspector,
     pulses: Homes<Pulse>,
     /// Until the shutdown.
     engine: Mutex<Option<Engine>>,
@@ -63,6 +65,7 @@ impl Site {
             watch,
             telemetry,
             ingest: setup.ingest.clone(),
+            inspector: Inspector::default(),
             apps: Apps::start(&engine, only, setup, sizes),
             clients,
             guard,
@@ -113,6 +116,23 @@ impl Site {
         self.ingest.as_ref().map(ingest::Shared::snapshot)
     }
 
+    /// What connections look like on the wire.
+    pub(crate) fn inspector(&self) -> &Inspector {
+        &self.inspector
+    }
+
+    /// Who carries connections, where all apps are.
+    pub(crate) fn carried(&self) -> Vec<Carried<'_>> {
+        let Apps::All { named, counters, rooms, .. } = &self.apps else { return Vec::new() };
+        let named = named.iter().flat_map(|(app, hosts)| hosts.hosts.iter().map(|host| Carried::App(*app, host)));
+        named.chain(counters.iter().map(Carried::Counters)).chain(rooms.iter().map(Carried::Rooms)).collect()
+    }
+
+    /// Shows somebody what passes on a connection; `None` if there is none of this name. See [`Engine::inspect`].
+    pub(crate) fn inspect(&self, id: ConnectionId, seen: impl FnMut(Shown) + Send + 'static) -> Option<Inspection> {
+        self.engine().as_ref()?.inspect(id, seen)
+    }
+
     /// What tells whether each loop answers.
     pub(crate) fn pulses(&self) -> &Homes<Pulse> {
         &self.pulses
@@ -145,6 +165,33 @@ impl Site {
 
     fn engine(&self) -> std::sync::MutexGuard<'_, Option<Engine>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An app on one loop, and its connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Carried<'a> {
+    App(AppName, &'a Host),
+    Counters(&'a Host<Counters>),
+    Rooms(&'a Host<Rooms>),
+}
+
+impl Carried<'_> {
+    /// What its clients are connected to.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::App(app, _) => app.path().trim_start_matches('/'),
+            Self::Counters(_) => "counter",
+            Self::Rooms(_) => "rooms",
+        }
+    }
+
+    pub(crate) fn host(&self) -> Host {
+        match self {
+            Self::App(_, host) => host.untyped(),
+            Self::Counters(host) => host.untyped(),
+            Self::Rooms(host) => host.untyped(),
+        }
     }
 }
 
@@ -190,6 +237,7 @@ impl Carrier for Site {
             peer: Some(request.peer()),
             identity: name,
             attached: token.clone().map(|token| token as Attached),
+            secure: request.extensions().get::<TlsSession>().is_some(),
             profile: self.profiles.usual.clone(),
         };
         let found = self.apps.find(request.path())?;

@@ -57,7 +57,7 @@ pub(crate) fn reason(ended: Ended, vitals: Option<Vitals>) -> String {
     let why = words(ended);
     // Where nobody has said that it ends, it helps to know how it was before.
     match vitals {
-        Some(Vitals { silence, queued }) if tells_nothing(ended) => {
+        Some(Vitals { silence, queued, .. }) if tells_nothing(ended) => {
             let heard = format!("{why}; last heard {}", ago(silence));
             if queued == 0 { heard } else { format!("{heard}; {} were queued", size(queued)) }
         }
@@ -153,13 +153,13 @@ mod tests {
 
     #[test]
     fn who_left_without_a_word_is_described() {
-        let vitals = Vitals { silence: Duration::from_secs(31), queued: 12 * 1024 };
+        let vitals = Vitals { silence: Duration::from_secs(31), queued: 12 * 1024, ..Vitals::default() };
         let silent = reason(Ended::PeerSilent, Some(vitals));
         assert!(
             silent.starts_with("no pong in time") && silent.ends_with("; last heard 31 s ago; 12 KiB were queued"),
             "{silent}"
         );
-        let idle = reason(Ended::SendStuck, Some(Vitals { silence: Duration::from_secs(700), queued: 0 }));
+        let idle = reason(Ended::SendStuck, Some(Vitals { silence: Duration::from_secs(700), ..Vitals::default() }));
         assert!(idle.ends_with("; last heard 11 min ago"), "{idle}");
         let closed = reason(Ended::ClosedByPeer { code: CloseCode::NORMAL, clean: true }, Some(vitals));
         assert_eq!(closed, "the client closed the connection");

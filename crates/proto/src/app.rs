@@ -113,6 +113,8 @@ pub struct Vitals {
     pub silence: Duration,
     /// How many bytes wait to be sent to it.
     pub queued: usize,
+    /// How long its answer to our last ping took; `None` if it has answered none yet.
+    pub latency: Option<Duration>,
 }
 
 /// Names a connection; never used twice by a driver.
@@ -134,6 +136,8 @@ pub struct Opening<'a> {
     pub identity: Option<&'a str>,
     /// What whoever has asked for the admission says besides. It knows the app, and the driver need not.
     pub attached: Option<&'a (dyn Any + Send + Sync)>,
+    /// Whether what it sends is encrypted (`wss`).
+    pub secure: bool,
 }
 
 /// A message, borrowed.

@@ -101,6 +101,21 @@ fn latency_is_the_round_trip() {
 }
 
 #[test]
+fn the_last_latency_is_remembered() {
+    let mut pair = server_pings(10 * SECOND, 10 * SECOND, 1);
+    assert_eq!(pair.server.connection.latency(), None, "no ping was answered");
+    for (way, told) in [(20 * MS, 40 * MS), (Duration::from_micros(1_234), Duration::from_micros(2_400))] {
+        pair.set_latency(way);
+        pair.run_for(30 * SECOND);
+        assert_eq!(pair.server.connection.latency(), Some(told));
+    }
+    pair.set_latency(4 * SECOND);
+    pair.run_for(30 * SECOND);
+    let longest = pair.server.connection.latency().unwrap();
+    assert!((Duration::from_millis(6_500)..Duration::from_millis(6_600)).contains(&longest), "{longest:?}");
+}
+
+#[test]
 fn latency_counts_from_when_the_transport_takes_the_ping() {
     let mut pair = server_pings(10 * SECOND, 10 * SECOND, 1);
     pair.to_client.takes = false;

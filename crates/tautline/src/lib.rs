@@ -87,12 +87,12 @@ pub use reconnect::{Interruption, Reconnecting, Retry};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use send::SendError;
-#[cfg(feature = "tls")]
-pub use server::PeerCertificates;
 pub use server::{
-    AddressLimits, Addresses, Body, Carrier, Excess, Handover, Origins, Refusal, Request, Response, Server, Share,
-    Tally, TooMuch, serve,
+    AddressLimits, Addresses, Body, Carrier, Excess, Handover, Handshake, Origins, Refusal, Request, Response, Server,
+    Share, Tally, TooMuch, serve,
 };
+#[cfg(feature = "tls")]
+pub use server::{PeerCertificates, TlsSession};
 pub use shared::{Info, Settings};
 pub use stream::Stream;
 pub use tautline_proto::handshake::Limits;

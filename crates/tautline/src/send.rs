@@ -282,6 +282,11 @@ impl Sender {
     pub fn silence(&self) -> Duration {
         now() - self.handle.0.lock().core.last_heard()
     }
+
+    /// How long the peer's answer to our last ping took; `None` if it has answered none yet.
+    pub fn latency(&self) -> Option<Duration> {
+        self.handle.0.lock().core.latency()
+    }
 }
 
 struct WaitingForPong<'a>(&'a Arc<Shared>);

@@ -53,12 +53,12 @@ impl Stream {
         matches!(&self.0, Kind::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
     }
 
-    /// The certificates that the client of a connection has shown, its own first, once they are verified.
+    /// The TLS session of a connection that a server has accepted; `None` if it has none.
     #[cfg(feature = "tls")]
-    pub(crate) fn peer_certificates(&self) -> &[rustls::pki_types::CertificateDer<'static>] {
+    pub(crate) fn session(&self) -> Option<&rustls::ServerConnection> {
         match &self.0 {
-            Kind::Tls(stream) => stream.get_ref().1.peer_certificates().unwrap_or_default(),
-            _ => &[],
+            Kind::Tls(stream) => Some(stream.get_ref().1),
+            _ => None,
         }
     }
 

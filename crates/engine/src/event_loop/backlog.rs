@@ -109,6 +109,18 @@ impl Backlog {
         self.segments.front().is_some_and(|front| front.begun > 0)
     }
 
+    /// How many bytes belong to the frame that has begun.
+    pub(super) fn begun(&self) -> usize {
+        let mut begun = 0;
+        for segment in &self.segments {
+            begun += segment.begun;
+            if segment.begun < segment.len() {
+                break;
+            }
+        }
+        begun
+    }
+
     /// Whether a control frame is next.
     pub(super) fn is_control_next(&self) -> bool {
         self.segments.front().is_some_and(|front| front.what == What::Control)
@@ -250,6 +262,7 @@ mod tests {
             backlog.advance(written);
             let all = [&head[..], &payload, &frame("next")].concat();
             let boundary = if written == 0 { 0 } else { 304 };
+            assert_eq!(backlog.begun(), if written == 0 { 0 } else { 304 - written });
             assert_eq!(overtake(&mut backlog), all[written..boundary], "after {written}");
             assert_eq!(contents(&backlog), [&PONG, &all[boundary..]].concat(), "after {written}");
         }

@@ -134,6 +134,13 @@ impl<T: Transport> Connection<T> {
         self.is(Flags::BLOCKED) && self.queued(turn) >= self.core.context().queue_limit()
     }
 
+    /// How many bytes that are to be read, and to be written, belong to frames that have begun.
+    pub(super) fn begun(&self, turn: &Turn) -> (u64, u64) {
+        // While there is a backlog, whatever is in the turn is behind it and whole.
+        let written = self.more.as_ref().map_or(0, |more| more.backlog.begun()) + turn.begun(self.entry);
+        (self.core.payload_outstanding(), written as u64)
+    }
+
     /// Whether nothing waits to be written.
     pub(super) fn is_flushed(&self) -> bool {
         !self.is(Flags::BLOCKED) && self.entry == turn::NONE

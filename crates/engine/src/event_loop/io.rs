@@ -26,7 +26,8 @@ impl<T: Transport> Io for Call<'_, T> {
     fn vitals(&self, id: ConnectionId) -> Option<Vitals> {
         let connection = self.world.slots.look(id)?;
         let queued = connection.queued(&self.world.turn);
-        Some(Vitals { silence: self.world.now - connection.core.last_heard(), queued })
+        let core = &connection.core;
+        Some(Vitals { silence: self.world.now - core.last_heard(), queued, latency: core.latency() })
     }
 
     fn now(&self) -> Instant {

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod connection;
+mod inspect;
 mod io;
 mod read;
 mod slots;
@@ -34,7 +35,7 @@ use connection::{Connection, Flags};
 use io::Call;
 use world::World;
 
-pub(crate) use slots::slot_of;
+pub(crate) use slots::{loop_of, slot_of};
 
 /// An app that a loop carries, whatever its type.
 pub(crate) trait Hosted: App + Any {}

@@ -94,9 +94,18 @@ impl<T> Slots<T> {
         those.map(|(_, connection)| connection.id).collect()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection<T>> {
+        self.slab.iter().map(|(_, connection)| connection)
+    }
+
     pub(super) fn ids(&self) -> Vec<ConnectionId> {
         self.slab.iter().map(|(_, connection)| connection.id).collect()
     }
+}
+
+/// The loop of a connection.
+pub(crate) fn loop_of(id: ConnectionId) -> usize {
+    (id.0 >> SLOT_BITS & ((1 << LOOP_BITS) - 1)) as usize
 }
 
 pub(crate) fn slot_of(id: ConnectionId) -> usize {

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tautline_engine::{Encoded, PostError, Request};
+use tautline_engine::{Encoded, PostError, Request, Shown};
 use tautline_proto::app::{Message, Slow};
 use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Config, Ended, OpCode, Violation};
@@ -356,4 +356,23 @@ fn an_engine_that_is_dropped_drops_its_connections_and_apps() {
     assert_eq!(host.visit(|_, _| {}), Err(PostError::Ended));
     assert_eq!(admit(&host, "/").unwrap_err(), Rejection::new(503));
     connection.close(AWAY, "");
+}
+
+#[test]
+fn who_looks_sees_what_is_published_to_many_at_once() {
+    let engine = engine(1);
+    let host = engine.host(0, Recorder::echo().0);
+    let mut clients: Vec<_> = (0..8).map(|_| connect(&host)).collect();
+    let ids: Vec<_> = clients.iter().map(|(connection, _)| connection.id()).collect();
+    let (tell, seen) = mpsc::channel();
+    let _inspection = engine.inspect(ids[3], move |shown| tell.send(shown).unwrap()).unwrap();
+    assert_eq!(seen.recv_timeout(LIMIT), Ok(Shown::Begun));
+    host.publish(ids, &Encoded::new(Message::Text("all")), Slow::Disconnect).unwrap();
+    for (_, client) in &mut clients {
+        assert_eq!(client.text(), "all");
+    }
+    let Ok(Shown::Frame(frame)) = seen.recv_timeout(LIMIT) else { panic!("a frame") };
+    assert_eq!((frame.head, frame.payload), (vec![0x81, 3], b"all".to_vec()));
+    drop(clients);
+    assert_eq!(seen.recv_timeout(LIMIT).ok(), None, "the connection is gone");
 }

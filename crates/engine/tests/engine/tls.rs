@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use tautline_engine::{Connection, Handover, Host, Request};
+use tautline_engine::{Connection, Handover, Host, Request, Shown};
 use tautline_proto::app::Message;
 use tautline_proto::{CloseCode, Ended, OpCode, Violation};
 
@@ -327,4 +327,34 @@ fn sessions_are_closed_by_what_is_known_of_them() {
     assert_eq!(secure.closed(), 1008);
     plain.send("so am I");
     assert_eq!(plain.text(), "so am I");
+}
+
+#[test]
+fn who_looks_at_a_connection_sees_what_is_inside_of_tls() {
+    let engine = engine(1);
+    let host = engine.host(0, Recorder::echo().0);
+    let (connection, mut client) = connect(&host, &[]);
+    client.send("before");
+    assert_eq!(client.text(), "before");
+    let (tell, told) = std::sync::mpsc::channel();
+    host.connections(None, 9, move |connections| tell.send(connections).unwrap());
+    let overview = told.recv_timeout(LIMIT).unwrap().remove(0);
+    assert_eq!(overview.id, connection.id());
+    assert_eq!(overview.session.map(|(version, _)| version), Some(rustls::ProtocolVersion::TLSv1_3));
+    let (tell, seen) = std::sync::mpsc::channel();
+    let inspection = engine.inspect(connection.id(), move |shown| tell.send(shown).unwrap()).unwrap();
+    assert_eq!(seen.recv_timeout(LIMIT), Ok(Shown::Begun));
+    let long = "x".repeat(100_000);
+    client.send(&long);
+    assert!(client.text() == long);
+    let [received, sent] = std::array::from_fn(|_| match seen.recv_timeout(LIMIT) {
+        Ok(Shown::Frame(frame)) => frame,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!((received.mask.is_some(), received.len, sent.mask, sent.len), (true, 100_000, None, 100_000));
+    assert!(received.payload == sent.payload && sent.payload == long.as_bytes()[..256]);
+    drop(inspection);
+    client.send("after");
+    assert_eq!(client.text(), "after");
+    assert_eq!(seen.recv_timeout(LIMIT).ok(), None, "nobody is left who tells");
 }

@@ -1,7 +1,7 @@
 //! What twins and commands ask for.
 
 use tautline_proto::app::{ConnectionId, Io};
-use tautline_rooms::{CommandEffect, TwinEffect};
+use tautline_rooms::{CommandEffect, TwinEffect, TwinPart};
 
 use super::{Asker, Devices, TIMER};
 use crate::rooms::device;
@@ -38,7 +38,13 @@ impl Devices {
             TwinEffect::Delta { to, version, delta, .. } => {
                 self.tell(ConnectionId(to), device::desired(version, &delta));
             }
-            TwinEffect::Changed { .. } => {}
+            TwinEffect::Changed { device, part, version, .. } => {
+                let part = match part {
+                    TwinPart::Desired => "desired",
+                    TwinPart::Reported => "reported",
+                };
+                self.watch.events.twin(&device, part, version);
+            }
         }
     }
 

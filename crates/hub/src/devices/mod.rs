@@ -18,6 +18,7 @@ use tautline_rooms::{
 };
 
 use crate::rooms::{Rooms, Wall, device};
+use crate::watch::Watch;
 pub(crate) use keep::{Keeper, Kept, restore};
 
 /// There is one timer, for whatever is due next.
@@ -36,6 +37,7 @@ pub(crate) struct Devices {
     next_ticket: u64,
     home: Option<Host<Self>>,
     keeper: Option<Keeper>,
+    watch: Watch,
 }
 
 /// A connection of a device.
@@ -100,7 +102,14 @@ impl Devices {
             next_ticket: 0,
             home: None,
             keeper: None,
+            watch: Watch::default(),
         }
+    }
+
+    /// Who hears what happens.
+    pub(crate) fn watched_by(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// Where these devices are, and what stores their twins and commands. To be called before anything else.

@@ -84,6 +84,7 @@ impl Driver {
             peer: Some(request.peer()),
             identity: None,
             attached: None,
+            secure: request.extensions().get::<tautline::TlsSession>().is_some(),
         };
         let admitted = Admitted::new(&self.0, &opening)?;
         admitted.wait_in(request.extensions_mut());

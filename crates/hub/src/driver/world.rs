@@ -216,7 +216,7 @@ impl Io for Call<'_> {
 
     fn vitals(&self, id: ConnectionId) -> Option<Vitals> {
         let sender = self.world.sender(id)?;
-        Some(Vitals { silence: sender.silence(), queued: sender.queued() })
+        Some(Vitals { silence: sender.silence(), queued: sender.queued(), latency: sender.latency() })
     }
 
     fn now(&self) -> Instant {

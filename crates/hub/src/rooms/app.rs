@@ -60,6 +60,8 @@ pub struct Rooms {
     /// Members to whom a replay is being written.
     replaying: HashSet<Member>,
     pub(super) behind: Behind,
+    /// Those whose connections are encrypted.
+    secure: HashSet<Member>,
     /// Those whose bad input has been logged: once is enough to find them, and nobody can fill the log.
     logged: HashSet<Member>,
 }
@@ -90,6 +92,7 @@ impl Rooms {
             no_devices: HashSet::new(),
             replaying: HashSet::new(),
             behind: Behind::default(),
+            secure: HashSet::new(),
             logged: HashSet::new(),
         }
     }
@@ -164,6 +167,11 @@ impl Rooms {
     pub(super) fn next_ticket(&mut self) -> u64 {
         self.next_ticket += 1;
         self.next_ticket
+    }
+
+    /// How a member is connected: as the scheme of its address is called.
+    pub(super) fn transport(&self, member: Member) -> &'static str {
+        if self.secure.contains(&member) { "wss" } else { "ws" }
     }
 
     fn place(&self, path: &str) -> Result<Place, BadPath> {
@@ -335,6 +343,9 @@ impl App for Rooms {
         if admitted.is_ok() && token.is_some_and(|token| !token.permits_device(client)) {
             self.no_devices.insert(member);
         }
+        if admitted.is_ok() && opening.secure {
+            self.secure.insert(member);
+        }
         self.work(io);
         admitted.map_err(|refusal| match refusal {
             Refusal::Taken => {
@@ -410,6 +421,7 @@ impl App for Rooms {
         self.no_devices.remove(&member);
         let now = self.wall.at(io.now());
         self.core.leave(now, member);
+        self.secure.remove(&member);
         self.work(io);
     }
 

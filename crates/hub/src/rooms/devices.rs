@@ -83,7 +83,8 @@ impl Rooms {
         let (Some(durability), Some(known)) = (self.durability(), self.core.known(member)) else { return };
         let Known { room, client, identity, opened, .. } = known;
         let peer = io.peer(connection(member));
-        how(durability, &Seen { id: client, room, identity, peer, opened });
+        let transport = self.transport(member);
+        how(durability, &Seen { id: client, room, identity, peer, transport, opened });
     }
 
     /// A client says, in an envelope of so many bytes, how it is or what has become of a command.

@@ -1,9 +1,10 @@
 //! State documents: what members ask of them, and what they are told.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tautline_proto::app::{Io, Message, Slow};
-use tautline_rooms::{ChangeAnswer, Document, DocumentEffect, DocumentKey, DocumentSettings, Documents, Member};
+use tautline_rooms::{ChangeAnswer, DocumentEffect, DocumentKey, DocumentSettings, Documents, Member};
 use tautline_store::{Reader, StoreError};
 
 use super::app::{Rooms, connection, forbid, send};
@@ -13,12 +14,12 @@ use super::envelope::{self, Change, StateRequest};
 #[derive(Debug)]
 pub(super) struct State {
     documents: Documents,
-    asked: HashMap<u64, Asker>,
+    asked: HashMap<u64, (DocumentKey, Asker)>,
 }
 
 /// Who has asked for something.
 enum Asker {
-    Member { member: Member, id: Option<Box<str>>, document: Box<str> },
+    Member { member: Member, id: Option<Box<str>> },
     Outside(Box<dyn FnOnce(ChangeAnswer) + Send>),
 }
 
@@ -36,7 +37,7 @@ impl std::fmt::Debug for Asker {
 pub(crate) struct KeptDocument {
     pub(crate) key: DocumentKey,
     version: u64,
-    json: Option<std::sync::Arc<str>>,
+    json: Option<Arc<str>>,
 }
 
 /// What a store has of documents, those that were removed first by the time when that was. It blocks.
@@ -67,9 +68,10 @@ impl Rooms {
         }
     }
 
-    /// The documents of a room, by name.
-    pub(crate) fn documents(&self, room: &str) -> Vec<(String, Document)> {
-        self.state.documents.list(room).map(|(name, document)| (name.to_string(), document)).collect()
+    /// The documents of a room with names behind `after`, by name, at most `limit` of them: version and length in bytes.
+    pub(crate) fn documents(&self, room: &str, after: Option<&str>, limit: usize) -> Vec<(Arc<str>, u64, usize)> {
+        let all = self.state.documents.list(room).filter(|(name, _)| Some(&***name) > after);
+        all.take(limit).map(|(name, document)| (name.clone(), document.version, document.json.len())).collect()
     }
 
     /// Somebody who is no member asks. `answer` must not block; it is dropped if there is none.
@@ -104,13 +106,13 @@ impl Rooms {
             }
             return self.tell_documents(io);
         }
-        let asker = Asker::Member { member, id: id.map(Into::into), document: request.document.into() };
+        let asker = Asker::Member { member, id: id.map(Into::into) };
         self.ask(io, &key, request.change, asker);
     }
 
     fn ask(&mut self, io: &mut dyn Io, key: &DocumentKey, change: Change, asker: Asker) {
         let ticket = self.next_ticket();
-        self.state.asked.insert(ticket, asker);
+        self.state.asked.insert(ticket, (key.clone(), asker));
         let now = self.wall.at(io.now());
         let documents = &mut self.state.documents;
         match change {
@@ -139,13 +141,19 @@ impl Rooms {
     fn tell_documents(&mut self, io: &mut dyn Io) {
         while let Some(effect) = self.state.documents.poll_effect() {
             match effect {
-                DocumentEffect::Answer { ticket, answer } => match self.state.asked.remove(&ticket) {
-                    Some(Asker::Member { member, id, document }) => {
-                        send(io, member, &envelope::change_answer(id.as_deref(), &document, &answer));
+                DocumentEffect::Answer { ticket, answer } => {
+                    let Some((key, asker)) = self.state.asked.remove(&ticket) else { continue };
+                    // Every change is somebody's, and is answered once it is there for good.
+                    if let ChangeAnswer::Done { version, json, changed: true } = &answer {
+                        self.watch.events.document(&key.scope, &key.name, *version, json.is_none());
                     }
-                    Some(Asker::Outside(tell)) => tell(answer),
-                    None => {}
-                },
+                    match asker {
+                        Asker::Member { member, id } => {
+                            send(io, member, &envelope::change_answer(id.as_deref(), &key.name, &answer));
+                        }
+                        Asker::Outside(tell) => tell(answer),
+                    }
+                }
                 DocumentEffect::Snapshot { to, key, document } => {
                     send(io, Member(to), &envelope::document(None, &key.name, document.as_ref()));
                 }

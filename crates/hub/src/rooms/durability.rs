@@ -17,15 +17,14 @@ pub(crate) struct Durability {
     stored: Arc<dyn Fn(Stored, bool) + Send + Sync>,
 }
 
-/// How clients of rooms are connected, as the store calls it.
-const TRANSPORT: &str = "websocket";
-
 /// A client that has an id of its own, and its connection.
 pub(super) struct Seen<'a> {
     pub(super) id: &'a str,
     pub(super) room: &'a str,
     pub(super) identity: Option<&'a str>,
     pub(super) peer: Option<SocketAddr>,
+    /// `ws` or `wss`.
+    pub(super) transport: &'static str,
     pub(super) opened: Timestamp,
 }
 
@@ -40,7 +39,7 @@ impl Seen<'_> {
             first_seen_ms: millis(self.opened),
             last_seen_ms: millis(at),
             address: self.address(),
-            transport: TRANSPORT.into(),
+            transport: self.transport.into(),
             certificate: self.identity.map(Into::into),
         }
     }
@@ -121,7 +120,7 @@ impl Durability {
             opened_ms: millis(seen.opened),
             closed_ms: millis(closed),
             peer: seen.address(),
-            transport: TRANSPORT.into(),
+            transport: seen.transport.into(),
             reason: reason.into(),
         };
         self.submit(vec![Write::Device(seen.device(closed)), Write::Connection(connection)], "the end of a connection");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tautline_proto::app::{ConnectionId, Delivery, Io};
@@ -38,6 +39,11 @@ pub(crate) struct RoomDetail {
 /// A connection of a client that comes with an id of its own.
 #[derive(Debug)]
 pub(crate) struct Seen {
+    pub(crate) connection: ConnectionId,
+    /// `ws` or `wss`.
+    pub(crate) transport: &'static str,
+    /// How long its answer to the last ping took.
+    pub(crate) latency: Option<Duration>,
     pub(crate) device: Arc<str>,
     pub(crate) room: Arc<str>,
     pub(crate) peer: Option<SocketAddr>,
@@ -99,12 +105,26 @@ impl Rooms {
         known.filter_map(|(member, client)| self.seen(io, member, client)).collect()
     }
 
+    /// Whose these connections are.
+    pub(crate) fn connections(&self, io: &dyn Io, ids: &[ConnectionId]) -> Vec<(ConnectionId, Seen)> {
+        let seen = |id: &ConnectionId| {
+            let member = Member(id.0);
+            let client = self.core.known(member)?.client.clone();
+            Some((*id, self.seen(io, member, &client)?))
+        };
+        ids.iter().filter_map(seen).collect()
+    }
+
     fn seen(&self, io: &dyn Io, member: Member, client: &Arc<str>) -> Option<Seen> {
         let known = self.core.known(member).filter(|_| !self.no_devices.contains(&member))?;
+        let connection = ConnectionId(member.0);
         Some(Seen {
+            connection,
             device: client.clone(),
             room: known.room.clone(),
-            peer: io.peer(ConnectionId(member.0)),
+            transport: self.transport(member),
+            latency: io.vitals(connection).and_then(|vitals| vitals.latency),
+            peer: io.peer(connection),
             identity: known.identity.map(str::to_owned),
             opened: known.opened,
         })

@@ -30,6 +30,7 @@ impl Carrier for OneApp {
             peer: Some(request.peer()),
             identity: None,
             attached: None,
+            secure: false,
             profile: Arc::default(),
         };
         let (reply, answer) = tokio::sync::oneshot::channel();

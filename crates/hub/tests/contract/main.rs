@@ -62,6 +62,7 @@ macro_rules! contracts {
             a_client_that_sends_faster_than_it_reads_loses_nothing,
             a_panic_ends_one_connection_and_nothing_else,
             a_client_that_answers_a_probe_is_alive_once,
+            the_latency_of_a_client_is_known_once_it_has_answered_a_ping,
             a_client_that_does_not_answer_a_probe_is_given_up,
             whatever_a_client_sends_answers_a_probe,
             a_client_that_does_not_take_the_ping_is_given_up_as_stuck,

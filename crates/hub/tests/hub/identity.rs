@@ -9,9 +9,9 @@ use tautline_hub::{Hub, Listen, SUBPROTOCOL, Sessions};
 use tautline_identity::{Authority, ClientAuth, Issued, KeyKind, ServerTls, TlsFiles, Validity};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
-use crate::text;
+use crate::api::look;
+use crate::{Running, text};
 
 pub(crate) fn days() -> Validity {
     Validity::days(10)
@@ -25,8 +25,8 @@ pub(crate) struct Secure {
     tls: Arc<ServerTls>,
     port: u16,
     sessions: Sessions,
-    shutdown: oneshot::Sender<()>,
-    server: JoinHandle<std::io::Result<()>>,
+    /// The same hub without TLS.
+    plain: Running,
 }
 
 impl Secure {
@@ -49,10 +49,12 @@ impl Secure {
         let (shutdown, down) = oneshot::channel();
         let sessions = Sessions::new();
         let listen = Listen { listener, tls: Some(Arc::new(tls.config())) };
-        let server = tokio::spawn(hub.sessions(&sessions).run(listen, async {
+        let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = plain.local_addr().unwrap();
+        let server = tokio::spawn(hub.sessions(&sessions).run_all([listen, plain.into()], async {
             let _ = down.await;
         }));
-        Self { ca, directory, tls, port, sessions, shutdown, server }
+        Self { ca, directory, tls, port, sessions, plain: Running { address, shutdown, server } }
     }
 
     pub(crate) fn client(&self, name: &str) -> Issued {
@@ -73,8 +75,7 @@ impl Secure {
     }
 
     pub(crate) async fn stop(self) {
-        let _ = self.shutdown.send(());
-        self.server.await.unwrap().unwrap();
+        self.plain.stop().await;
     }
 }
 
@@ -173,5 +174,31 @@ async fn where_authentication_is_required_a_certificate_does() {
     assert_eq!(id(&mut esp).await, "ESP Client 1");
     let Err(ConnectError::Refused(refusal)) = hub.open("/esp", None).await else { panic!("it has proven nothing") };
     assert_eq!(refusal.status(), 401);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn how_a_client_is_encrypted_and_who_it_is_can_be_seen() {
+    let hub = Secure::start(Hub::new()).await;
+    let mut esp = hub.open("/rooms/lab/esp", Some(&hub.client("ESP Client 1"))).await.unwrap();
+    let mut open = hub.plain.open("/rooms/lab/open").await;
+    assert_eq!(id(&mut esp).await, "esp");
+    // It is there for the list once it has said something.
+    open.send("here").await.unwrap();
+    text(&mut esp).await;
+    let device = look(&hub.plain, "/api/devices/esp").await;
+    assert_eq!((&device["transport"], &device["identity"]), (&"wss".into(), &"ESP Client 1".into()));
+    assert_eq!(look(&hub.plain, "/api/devices/open").await["transport"], "ws");
+    let handshakes = look(&hub.plain, "/api/inspector/handshakes").await;
+    let tls = &handshakes["handshakes"][1]["tls"];
+    assert_eq!((&tls["version"], &tls["client"]), (&"TLS 1.3".into(), &"ESP Client 1".into()), "{handshakes}");
+    let cipher = tls["cipher"].as_str().unwrap();
+    assert!(cipher.starts_with("TLS_AES_") || cipher.starts_with("TLS_CHACHA20_"), "{cipher}");
+    assert_eq!(handshakes["handshakes"][0].get("tls"), None);
+    let list = look(&hub.plain, "/api/inspector/connections").await;
+    let of = |client: &str| list["connections"].as_array().unwrap().iter().find(|one| one["client"] == client).unwrap();
+    assert_eq!((&of("esp")["transport"], &of("esp")["tls"]), (&"wss".into(), &format!("TLS 1.3, {cipher}").into()));
+    assert_eq!((&of("esp")["id"], of("open")["transport"].as_str()), (&device["connection"], Some("ws")));
+    open.close(CloseCode::NORMAL, "").await;
     hub.stop().await;
 }

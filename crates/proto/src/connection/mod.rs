@@ -35,6 +35,7 @@ pub struct Connection<C> {
 
     // Receiving: the data frame whose payload is coming in, and the message it is part of.
     frame_len: u64,
+    /// Above 0 while a frame's payload is coming in.
     frame_left: u64,
     /// How much input the last call left: bytes that come again.
     unread: u32,
@@ -44,7 +45,6 @@ pub struct Connection<C> {
     utf8: Utf8,
     frame_opcode: OpCode,
     frame_fin: bool,
-    in_frame: bool,
     message: Option<Kind>,
 
     // Sending: whether a fragmented message is unfinished.
@@ -65,6 +65,8 @@ pub struct Connection<C> {
     /// How long the peer has to answer that, in hundredths of a second.
     probe_hundredths: u16,
     stall_forgiven: bool,
+    /// How long the last answered ping took, in tenths of a millisecond; [`UNKNOWN`] if none was answered.
+    latency: u16,
 
     // Closing.
     role: Role,
@@ -72,6 +74,9 @@ pub struct Connection<C> {
     transport_ended: bool,
     ended: Option<Ended>,
 }
+
+/// No latency is known.
+const UNKNOWN: u16 = u16::MAX;
 
 /// How far the closing of the connection has come. "Owed": the close frame waits in the caller's [`Control`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +118,6 @@ impl<C: Context> Connection<C> {
             utf8: Utf8::default(),
             frame_opcode: OpCode::Continuation,
             frame_fin: true,
-            in_frame: false,
             message: None,
             sending: false,
             heard: now,
@@ -125,6 +129,7 @@ impl<C: Context> Connection<C> {
             probed: Instant::NEVER,
             probe_hundredths: 0,
             stall_forgiven: false,
+            latency: UNKNOWN,
             role,
             phase: Phase::Open,
             transport_ended: false,
@@ -145,6 +150,13 @@ impl<C: Context> Connection<C> {
     /// When something last arrived from the peer.
     pub fn last_heard(&self) -> Instant {
         self.heard
+    }
+
+    /// How long the way to the peer and back took, the last time that it answered one of our pings; `None` if it never did.
+    /// It includes what waited before the ping in the transport, and how long the peer took. Good to tenths of a
+    /// millisecond; more than 6.5 s are told as 6.5 s.
+    pub fn latency(&self) -> Option<Duration> {
+        (self.latency != UNKNOWN).then(|| Duration::from_micros(100 * u64::from(self.latency)))
     }
 
     /// Whether messages can be sent: no close frame has been queued, sent or received.

@@ -44,7 +44,7 @@ impl<C: Context> Connection<C> {
     /// How many bytes of the current data frame's payload are outstanding. Up to so many bytes may be read straight
     /// to where the message is being put together, and [`receive`](Self::receive) unmasks and checks them there.
     pub fn payload_outstanding(&self) -> u64 {
-        if self.in_frame { self.frame_left } else { 0 }
+        self.frame_left
     }
 
     /// The next event, or `None` if the input does not contain all of it.
@@ -54,7 +54,7 @@ impl<C: Context> Connection<C> {
         input: &mut &'b mut [u8],
         control: &mut Control,
     ) -> Result<Option<Event<'b>>, Violation> {
-        if self.in_frame {
+        if self.frame_left > 0 {
             return self.payload(input);
         }
         // The first byte is judged first, so that what is wrong does not depend on how the input is cut.
@@ -112,7 +112,6 @@ impl<C: Context> Connection<C> {
         if self.message_len > config.max_message {
             return Err(Violation::MessageTooBig);
         }
-        self.in_frame = true;
         self.frame_opcode = header.opcode;
         self.frame_fin = header.fin;
         self.frame_len = header.len;
@@ -142,17 +141,16 @@ impl<C: Context> Connection<C> {
         if bytes.is_empty() && self.frame_left > 0 {
             return Ok(None);
         }
-        // `in_frame` implies a message.
+        // A frame implies a message.
         let kind = self.message.unwrap_or(Kind::Binary);
         let offset = self.frame_len - self.frame_left;
         self.frame_left -= bytes.len() as u64;
-        self.in_frame = self.frame_left > 0;
         let text = match kind {
             // §8.1: as early as it shows.
             Kind::Text => self.utf8.push(bytes).map_err(|_| Violation::InvalidUtf8)?,
             Kind::Binary => None,
         };
-        if self.frame_fin && !self.in_frame {
+        if self.frame_fin && self.frame_left == 0 {
             self.message = None;
             self.utf8.finish().map_err(|_| Violation::InvalidUtf8)?;
         }

@@ -6,7 +6,7 @@ use crate::config::Context;
 use crate::event::{Ended, Timeout};
 use crate::time::Instant;
 
-use super::{Connection, Phase};
+use super::{Connection, Phase, UNKNOWN};
 
 /// The least lateness of a deadline that counts as our own program standing still rather than a coarse timer.
 const MIN_STALL: Duration = Duration::from_secs(1);
@@ -196,7 +196,9 @@ impl<C: Context> Connection<C> {
         answers.then(|| {
             self.unanswered = Instant::NEVER;
             self.stall_forgiven = false;
-            now - self.ping_at
+            let latency = now - self.ping_at;
+            self.latency = u16::try_from(latency.as_micros() / 100).unwrap_or(UNKNOWN).min(UNKNOWN - 1);
+            latency
         })
     }
 }

@@ -22,8 +22,8 @@ use super::connections::Place;
 use super::hand_over::{Carry, Handover};
 use super::patience::Patient;
 #[cfg(feature = "tls")]
-use super::request::PeerCertificates;
-use super::request::{self, Refusal, Request, Response};
+use super::request::Secured;
+use super::request::{self, Handshake, Refusal, Request, Response};
 use super::tally::Refused;
 use super::{Running, Whose};
 use crate::keeper::Handling;
@@ -50,13 +50,13 @@ impl Running {
         }
         let over = place.over();
         #[cfg(feature = "tls")]
-        let certificates = PeerCertificates(stream.peer_certificates().into());
+        let secured = Secured::of(&stream);
         let upgrade = Arc::new(Mutex::new(None));
         let asked = Arc::new(AtomicBool::new(false));
         let (this, slot, noted) = (self.clone(), upgrade.clone(), asked.clone());
         let service = service_fn(move |request: http::Request<Incoming>| {
             #[cfg(feature = "tls")]
-            let request = certificates.attach(request);
+            let request = secured.attach(request);
             noted.store(true, Ordering::Relaxed);
             let (this, slot) = (this.clone(), slot.clone());
             async move {
@@ -114,17 +114,24 @@ impl Running {
         if !request::is_upgrade(&request) {
             return self.answer_http(request, peer).await;
         }
-        match self.accept(request, peer).await {
+        let watched = self.server.handshakes.as_ref().map(|watch| (watch, request::head(&request)));
+        let (response, refused) = match self.accept(request, peer).await {
             Ok((response, accepted)) => {
                 *upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepted);
-                response
+                (response, None)
             }
             Err(refusal) => {
                 self.server.tally.count(Refused::Handshake);
                 tracing::info!(%peer, status = refusal.status(), reason = %refusal.reason(), "WebSocket request refused");
-                refusal.into_response()
+                let reason = refusal.reason().to_owned();
+                (refusal.into_response(), Some(reason))
             }
+        };
+        if let Some((watch, head)) = watched {
+            let (status, headers, refused) = (response.status(), response.headers(), refused.as_deref());
+            watch(&Handshake { request: &head, peer, status, headers, refused });
         }
+        response
     }
 
     /// Answers a request that is not for a WebSocket.

@@ -20,7 +20,7 @@ use super::Running;
 use super::body::Body;
 use super::connections::Place;
 use super::patience::Patient;
-use super::request::{PeerCertificates, Response};
+use super::request::{Response, Secured};
 use crate::stream::Stream;
 
 /// How many requests a client may have under way. Each may hold [`WINDOW`] of its body and [`SEND_BUFFER`] of the answer.
@@ -45,11 +45,11 @@ const LEAVING: Duration = Duration::from_secs(5);
 impl Running {
     pub(super) async fn serve_http2(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) {
         let over = place.over();
-        let certificates = PeerCertificates(stream.peer_certificates().into());
+        let secured = Secured::of(&stream);
         let requests = Arc::new(Requests::default());
         let (this, count) = (self.clone(), requests.clone());
         let service = service_fn(move |request: http::Request<Incoming>| {
-            let request = certificates.attach(request);
+            let request = secured.attach(request);
             let (this, under_way) = (this.clone(), UnderWay::new(&count));
             async move {
                 let response: Response = match over {

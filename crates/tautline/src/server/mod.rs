@@ -37,9 +37,9 @@ pub use body::Body;
 use connections::Connections;
 use hand_over::AnyCarrier;
 pub use hand_over::{Carrier, Handover};
+pub use request::{Handshake, Refusal, Request, Response};
 #[cfg(feature = "tls")]
-pub use request::PeerCertificates;
-pub use request::{Refusal, Request, Response};
+pub use request::{PeerCertificates, TlsSession};
 pub use tally::Tally;
 use tally::{Lines, Refused};
 
@@ -80,12 +80,14 @@ pub struct Server {
     drain_timeout: Duration,
     shutdown_code: CloseCode,
     admit: Option<Arc<Admit>>,
+    handshakes: Option<Arc<Handshakes>>,
     http: Option<Arc<Http>>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 type Admit = dyn Fn(&mut Request) -> Result<(), Refusal> + Send + Sync;
+type Handshakes = dyn Fn(&Handshake<'_>) + Send + Sync;
 type Http = dyn Fn(http::Request<Incoming>) -> BoxFuture<Response> + Send + Sync;
 type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -134,6 +136,7 @@ impl Server {
             drain_timeout: Duration::from_secs(10),
             shutdown_code: CloseCode::GOING_AWAY,
             admit: None,
+            handshakes: None,
             http: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -220,6 +223,13 @@ impl Server {
     /// [`Request::extensions_mut`] is there for the handler.
     pub fn admit(mut self, admit: impl Fn(&mut Request) -> Result<(), Refusal> + Send + Sync + 'static) -> Self {
         self.admit = Some(Arc::new(admit));
+        self
+    }
+
+    /// Is told of every request for a WebSocket with the answer that it gets, refused ones included: for whoever wants to see
+    /// what clients ask. Must not block.
+    pub fn handshakes(mut self, watch: impl Fn(&Handshake<'_>) + Send + Sync + 'static) -> Self {
+        self.handshakes = Some(Arc::new(watch));
         self
     }
 

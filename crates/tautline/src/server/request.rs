@@ -20,11 +20,44 @@ pub type Response = http::Response<Body>;
 #[derive(Clone, Debug)]
 pub struct PeerCertificates(pub std::sync::Arc<[rustls::pki_types::CertificateDer<'static>]>);
 
+/// How a request was encrypted. An extension of every request by TLS.
 #[cfg(feature = "tls")]
-impl PeerCertificates {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsSession {
+    /// TLS 1.2 or 1.3.
+    pub version: rustls::ProtocolVersion,
+    /// Key exchange (in TLS 1.2), encryption and integrity.
+    pub cipher: rustls::CipherSuite,
+}
+
+/// What the requests of a TLS connection carry along.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug)]
+pub(super) struct Secured {
+    session: Option<TlsSession>,
+    certificates: PeerCertificates,
+}
+
+#[cfg(feature = "tls")]
+impl Secured {
+    /// That of a stream, with TLS or without.
+    pub(super) fn of(stream: &crate::stream::Stream) -> Self {
+        let session = stream.session();
+        let parts =
+            session.and_then(|session| Some((session.protocol_version()?, session.negotiated_cipher_suite()?.suite())));
+        Self {
+            session: parts.map(|(version, cipher)| TlsSession { version, cipher }),
+            certificates: PeerCertificates(session.and_then(|it| it.peer_certificates()).unwrap_or_default().into()),
+        }
+    }
+
     pub(super) fn attach<B>(&self, mut request: http::Request<B>) -> http::Request<B> {
-        if !self.0.is_empty() {
-            request.extensions_mut().insert(self.clone());
+        if let Some(session) = self.session {
+            request.extensions_mut().insert(session);
+        }
+        if !self.certificates.0.is_empty() {
+            request.extensions_mut().insert(self.certificates.clone());
         }
         request
     }
@@ -98,6 +131,22 @@ impl Request {
     pub fn extensions_mut(&mut self) -> &mut http::Extensions {
         &mut self.0.extensions
     }
+}
+
+/// A request for a WebSocket and its answer: see [`Server::handshakes`](crate::Server::handshakes).
+#[derive(Debug)]
+pub struct Handshake<'a> {
+    /// The request, as the client sent it: whatever it asks for, it says that it wants a WebSocket. Its extensions are
+    /// [`PeerCertificates`] and [`TlsSession`], where there is TLS.
+    pub request: &'a http::request::Parts,
+    /// The address of the client.
+    pub peer: SocketAddr,
+    /// The answer's status.
+    pub status: StatusCode,
+    /// The answer's headers, without `Date` and those of its body, which are added to every answer.
+    pub headers: &'a http::HeaderMap,
+    /// Why the client is refused.
+    pub refused: Option<&'a str>,
 }
 
 /// Why a request is refused, as an HTTP answer.
@@ -195,6 +244,25 @@ fn option_name(option: &str) -> &str {
 pub(super) fn is_upgrade(request: &http::Request<Incoming>) -> bool {
     request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
         || server::is_upgrade(headers(request.headers()).into_iter())
+}
+
+/// A copy of a request's head, with what it carries along of TLS.
+pub(super) fn head<B>(request: &http::Request<B>) -> http::request::Parts {
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.method = request.method().clone();
+    head.uri = request.uri().clone();
+    head.version = request.version();
+    head.headers = request.headers().clone();
+    #[cfg(feature = "tls")]
+    {
+        if let Some(session) = request.extensions().get::<TlsSession>() {
+            head.extensions.insert(*session);
+        }
+        if let Some(certificates) = request.extensions().get::<PeerCertificates>() {
+            head.extensions.insert(certificates.clone());
+        }
+    }
+    head
 }
 
 /// The 101 answer and the selected subprotocol, as the protocol core decides.

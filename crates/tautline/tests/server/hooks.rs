@@ -148,3 +148,33 @@ async fn http_requests_and_then_a_websocket_share_a_connection() {
     client.send(&[Frame::text("now")]).await;
     assert_eq!(client.frames(1).await, [Frame::text("now")]);
 }
+
+#[tokio::test]
+async fn every_handshake_is_told_with_its_answer() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let notes = told.clone();
+    let server = Server::new().subprotocols(["v1"]).handshakes(move |handshake| {
+        let head = handshake.request;
+        let of = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let accept = handshake.headers.get("sec-websocket-accept").map(|value| value.to_str().unwrap().to_owned());
+        let (status, refused) = (handshake.status.as_u16(), handshake.refused.map(str::to_owned));
+        notes.lock().unwrap().push((handshake.peer, head.uri.to_string(), of("x-id"), status, accept, refused));
+    });
+    let server = start(server, echo).await;
+    let mut good = server.dial().await;
+    good.write(upgrade("X-Id: 7\r\n")).await;
+    good.head().await;
+    let mut bad = server.dial().await;
+    bad.write(upgrade("X-Id: 8\r\n").replace("Version: 13", "Version: 12")).await;
+    let head = bad.head().await;
+    assert!(head.starts_with("HTTP/1.1 426 "), "{head}");
+    let mut page = server.dial().await;
+    page.write("GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n").await;
+    page.head().await;
+    let told = told.lock().unwrap().clone();
+    let [first, second] = &told[..] else { panic!("{told:?}") };
+    let accept = Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned());
+    assert_eq!(*first, (good.address, "/path?query".to_owned(), Some("7".to_owned()), 101, accept, None));
+    assert_eq!((second.0, second.2.as_deref(), second.3, &second.4), (bad.address, Some("8"), 426, &None));
+    assert!(second.5.as_ref().is_some_and(|reason| reason.contains("13")), "{second:?}");
+}

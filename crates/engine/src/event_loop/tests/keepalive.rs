@@ -53,6 +53,20 @@ fn a_silent_client_is_pinged_once_an_interval() {
 }
 
 #[test]
+fn the_latency_of_a_client_is_that_of_its_last_answer() {
+    let (mut world, peer) = pinged();
+    let latency = |world: &mut World| world.visit(|io| io.vitals(peer.id)).unwrap().latency;
+    assert_eq!(latency(&mut world), None);
+    world.pass(Duration::from_millis(250));
+    answer(&peer);
+    world.run();
+    let first = latency(&mut world).expect("it has answered");
+    // The ping left up to 10 ms before the test saw it.
+    assert!((Duration::from_millis(250)..=Duration::from_millis(260)).contains(&first), "{first:?}");
+    assert!(world.is_idle(&peer), "it costs no memory");
+}
+
+#[test]
 fn a_client_that_does_not_answer_is_closed_when_its_time_is_over_and_not_before() {
     let (mut world, peer) = pinged();
     world.pass(Duration::from_millis(9900));

@@ -4,6 +4,7 @@ mod adoption;
 mod answers;
 mod closing;
 mod control;
+mod inspecting;
 mod keepalive;
 mod large;
 mod panics;

@@ -28,6 +28,13 @@ impl fmt::Display for Unchanged {
     }
 }
 
+impl Counters {
+    /// Which counters these clients are at.
+    pub(crate) fn of_clients(&self, ids: &[ConnectionId]) -> Vec<(ConnectionId, Arc<str>)> {
+        ids.iter().filter_map(|id| Some((*id, self.clients.get(id)?.clone()))).collect()
+    }
+}
+
 /// Who wants a counter to change.
 pub(super) enum Asker {
     Client(ConnectionId),

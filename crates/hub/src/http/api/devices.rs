@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::documents::{VersionedJson, changed};
 use super::extract::{Asked, IfVersion, Limit, MayCommand, MayRead, Name, Page, Sent};
+use super::inspector::{millis, written};
 use super::{Json, RETRY_AFTER, State, ask, gone, have_done};
 use crate::devices::{Devices, Order};
 use crate::http::problem::{Kind, Problem};
@@ -40,8 +41,16 @@ pub(super) struct Device {
     online: bool,
     /// The rooms that it is in.
     rooms: Vec<String>,
-    /// How it is connected, or was the last time.
+    /// How it is connected, or was the last time: `ws`, or `wss`, which is encrypted.
     transport: Option<String>,
+    /// How long its answer to the last ping took, in milliseconds; absent if it is not here, or has answered none yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    latency_ms: Option<f64>,
+    /// Its connection, whose frames can be looked at; absent if it is not here. Of several the one that came last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    connection: Option<String>,
     /// The address that it comes from, or came from the last time.
     peer: Option<String>,
     /// The name in its certificate, if it showed one.
@@ -108,7 +117,12 @@ fn add_online(found: &mut BTreeMap<String, Device>, seen: crate::rooms::Seen) {
     device.id = seen.device.to_string();
     device.online = true;
     device.rooms.push(seen.room.to_string());
-    device.transport = Some("websocket".into());
+    if device.connected_ms.is_some_and(|connected| connected > seen.opened.0) {
+        return;
+    }
+    device.transport = Some(seen.transport.into());
+    device.latency_ms = seen.latency.map(millis);
+    device.connection = Some(written(seen.connection));
     device.peer = seen.peer.map(|peer| peer.to_string());
     device.identity = seen.identity;
     device.connected_ms = Some(seen.opened.0);

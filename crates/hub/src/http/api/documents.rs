@@ -1,5 +1,7 @@
 //! Documents of rooms by HTTP.
 
+use std::sync::Arc;
+
 use axum::extract::State as Given;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -10,7 +12,7 @@ use serde_json::value::RawValue;
 use tautline_rooms::{ChangeAnswer, ChangeProblem, Document, DocumentKey, Update};
 use utoipa::ToSchema;
 
-use super::extract::{IfVersion, MayChange, MayRead, Name, SecondName, Sent};
+use super::extract::{Asked, IfVersion, Limit, MayChange, MayRead, Name, Page, SecondName, Sent};
 use super::{Json, RETRY_AFTER, State, ask, have_done};
 use crate::http::problem::{Kind, Problem};
 use crate::rooms::Change;
@@ -19,13 +21,19 @@ use crate::rooms::Change;
 pub(super) struct DocumentList {
     /// By name.
     documents: Vec<NamedDocument>,
+    /// `after` of the next part; absent if this is the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    next: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NamedDocument {
     name: String,
-    #[serde(flatten)]
-    document: VersionedJson,
+    /// Counts the changes; never runs backwards.
+    version: u64,
+    /// How long its value is, as JSON.
+    bytes: usize,
 }
 
 /// JSON with its version.
@@ -64,17 +72,23 @@ impl IntoResponse for VersionedJson {
 
 /// Documents of a room
 ///
-/// All of them, by name: a room has at most 1,000.
+/// Which there are, by name, without their values.
 #[utoipa::path(get, path = "/api/rooms/{room}/documents", tag = "documents",
-    params(("room" = String, Path, description = "The room's name.")), responses((status = 200, body = DocumentList)))]
+    params(("room" = String, Path, description = "The room's name."), Page), responses((status = 200, body = DocumentList)))]
 pub(super) async fn list(
     _: MayRead,
     Name(room): Name,
     Given(state): Given<State>,
+    Asked(page): Asked<Page>,
 ) -> Result<Json<DocumentList>, Problem> {
-    let documents = ask(state.home(&room)?, move |rooms, _| rooms.documents(&room)).await?;
-    let named = |(name, document): (String, Document)| NamedDocument { name, document: document.into() };
-    Ok(Json(DocumentList { documents: documents.into_iter().map(named).collect() }))
+    let Page { after, limit: Limit(limit) } = page;
+    let asked = ask(state.home(&room)?, move |rooms, _| rooms.documents(&room, after.as_deref(), limit + 1));
+    let mut documents = asked.await?;
+    let more = documents.len() > limit;
+    documents.truncate(limit);
+    let next = more.then(|| documents.last().map(|(name, ..)| name.to_string())).flatten();
+    let named = |(name, version, bytes): (Arc<str>, _, _)| NamedDocument { name: name.to_string(), version, bytes };
+    Ok(Json(DocumentList { documents: documents.into_iter().map(named).collect(), next }))
 }
 
 /// One document

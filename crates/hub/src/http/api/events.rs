@@ -23,10 +23,10 @@ use crate::events::{Event, Events, Filter, Heard, Kind, Listener, Start};
 use crate::http::problem::{self, Problem};
 
 /// How long nothing is said at most.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How many pieces wait for a client. Each has up to some 30 events.
-const WAITING: usize = 2;
+pub(super) const WAITING: usize = 2;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -35,7 +35,7 @@ pub(super) struct Wanted {
     #[param(example = "main,lab")]
     rooms: Option<String>,
     /// Only events of these kinds, with commas in between: `message`, `presence`, `connected`, `disconnected`, `counter`,
-    /// `reading`.
+    /// `reading`, `document`, `twin`.
     #[param(example = "connected,disconnected")]
     kinds: Option<String>,
 }
@@ -44,7 +44,8 @@ pub(super) struct Wanted {
 ///
 /// A stream of server-sent events, each with JSON as its data: `message` (published in a room), `presence` (who came and
 /// left lately, in rooms with clients that speak `tautline.v1.json`), `connected` and `disconnected` (a client of a room,
-/// with the reason in plain words), `counter` (a shared number changed), and `reading` (of a sensor, stored). A client that comes back with `Last-Event-ID`
+/// with the reason in plain words), `counter` (a shared number changed), `reading` (of a sensor, stored), `document` (one of a room
+/// changed) and `twin` (a half of a device's), the last two without the value. A client that comes back with `Last-Event-ID`
 /// gets what it missed, or the event `gap` if that is not known any longer. One that is too slow gets `slow`, and the stream
 /// ends; so it does with `closed`, when the hub shuts down.
 #[utoipa::path(get, path = "/api/events", tag = "events",
@@ -65,6 +66,11 @@ pub(super) async fn stream(
     })?;
     let (pieces, body) = mpsc::channel(WAITING);
     tokio::spawn(tell(events.clone(), listener, start, pieces, caller));
+    Ok(event_stream(body))
+}
+
+/// The answer whose events come through a channel.
+pub(super) fn event_stream(body: mpsc::Receiver<Bytes>) -> Response {
     let mut response = Response::new(axum::body::Body::new(Pieces(body)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -72,7 +78,7 @@ pub(super) async fn stream(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // A proxy (nginx) that collects what it passes on would keep events from being seen.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 impl Wanted {
@@ -84,7 +90,8 @@ impl Wanted {
     fn filter(self) -> Result<Filter, Problem> {
         let kind = |name: String| {
             let unknown = || {
-                let detail = "`kinds` are message, presence, connected, disconnected, counter and reading, with commas in between";
+                let detail = "`kinds` are message, presence, connected, disconnected, counter, reading, document and twin, with commas in \
+                              between";
                 Problem::new(problem::Kind::BadRequest, detail)
             };
             Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)

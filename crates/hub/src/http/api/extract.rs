@@ -28,8 +28,14 @@ pub(super) struct MayChange;
 /// Who may have devices do something.
 pub(super) struct MayCommand;
 
+/// Who may see everything.
+pub(super) struct MayAdmin;
+
 /// The second name in a path, two segments behind the first.
 pub(super) struct SecondName(pub(super) String);
+
+/// The name of a connection in a path: the fourth segment.
+pub(super) struct ConnectionName(pub(super) String);
 
 /// Which version `If-Match` asks for; with `If-None-Match: *` that is 0.
 pub(super) struct IfVersion(pub(super) Option<u64>);
@@ -125,6 +131,14 @@ fn rooms(parts: &Parts) -> Option<Vec<String>> {
     None
 }
 
+impl FromRequestParts<State> for MayAdmin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        check(parts, state, Right::Admin).map(|_| Self)
+    }
+}
+
 impl FromRequestParts<State> for Name {
     type Rejection = Problem;
 
@@ -138,6 +152,14 @@ impl FromRequestParts<State> for SecondName {
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
         segment(parts, 5).map(Self)
+    }
+}
+
+impl FromRequestParts<State> for ConnectionName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
+        segment(parts, 4).map(Self)
     }
 }
 

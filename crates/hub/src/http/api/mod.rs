@@ -7,6 +7,7 @@ mod devices;
 mod documents;
 mod events;
 mod extract;
+mod inspector;
 mod openapi;
 mod readings;
 mod reference;
@@ -122,6 +123,9 @@ fn routes() -> (Router<State>, Bytes) {
         .routes(routes!(readings::sensors))
         .routes(routes!(readings::keep))
         .routes(routes!(events::stream))
+        .routes(routes!(inspector::handshakes))
+        .routes(routes!(inspector::connections))
+        .routes(routes!(inspector::frames::stream))
         .routes(routes!(openapi::document))
         .routes(routes!(reference::page))
         .routes(routes!(reference::style))
@@ -150,8 +154,18 @@ async fn ask<A: App + 'static, T: Send + 'static>(
     host: &Host<A>,
     question: impl FnOnce(&mut A, &mut dyn Io) -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, homes::ask(host, question)).await {
-        Ok(answer) => answer.map_err(|_| gone()),
+    in_time(homes::ask(host, question)).await
+}
+
+/// What a loop answers, if it does so in time.
+async fn in_time<T>(answer: oneshot::Receiver<T>) -> Result<T, Problem> {
+    maybe_in_time(answer).await?.ok_or_else(gone)
+}
+
+/// As [`in_time`]; `None` if it drops the question.
+async fn maybe_in_time<T>(answer: oneshot::Receiver<T>) -> Result<Option<T>, Problem> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(answer) => Ok(answer.ok()),
         Err(_) => {
             Err(Problem::new(Kind::Unavailable, "an event loop does not answer in time").retry_after(RETRY_AFTER))
         }

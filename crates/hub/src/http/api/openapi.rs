@@ -30,6 +30,7 @@ pub(super) fn base() -> OpenApi {
         tag("devices", "Who has been here, what they should be and are, and commands to them."),
         tag("readings", "What sensors have measured."),
         tag("events", "What happens, while it happens."),
+        tag("inspector", "What connections look like on the wire: for administrators."),
         tag("description", "This description."),
     ];
     OpenApiBuilder::new().info(info).tags(Some(tags)).build()

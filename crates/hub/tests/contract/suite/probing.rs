@@ -68,6 +68,26 @@ pub(crate) async fn a_client_that_answers_a_probe_is_alive_once<H: Harness>() {
     assert_eq!(rest(record).await, []);
 }
 
+pub(crate) async fn the_latency_of_a_client_is_known_once_it_has_answered_a_ping<H: Harness>() {
+    let (app, _record) = Recorder::new(|io, happened| {
+        if let Happened::Text(id, _) | Happened::Alive(id) = happened {
+            let latency = io.vitals(*id).and_then(|vitals| vitals.latency);
+            io.send(*id, Message::Text(if latency.is_some() { "known" } else { "unknown" }));
+        }
+        if let Happened::Text(id, _) = happened {
+            io.probe(*id, LONG);
+        }
+    });
+    let server = H::start(app).await;
+    let mut ws = client(&server, "/").await;
+    ws.send("probe").await.unwrap();
+    for told in ["unknown", "known"] {
+        assert_eq!(ws.recv().await.unwrap().as_text(), Some(told));
+    }
+    drop(ws);
+    server.stop().await;
+}
+
 pub(crate) async fn a_client_that_does_not_answer_a_probe_is_given_up<H: Harness>() {
     let (app, mut record) = prober();
     let server = H::start(app).await;

@@ -1,5 +1,7 @@
 //! Devices, twins and commands by HTTP, with devices on WebSockets.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tautline::{CloseCode, WebSocket, connect};
 use tautline_hub::{Hub, SUBPROTOCOL};
@@ -232,4 +234,24 @@ async fn a_connection_that_was_replaced_is_nobodys_device() {
     tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();
     post(&hub, "/api/devices/esp/commands", &command).await.problem(409, "not-connected");
     hub.stop().await;
+}
+
+#[tokio::test]
+async fn the_latency_of_a_device_is_known_once_it_has_answered_a_ping() {
+    let config = tautline::Config::new().ping_interval(Some(Duration::from_millis(20)));
+    let hub = Running::start(Hub::new().server(tautline::Server::new().config(config))).await;
+    let mut esp = device(&hub, "/rooms/lab/esp").await;
+    // Its connection answers by itself.
+    let listening = tokio::spawn(async move { while esp.recv().await.is_some() {} });
+    let latency = loop {
+        let device = look(&hub, "/api/devices/esp").await;
+        assert_eq!(device["transport"], "ws");
+        if let Some(latency) = device["latency_ms"].as_f64() {
+            break latency;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!((0.0..6_554.0).contains(&latency), "{latency}");
+    hub.stop().await;
+    listening.await.unwrap();
 }

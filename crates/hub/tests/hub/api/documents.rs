@@ -22,11 +22,30 @@ async fn documents_are_made_changed_and_removed() {
     assert_eq!(patched.json(), json!({"version": 2, "data": {"on": true}}));
     assert_eq!(look(&hub, LAMP).await, json!({"version": 2, "data": {"on": true}}));
     let list = look(&hub, "/api/rooms/lab/documents").await;
-    assert_eq!(list, json!({"documents": [{"name": "lamp", "version": 2, "data": {"on": true}}]}));
+    assert_eq!(list, json!({"documents": [{"name": "lamp", "version": 2, "bytes": 11}]}));
     let removed = request(&hub, "DELETE", LAMP, "If-Match: \"2\"\r\n", "").await;
     assert_eq!(removed.json(), json!({"version": 3}));
     get(&hub, LAMP).await.problem(404, "not-found");
     assert_eq!(look(&hub, "/api/rooms/lab/documents").await, json!({"documents": []}));
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn the_list_comes_in_parts() {
+    let hub = Running::all().await;
+    for name in ["a", "b%20c", "d", "e"] {
+        let made = request(&hub, "PUT", &format!("/api/rooms/lab/documents/{name}"), JSON, "1").await;
+        assert_eq!(made.status, 200);
+    }
+    let mut names = Vec::new();
+    let mut next = Some(String::new());
+    while let Some(after) = next {
+        let part = look(&hub, &format!("/api/rooms/lab/documents?limit=2{after}")).await;
+        let documents = part["documents"].as_array().unwrap();
+        names.extend(documents.iter().map(|document| document["name"].as_str().unwrap().to_owned()));
+        next = part["next"].as_str().map(|next| format!("&after={}", next.replace(' ', "%20")));
+    }
+    assert_eq!(names, ["a", "b c", "d", "e"]);
     hub.stop().await;
 }
 

@@ -13,7 +13,7 @@ use crate::rooms::{enter, envelope};
 use crate::{Running, text};
 
 /// A client that reads events.
-struct Events {
+pub(super) struct Events {
     lines: tokio::io::Lines<BufReader<TcpStream>>,
     /// Of the last event, or where the stream begins.
     id: String,
@@ -21,25 +21,38 @@ struct Events {
 
 impl Events {
     async fn open(hub: &Running, query: &str, last: Option<&str>) -> Self {
-        let mut tcp = TcpStream::connect(hub.address).await.unwrap();
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
+        let mut events = Self::open_at(hub, &format!("/api/events{query}"), &last).await;
+        let (kind, _) = events.block().await.unwrap();
+        assert_eq!((kind.as_str(), events.id.is_empty()), ("", false), "it begins with where it is");
+        events
+    }
+
+    /// Any stream of events.
+    pub(super) async fn open_at(hub: &Running, target: &str, headers: &str) -> Self {
+        Self::try_open(hub, target, headers).await.unwrap_or_else(|head| panic!("{head:?}"))
+    }
+
+    /// A stream of events, or the head of the answer if there is none.
+    pub(super) async fn try_open(hub: &Running, target: &str, headers: &str) -> Result<Self, Vec<String>> {
+        let mut tcp = TcpStream::connect(hub.address).await.unwrap();
         // HTTP/1.0: the body comes as it is.
-        let head = format!("GET /api/events{query} HTTP/1.0\r\nHost: localhost\r\n{last}\r\n");
+        let head = format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n");
         tcp.write_all(head.as_bytes()).await.unwrap();
         let mut lines = BufReader::new(tcp).lines();
         let mut head = Vec::new();
         while let Some(line) = lines.next_line().await.unwrap().filter(|line| !line.is_empty()) {
             head.push(line);
         }
-        assert!(head[0].contains(" 200 ") && head.contains(&"Content-Type: text/event-stream".into()), "{head:?}");
-        let mut events = Self { lines, id: String::new() };
-        let (kind, _) = events.block().await.unwrap();
-        assert_eq!((kind.as_str(), events.id.is_empty()), ("", false), "it begins with where it is");
-        events
+        if !head[0].contains(" 200 ") {
+            return Err(head);
+        }
+        assert!(head.contains(&"Content-Type: text/event-stream".into()), "{head:?}");
+        Ok(Self { lines, id: String::new() })
     }
 
     /// The next block: its event and its data; `None` at the end.
-    async fn block(&mut self) -> Option<(String, Value)> {
+    pub(super) async fn block(&mut self) -> Option<(String, Value)> {
         let (mut kind, mut data) = (String::new(), Value::Null);
         loop {
             let line = tokio::time::timeout(Duration::from_secs(10), self.lines.next_line()).await.expect("in time");
@@ -53,7 +66,7 @@ impl Events {
         }
     }
 
-    async fn next(&mut self, kind: &str) -> Value {
+    pub(super) async fn next(&mut self, kind: &str) -> Value {
         let (event, data) = self.block().await.expect("an event");
         assert_eq!(event, kind, "{data}");
         data
@@ -140,6 +153,33 @@ async fn a_listener_that_comes_back_hears_what_it_missed_or_of_the_gap() {
     let hub = Running::all().await;
     let mut events = Events::open(&hub, "", Some(&first)).await;
     events.next("gap").await;
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn changes_of_documents_and_twins_are_told_without_their_values() {
+    let hub = Running::all().await;
+    let mut events = Events::open(&hub, "?kinds=document,twin", None).await;
+    let mut lab = Events::open(&hub, "?rooms=lab", None).await;
+    let json = "Content-Type: application/json\r\n";
+    let put = async |target: &str| assert_eq!(request(&hub, "PUT", target, json, r#"{"on":true}"#).await.status, 200);
+    put("/api/rooms/lab/documents/lamp").await;
+    let changed = json!({"room": "lab", "name": "lamp", "version": 1});
+    assert_eq!(events.next("document").await, changed);
+    // The same once more changes nothing.
+    put("/api/rooms/lab/documents/lamp").await;
+    put("/api/devices/esp/twin/desired").await;
+    assert_eq!(events.next("twin").await, json!({"device": "esp", "part": "desired", "version": 1}));
+    request(&hub, "DELETE", "/api/rooms/lab/documents/lamp", "", "").await;
+    let removed = json!({"room": "lab", "name": "lamp", "version": 2, "removed": true});
+    assert_eq!(events.next("document").await, removed);
+    let mut esp = enter(&hub, "/rooms/lab/esp").await;
+    envelope(&mut esp).await;
+    esp.send(r#"{"type":"report","put":{"on":true}}"#).await.unwrap();
+    assert_eq!(events.next("twin").await, json!({"device": "esp", "part": "reported", "version": 1}));
+    esp.send(r#"{"type":"state","document":"lamp","put":1}"#).await.unwrap();
+    assert_eq!(events.next("document").await["version"], 3);
+    assert_eq!((lab.next("document").await, lab.next("document").await), (changed, removed), "of this room");
     hub.stop().await;
 }
 

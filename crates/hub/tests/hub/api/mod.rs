@@ -4,6 +4,7 @@ mod devices;
 mod documents;
 mod events;
 mod http2;
+mod inspector;
 mod probes;
 mod readings;
 mod requests;

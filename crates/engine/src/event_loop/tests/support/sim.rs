@@ -13,10 +13,11 @@ use tautline_proto::{CloseCode, OpCode};
 
 use super::frames::{self, Frame};
 use crate::event_loop::slot_of;
+use crate::tap::Tap;
 use crate::transport::Transport;
 
 /// The loop's end.
-pub(crate) struct Sim(Rc<RefCell<Wire>>);
+pub(crate) struct Sim(Rc<RefCell<Wire>>, Option<Tap>);
 
 /// The test's end.
 #[derive(Clone)]
@@ -72,7 +73,7 @@ pub(crate) struct Told {
 /// A transport, and its other end.
 pub(crate) fn wire() -> (Sim, Peer) {
     let wire = Rc::new(RefCell::new(Wire { room: usize::MAX, knows_empty: true, ..Wire::default() }));
-    (Sim(wire.clone()), Peer { id: ConnectionId(0), wire })
+    (Sim(wire.clone(), None), Peer { id: ConnectionId(0), wire })
 }
 
 impl Peer {
@@ -222,6 +223,11 @@ impl Peer {
 }
 
 impl Wire {
+    /// How many bytes the transport has taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.written.len() + self.held.len()
+    }
+
     /// Whether the transport does not feel like it, though it could.
     fn hesitates(&mut self) -> bool {
         self.moods.as_mut().is_some_and(|moods| moods.u8(..5) == 0)
@@ -341,7 +347,11 @@ impl Wire {
 
 impl Transport for Sim {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.borrow_mut().read(buffer)
+        let n = self.0.borrow_mut().read(buffer)?;
+        if let Some(tap) = &mut self.1 {
+            tap.received(&buffer[..n]);
+        }
+        Ok(n)
     }
 
     fn holds_input(&self) -> bool {
@@ -353,7 +363,11 @@ impl Transport for Sim {
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.borrow_mut().write(slices)
+        let n = self.0.borrow_mut().write(slices)?;
+        if let Some(tap) = &mut self.1 {
+            tap.sent(slices, n);
+        }
+        Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<bool> {
@@ -364,6 +378,14 @@ impl Transport for Sim {
         let mut wire = self.0.borrow_mut();
         wire.shutting = true;
         wire.flush().map(drop)
+    }
+
+    fn tap(&self) -> Option<&Tap> {
+        self.1.as_ref()
+    }
+
+    fn set_tap(&mut self, tap: Option<Tap>) {
+        self.1 = tap;
     }
 }
 
