@@ -133,7 +133,8 @@ export async function stream(path, signal, event) {
   };
   try {
     alive();
-    const response = await fetch(`/api${path}`, { cache: "no-store", signal: AbortSignal.any([signal, silent.signal]) });
+    const ends = AbortSignal.any([signal, silent.signal]);
+    const response = await fetch(`/api${path}`, { headers: withToken({}), cache: "no-store", signal: ends });
     if (!response.ok) throw await Problem.of(response);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";

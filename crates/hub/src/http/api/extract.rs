@@ -29,7 +29,7 @@ pub(super) struct MayChange;
 pub(super) struct MayCommand;
 
 /// Who may see everything.
-pub(super) struct MayAdmin;
+pub(super) struct MayAdmin(pub(super) Caller);
 
 /// The second name in a path, two segments behind the first.
 pub(super) struct SecondName(pub(super) String);
@@ -135,7 +135,7 @@ impl FromRequestParts<State> for MayAdmin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        check(parts, state, Right::Admin).map(|_| Self)
+        check(parts, state, Right::Admin).map(Self)
     }
 }
 

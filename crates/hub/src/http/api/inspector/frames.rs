@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection_id;
+use crate::access::Caller;
 use crate::http::api::events::{KEEP_ALIVE, WAITING, event_stream};
 use crate::http::api::extract::{ConnectionName, MayAdmin};
 use crate::http::api::{RETRY_AFTER, State, maybe_in_time};
@@ -42,7 +43,7 @@ const AT_ONCE: usize = 32;
     params(("connection" = String, Path, description = "Which one: 16 hexadecimal digits.")),
     responses((status = 200, description = "The stream.", content_type = "text/event-stream", body = String)))]
 pub(in crate::http::api) async fn stream(
-    _: MayAdmin,
+    MayAdmin(caller): MayAdmin,
     ConnectionName(connection): ConnectionName,
     Given(state): Given<State>,
 ) -> Result<Response, Problem> {
@@ -59,7 +60,7 @@ pub(in crate::http::api) async fn stream(
     maybe_in_time(begins).await?.ok_or_else(missing)?;
     tracing::info!(connection, "somebody looks at a connection's frames");
     let (pieces, body) = mpsc::channel(WAITING);
-    tokio::spawn(tell(Watching { queue, count, told: 0, _held: Some((inspection, place)) }, pieces));
+    tokio::spawn(tell(Watching { queue, count, told: 0, _held: Some((inspection, place)) }, pieces, caller));
     Ok(event_stream(body))
 }
 
@@ -103,7 +104,7 @@ struct Watching {
 }
 
 /// Tells of frames until one of the sides ends, or it has been enough.
-async fn tell(mut watching: Watching, pieces: mpsc::Sender<Bytes>) {
+async fn tell(mut watching: Watching, pieces: mpsc::Sender<Bytes>, caller: Caller) {
     let ends = Instant::now() + LASTING;
     let mut piece = event("begun", &Begun { frames: MOST, seconds: LASTING.as_secs() });
     loop {
@@ -115,6 +116,7 @@ async fn tell(mut watching: Watching, pieces: mpsc::Sender<Bytes>) {
             heard = timeout(KEEP_ALIVE, watching.queue.recv_many(&mut frames, AT_ONCE)) => heard,
             () = sleep_until(ends) => break piece = watching.end("it has been 10 minutes"),
             () = pieces.closed() => return,
+            () = caller.ended() => break piece = watching.end("the access token is not valid any longer"),
         };
         piece = match heard {
             Err(_) => ": still here\n\n".to_owned(),
@@ -308,7 +310,7 @@ mod tests {
             note(Shown::Frame(frame(1, b"x")));
         }
         let (pieces, mut body) = mpsc::channel(WAITING);
-        let telling = tokio::spawn(tell(watching, pieces));
+        let telling = tokio::spawn(tell(watching, pieces, Caller::default()));
         let mut told = Vec::new();
         while told.len() <= FRAMES {
             told.extend(events(&body.recv().await.unwrap()));
@@ -331,7 +333,7 @@ mod tests {
         let (watching, note) = watching();
         let (pieces, mut body) = mpsc::channel(WAITING);
         let began = Instant::now();
-        tokio::spawn(tell(watching, pieces));
+        tokio::spawn(tell(watching, pieces, Caller::default()));
         let mut told = Vec::new();
         while let Some(piece) = body.recv().await {
             told.push(String::from_utf8(piece.to_vec()).unwrap());
@@ -346,7 +348,7 @@ mod tests {
     async fn it_ends_by_itself_after_many_frames() {
         let (watching, mut note) = watching();
         let (pieces, mut body) = mpsc::channel(WAITING);
-        tokio::spawn(tell(watching, pieces));
+        tokio::spawn(tell(watching, pieces, Caller::default()));
         let mut told = Vec::new();
         while let Some(piece) = body.recv().await {
             told.extend(events(&piece));
