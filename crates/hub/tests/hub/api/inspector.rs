@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 use tautline::{CloseCode, connect};
+use tautline_hub::Hub;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::events::Events;
 use super::{exchange, get, look};
 use crate::rooms::{enter, envelope};
+use crate::tokens::{Keeper, MEMBER};
 use crate::{Running, text};
 
 /// A connection of a client of bytes, whose handshake is answered.
@@ -57,11 +59,16 @@ async fn watch(hub: &Running, id: &str) -> Events {
 
 #[tokio::test]
 async fn handshakes_are_shown_with_their_answers_and_without_secrets() {
-    let hub = Running::all().await;
-    let secret = "Authorization: Bearer sesame\r\nCookie: a=sesame\r\n\
-                  Sec-WebSocket-Protocol: tautline.token.sesame, tautline.v1.json\r\n";
-    let client = raw(&hub, "/rooms/lab/esp?token=sesame&epoch=", "").await;
-    let envelopes = raw(&hub, "/rooms/lab/page?token=sesame", secret).await;
+    let keeper = Keeper::new();
+    let token = keeper.add("page", &MEMBER);
+    let sesame = token.reveal();
+    let hub = keeper.start(Hub::new()).await;
+    let secret = format!(
+        "Authorization: Bearer {sesame}\r\nCookie: a={sesame}\r\n\
+         Sec-WebSocket-Protocol: tautline.token.{sesame}, tautline.v1.json\r\n"
+    );
+    let client = raw(&hub, &format!("/rooms/lab/esp?token={sesame}&epoch="), "").await;
+    let envelopes = raw(&hub, &format!("/rooms/lab/page?token={sesame}"), &secret).await;
     let refused = "GET /x HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                    Sec-WebSocket-Key: short\r\nSec-WebSocket-Version: 13\r\n\r\n";
     assert_eq!(exchange(&hub, refused.as_bytes()).await.status, 400);
@@ -71,7 +78,7 @@ async fn handshakes_are_shown_with_their_answers_and_without_secrets() {
     assert_eq!(exchange(&hub, origin.as_bytes()).await.status, 403);
 
     let list = look(&hub, "/api/inspector/handshakes").await;
-    assert!(!list.to_string().contains("sesame"), "{list}");
+    assert!(!list.to_string().contains(sesame), "{list}");
     let [foreign, bad, second, first] = &list["handshakes"].as_array().unwrap()[..] else { panic!("{list}") };
     assert_eq!(
         (&first["status"], &first["method"], &first["version"]),
