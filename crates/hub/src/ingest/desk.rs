@@ -523,3 +523,12 @@ fn reply(to: Peer, message: &Message<'_>, link: u64, body: &Body<'_>, key: Optio
         out.push(Reply { to, bytes: bytes[..length].to_vec() });
     }
 }
+
+#[cfg(test)]
+impl Desk {
+    /// As if very much waited.
+    pub(super) fn fill(&mut self) {
+        let number = Number { device: u32::MAX, session: 1, sequence: 1 };
+        self.waiting.numbers.resize(WAITING, number);
+    }
+}
