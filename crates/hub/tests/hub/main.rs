@@ -6,6 +6,7 @@ mod hostile;
 mod http;
 mod identity;
 mod rooms;
+mod telemetry;
 mod tokens;
 
 use std::net::SocketAddr;

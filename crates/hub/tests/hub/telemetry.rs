@@ -1,0 +1,166 @@
+//! Sensor data over UDP and TCP: the Python programs of the labs, and those who are no devices.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tautline_hub::{Hub, Ingest, Keyless};
+use tautline_store::{DeviceKey, Secret, Settings, Store, Value, Write};
+use tautline_telemetry::{Address, Body, Hello, Key, MAX_MESSAGE};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::Running;
+use crate::api::{get, look};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const KEY: [u8; 32] = [0xa5; 32];
+
+struct Lab {
+    hub: Running,
+    store: Store,
+    /// Of both, at the same port.
+    port: SocketAddr,
+}
+
+impl Lab {
+    async fn start(store: Store, host: &str, keyless: Keyless) -> Self {
+        let tcp = TcpListener::bind((host, 0)).await.unwrap();
+        let port = tcp.local_addr().unwrap();
+        let udp = UdpSocket::bind(port).await.unwrap();
+        let ingest = Ingest { udp: vec![udp], tcp: vec![tcp], keyless };
+        Self { hub: Running::start(Hub::new().store(store.clone()).ingest(ingest)).await, store, port }
+    }
+
+    /// Runs one of the programs, which ends when the hub has stored what it sent.
+    async fn python(&self, program: &str, device: &str, key: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/python").join(program);
+        let (host, port) = (self.port.ip().to_string(), self.port.port().to_string());
+        let mut python = Command::new("python3");
+        python.arg(path).args([&*host, &*port, device, key, "3", "0"]).stdout(Stdio::piped()).kill_on_drop(true);
+        let output = timeout(LIMIT, python.output()).await.expect("it ends").expect("python3 is there");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "stored 1\nstored 2\nstored 3\n");
+    }
+
+    /// The readings that the store has, all of one sensor.
+    fn stored(&self) -> Vec<f64> {
+        let of = tautline_store::Readings { sensor: 1, from_ms: 0, to_ms: i64::MAX };
+        let readings = self.store.read(|reader| reader.readings(&of, None, 1000)).unwrap();
+        let value = |reading: tautline_store::PastReading| match reading.value {
+            Value::Real(value) => value,
+            other => panic!("{other:?}"),
+        };
+        readings.into_iter().map(value).collect()
+    }
+
+    /// Waits until a metric has this value.
+    async fn counts(&self, metric: &str) {
+        let counted = async {
+            while !get(&self.hub, "/metrics").await.body.lines().any(|line| line == metric) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LIMIT, counted).await.unwrap_or_else(|_| panic!("no `{metric}`"));
+    }
+}
+
+fn memory() -> Store {
+    Store::in_memory(Settings::new()).unwrap()
+}
+
+fn with_key() -> Store {
+    let store = memory();
+    let (number, name, key) = (7, "kitchen".into(), Secret(KEY));
+    let key = DeviceKey { number, name, key, previous: None, created_ms: 0, revoked_ms: None };
+    store.submit(vec![Write::DeviceKey(key)], |result| result.unwrap()).unwrap();
+    store.flush();
+    store
+}
+
+#[tokio::test]
+async fn the_programs_of_the_labs_over_udp_and_tcp_and_both_versions_of_ip() {
+    for host in ["127.0.0.1", "::1"] {
+        let lab = Lab::start(memory(), host, Keyless::Loopback).await;
+        lab.python("telemetry_udp.py", "1", "").await;
+        lab.python("telemetry_tcp.py", "1", "").await;
+        assert_eq!(lab.stored().len(), 6);
+        let sensors = look(&lab.hub, "/api/devices/python/sensors").await;
+        assert_eq!(
+            (&sensors["sensors"][0]["name"], &sensors["sensors"][0]["unit"]),
+            (&"temperature".into(), &"Cel".into())
+        );
+        let readings = look(&lab.hub, "/api/devices/python/readings?from=-60000").await;
+        assert_eq!(readings["series"][0]["points"].as_array().unwrap().len(), 6);
+        lab.hub.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn with_a_key_nobody_else_can_speak_for_a_device() {
+    let lab = Lab::start(with_key(), "127.0.0.1", Keyless::Nowhere).await;
+    let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+    // The keys are read a moment after the start.
+    lab.python("telemetry_udp.py", "7", &key).await;
+    lab.python("telemetry_tcp.py", "7", &key).await;
+    assert_eq!(lab.stored().len(), 6);
+    let readings = look(&lab.hub, "/api/devices/kitchen/readings?from=-60000").await;
+    assert_eq!(readings["series"][0]["points"].as_array().unwrap().len(), 6, "its name is that of the key");
+
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let other = Key::new(&[1; 32]);
+    for (device, key) in [(7, Some(&other)), (7, None), (8, Some(&other)), (8, None)] {
+        let sent = hello(device, key);
+        socket.send_to(&sent, lab.port).await.unwrap();
+        let mut answer = [0; MAX_MESSAGE];
+        let length = timeout(LIMIT, socket.recv(&mut answer)).await.unwrap().unwrap();
+        assert!(answer[3] == 0x86 && length <= sent.len(), "an error, and not a longer one");
+    }
+    socket.send_to(b"GET / HTTP/1.1\r\n", lab.port).await.unwrap();
+    socket.send_to(&[0; 1201], lab.port).await.unwrap();
+    lab.counts(r#"tautline_telemetry_refused_total{reason="not_authentic"} 2"#).await;
+    lab.counts(r#"tautline_telemetry_refused_total{reason="unknown_device"} 2"#).await;
+    lab.counts(r#"tautline_telemetry_refused_total{reason="not_a_message"} 2"#).await;
+    assert_eq!(lab.stored().len(), 6);
+    lab.hub.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_message_ends_a_connection_and_others_go_on() {
+    let lab = Lab::start(memory(), "127.0.0.1", Keyless::Loopback).await;
+    let mut good = TcpStream::connect(lab.port).await.unwrap();
+    let mut bad = TcpStream::connect(lab.port).await.unwrap();
+    bad.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    let ended = timeout(LIMIT, bad.read_to_end(&mut rest)).await.unwrap();
+    assert!(ended.is_err() || rest.is_empty(), "{rest:?}");
+    // Byte by byte, it is a message all the same.
+    for byte in hello(3, None) {
+        good.write_all(&[byte]).await.unwrap();
+    }
+    let mut welcome = [0; 54];
+    timeout(LIMIT, good.read_exact(&mut welcome)).await.unwrap().unwrap();
+    assert_eq!(welcome[..4], *b"TL\x01\x81");
+    lab.hub.stop().await;
+}
+
+#[tokio::test]
+async fn who_forges_on_a_connection_is_told_and_sent_away() {
+    let lab = Lab::start(with_key(), "127.0.0.1", Keyless::Nowhere).await;
+    let mut forger = TcpStream::connect(lab.port).await.unwrap();
+    forger.write_all(&hello(7, Some(&Key::new(&[1; 32])))).await.unwrap();
+    let mut told = Vec::new();
+    timeout(LIMIT, forger.read_to_end(&mut told)).await.unwrap().unwrap();
+    assert_eq!(told[..4], *b"TL\x01\x86");
+    lab.hub.stop().await;
+}
+
+fn hello(device: u32, key: Option<&Key>) -> Vec<u8> {
+    let hello = Hello { last_command: 0, name: "somebody", firmware: "", sensors: (&[][..]).into() };
+    let mut bytes = [0; MAX_MESSAGE];
+    let address = Address { device, session: 1, link: 0 };
+    let length = Body::Hello(hello).encode(address, 1, key, &mut bytes).unwrap();
+    bytes[..length].to_vec()
+}
