@@ -47,7 +47,7 @@ pub use record::{
     Twin,
 };
 pub use settings::Settings;
-pub use sqlite::{Sqlite, backup};
+pub use sqlite::{Beside, Sqlite, backup};
 pub use store::{Counters, Retained, Store};
 pub use telemetry::{
     Bucket, DeviceKey, DeviceSession, PastReading, Reading, ReadingAge, Readings, Secret, Sensor, SensorKind, Value,

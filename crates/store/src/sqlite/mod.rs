@@ -1,6 +1,7 @@
 //! The store in a file.
 
 mod apply;
+mod beside;
 mod copy;
 mod error;
 mod files;
@@ -24,6 +25,7 @@ use crate::error::StoreError;
 use crate::telemetry::ReadingAge;
 use crate::write::Write;
 
+pub use self::beside::Beside;
 pub use self::copy::backup;
 
 /// How long a statement waits for another program that writes to the database.

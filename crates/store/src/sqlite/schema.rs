@@ -34,6 +34,12 @@ pub(super) fn identify(connection: &Connection, file: &Path) -> Result<(), Store
     Ok(())
 }
 
+/// Whether there is nothing to [`migrate`].
+pub(super) fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(found == MIGRATIONS.len() as i64)
+}
+
 /// Brings the schema up to date, each version in a transaction of its own: a crash or an error leaves the database at a
 /// version that the next start goes on from.
 pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
