@@ -11,6 +11,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
+/// The longest time that is told from longer ones, in microseconds: an hour.
+const LONGEST: u64 = 3_600_000_000;
+
 /// Counts of all devices, and how long acknowledgements took.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -55,8 +58,8 @@ impl Tally {
     /// The file cannot be made.
     pub(super) fn new(dump: Option<&Path>) -> io::Result<Self> {
         let dump = dump.map(File::create).transpose()?.map(|file| Mutex::new(Dump(Ok(BufWriter::new(file)))));
-        // Three digits: 600 KB at the most, for any times.
-        let times = Histogram::new(3).map_err(io::Error::other)?;
+        // Three digits: some 200 KB, however many there are.
+        let times = Histogram::new_with_bounds(1, LONGEST, 3).map_err(io::Error::other)?;
         let [sent, acknowledged, refused, skipped, messages] = Default::default();
         let [retransmitted, reconnected, commands, finished] = Default::default();
         let (times, complaint) = (Mutex::new(times), Mutex::default());

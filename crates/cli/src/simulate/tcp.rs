@@ -20,6 +20,9 @@ const OPENING: Duration = Duration::from_secs(5);
 /// The longest first wait between attempts, and the longest of all, in milliseconds.
 const WAIT: (u64, u64) = (200, 5_000);
 
+/// Bytes that wait for the socket. The rest stays in the outbox.
+const WAITING: usize = 16 * MAX_MESSAGE;
+
 /// How long to wait after so many attempts that failed: a random time, so that a fleet does not come back at one moment.
 pub(super) fn back_off(attempts: u32) -> u64 {
     let (first, longest) = WAIT;
@@ -121,16 +124,16 @@ async fn talk(
     loop {
         let now = clock.now();
         station.handle_timeout(now);
-        // No more than the socket takes: what waits in the outbox is not doubled here.
-        while goes.len() < 16 * MAX_MESSAGE
+        while goes.len() < WAITING
             && let Some(len) = station.poll_transmit(now, &mut message)
         {
             goes.extend_from_slice(&message[..len]);
         }
-        if station.is_done() {
+        if station.is_done() && goes.is_empty() {
             return Over::Device;
         }
-        let next = station.poll_timeout(true).filter(|_| goes.is_empty());
+        // While something waits for the socket, nothing more is taken from the session.
+        let next = station.poll_timeout(goes.is_empty());
         tokio::select! {
             read = reading.read_buf(&mut came) => {
                 if !matches!(read, Ok(1..)) || !receive(&mut came, station, clock.now()) {

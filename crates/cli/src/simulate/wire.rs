@@ -29,6 +29,9 @@ pub(super) enum Way {
     In,
 }
 
+/// Where it goes, and what it says.
+type Datagram = (Way, Box<[u8]>);
+
 /// A device's network, both ways. What it does follows from its seed: the *n*-th datagram of a direction has the same fate each time.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -36,7 +39,7 @@ pub(super) struct Wire {
     out: Rng,
     inward: Rng,
     /// By arrival, and by number where that is the same.
-    under_way: BTreeMap<(u64, u64), (Way, Box<[u8]>)>,
+    under_way: BTreeMap<(u64, u64), Datagram>,
     number: u64,
 }
 
@@ -59,7 +62,7 @@ impl Wire {
     }
 
     /// The next datagram that has arrived.
-    pub(super) fn arrived(&mut self, now: u64) -> Option<(Way, Box<[u8]>)> {
+    pub(super) fn arrived(&mut self, now: u64) -> Option<Datagram> {
         let first = self.under_way.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }
