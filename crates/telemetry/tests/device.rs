@@ -362,6 +362,26 @@ fn a_new_connection_begins_with_hello() {
 }
 
 #[test]
+fn what_was_sent_in_vain_while_the_hub_was_away_is_not_waited_for_long_after_it() {
+    let mut rig = Rig::linked();
+    rig.device.push(1, 0, Value::U8(1)).unwrap();
+    assert_eq!(rig.readings(1), [1]);
+    let mut now = 1;
+    for _ in 0..10 {
+        now = rig.device.poll_timeout().unwrap();
+        rig.drain(now);
+    }
+    rig.device.reconnected(now);
+    let hello = rig.drain(now).remove(0).sequence;
+    rig.welcome(now, hello, Acknowledgement::default()).unwrap();
+    assert_eq!(rig.readings(now), [1]);
+    rig.hear(now, &Body::Time(CALENDAR), 2).ok();
+    // That is lost, too.
+    let wait = rig.device.poll_timeout().unwrap() - now;
+    assert!(wait <= 1_000 * (1 + (1 << 3)), "{wait}");
+}
+
+#[test]
 fn a_session_that_cannot_be_right_ends_and_goes_on_as_another() {
     for stored in [Acknowledgement::new(0, 0), Acknowledgement::new(9, 0), Acknowledgement::new(1, 0b1000)] {
         let mut rig = Rig::linked();

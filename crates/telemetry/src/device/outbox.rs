@@ -175,11 +175,12 @@ impl<'a> Outbox<'a> {
         }
     }
 
-    /// Everything that was sent and is not stored is to be sent again.
+    /// Everything that was sent and is not stored is to be sent again. It was sent in vain as long as the hub was away: that says
+    /// nothing about the network, and must not make the next wait a long one.
     pub(crate) fn rewind(&mut self, now: u64) {
         self.change(|entry| {
             if entry.attempts > 0 {
-                entry.due = now;
+                (entry.due, entry.attempts) = (now, entry.attempts.min(2));
             }
         });
     }
