@@ -87,7 +87,7 @@ pub(crate) struct Args {
     name: String,
 
     /// How long to wait for acknowledgements at the end
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
     drain: Duration,
 
     /// Write each acknowledged reading to this file, as a line of JSON

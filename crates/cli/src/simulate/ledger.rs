@@ -114,7 +114,6 @@ pub(super) fn json(value: Value<'_>) -> Json {
     match value {
         Value::Bool(value) => value.into(),
         Value::U32(value) => value.into(),
-        // The number that it is, not the shortest that stands for it among those of 32 bits.
         Value::F32(value) => f64::from(value).into(),
         Value::F64(value) => value.into(),
         Value::Text(value) => value.into(),

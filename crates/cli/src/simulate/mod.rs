@@ -54,6 +54,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         (lost, _) => {
             let why = match tally.complaint() {
                 Some(complaint) => format!("the hub says: {complaint}"),
+                None if tally.acknowledged.now() > 0 => "the hub was away, or slow: --drain waits longer".to_owned(),
                 None => format!("is there a hub at {}?", fleet.target),
             };
             Err(Failure::new(format!("{lost} of {} readings were never acknowledged: {why}", tally.sent.now())))

@@ -48,12 +48,12 @@ impl Room {
             0 => {
                 let drift = if self.heating { (self.target - self.temperature) * 0.1 } else { 0.0 };
                 self.temperature = (self.temperature + drift + self.step() * 0.2).clamp(-20.0, 45.0);
-                // As many digits as such a sensor has.
-                Value::F32((self.temperature * 100.0).round() / 100.0)
+                // The steps of such a sensor; a number that is the same with 32 and 64 bits.
+                Value::F32((self.temperature * 16.0).round() / 16.0)
             }
             1 => {
                 self.humidity = (self.humidity + self.step()).clamp(10.0, 95.0);
-                Value::F32((self.humidity * 10.0).round() / 10.0)
+                Value::F32((self.humidity * 4.0).round() / 4.0)
             }
             2 => {
                 self.battery = (self.battery - 0.0005 * self.rng.f64()).max(3.0);
@@ -138,8 +138,8 @@ mod tests {
                 let value = room.read(sensor.index);
                 assert_eq!(value.kind(), sensor.kind, "{}", sensor.name);
                 match (sensor.index, number(value)) {
-                    (0, Some(value)) => assert!((-20.0..=45.01).contains(&value)),
-                    (1, Some(value)) => assert!((10.0..=95.01).contains(&value)),
+                    (0, Some(value)) => assert!((-20.0..=45.0).contains(&value)),
+                    (1, Some(value)) => assert!((10.0..=95.0).contains(&value)),
                     (2, Some(value)) => assert!((3.0..=4.2).contains(&value)),
                     _ => {}
                 }

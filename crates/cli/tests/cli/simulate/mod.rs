@@ -18,9 +18,9 @@ use hub::{Hub, Setup};
 
 const OPEN: fn() -> Setup = || Setup { keys: HashMap::new(), command: None };
 
-/// Starts a fleet. It may wait for acknowledgements longer than anything here takes.
+/// Starts a fleet. It waits for acknowledgements longer than anything here takes.
 fn start(arguments: &[&str]) -> JoinHandle<Output> {
-    let mut command = command(&[&["simulate", "--drain", "1m"][..], arguments].concat());
+    let mut command = command(&[&["simulate"], arguments].concat());
     let output = command.output();
     tokio::spawn(async { tokio::time::timeout(2 * LIMIT, output).await.expect("it ends").unwrap() })
 }
