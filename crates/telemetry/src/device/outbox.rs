@@ -206,7 +206,8 @@ impl<'a> Outbox<'a> {
             if known.covers(entry.sequence) {
                 entry.stored = true;
                 progress.stored += 1;
-                if entry.attempts == 1 {
+                // One that waited to be sent again, while the hub had to be greeted, tells how long that took.
+                if entry.attempts == 1 && now <= entry.due {
                     progress.round_trip = Some(now.saturating_sub(entry.sent));
                 }
             } else if entry.attempts == 1

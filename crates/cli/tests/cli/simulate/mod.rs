@@ -18,11 +18,12 @@ use hub::{Hub, Setup};
 
 const OPEN: fn() -> Setup = || Setup { keys: HashMap::new(), command: None };
 
-/// Starts a fleet. It waits for acknowledgements longer than anything here takes.
+/// Starts a fleet. It waits for acknowledgements longer than anything here takes: on a bad network a device that is out of luck waits
+/// for a minute between two attempts.
 fn start(arguments: &[&str]) -> JoinHandle<Output> {
-    let mut command = command(&[&["simulate"], arguments].concat());
+    let mut command = command(&[&["simulate", "--drain", "4m"][..], arguments].concat());
     let output = command.output();
-    tokio::spawn(async { tokio::time::timeout(2 * LIMIT, output).await.expect("it ends").unwrap() })
+    tokio::spawn(async { tokio::time::timeout(10 * LIMIT, output).await.expect("it ends").unwrap() })
 }
 
 /// The summary of a fleet that has lost nothing.
