@@ -4,6 +4,7 @@ mod backup;
 mod cert;
 mod config;
 mod connect;
+mod device;
 mod echo;
 mod failure;
 mod labs;
@@ -12,6 +13,7 @@ mod logging;
 mod output;
 mod serve;
 mod shutdown;
+mod simulate;
 mod token;
 
 use std::ffi::OsString;
@@ -32,6 +34,8 @@ Examples:
   tautline token add page                     a token for a client without certificate
   tautline config > tautline.toml             everything that can be set, explained
   tautline backup copy.db                     a copy of what the hub keeps
+  tautline device add kitchen                 a key for a device that sends sensor data
+  tautline simulate --devices 100             a fleet of such devices
 
 `tautline COMMAND --help` explains a command.";
 
@@ -58,6 +62,8 @@ enum Command {
     Token(Box<token::Args>),
     Config(Box<config::Args>),
     Backup(Box<backup::Args>),
+    Device(Box<device::Args>),
+    Simulate(Box<simulate::Args>),
 }
 
 fn main() -> ExitCode {
@@ -73,7 +79,7 @@ fn main() -> ExitCode {
     match command {
         // How it logs is in its configuration.
         Command::Serve(_) => {}
-        Command::Connect(_) => logging::init(&logging, "warn"),
+        Command::Connect(_) | Command::Simulate(_) => logging::init(&logging, "warn"),
         _ => logging::init(&logging, "info"),
     }
     match run(command) {
@@ -139,6 +145,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Token(args) => token::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Backup(args) => backup::run(&args),
+            Command::Device(args) => device::run(&args),
+            Command::Simulate(args) => simulate::run(*args).await,
         }
     });
     // Whoever still reads from the terminal or looks up a name is not waited for.

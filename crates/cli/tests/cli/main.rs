@@ -6,8 +6,10 @@ mod backup;
 mod cert;
 mod config;
 mod connect;
+mod device;
 mod labs;
 mod serve;
+mod simulate;
 mod terminal;
 mod token;
 

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::error::at;
+use super::error::{at, store_error};
 use super::files::{self, DATABASE};
 use super::read::SqliteReader;
-use super::{Sqlite, commit, configure, connect, connect_to_read, schema};
+use super::{Sqlite, commit, configure, connect, connect_to_read, schema, write};
 use crate::backend::Reader;
 use crate::error::StoreError;
 use crate::write::Write;
@@ -84,5 +84,25 @@ impl Beside {
     /// See [`Write`].
     pub fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         commit(&mut self.connection, writes)
+    }
+
+    /// As [`commit`](Self::commit), for writes that follow from what there is: nobody else writes between what `decide` reads and
+    /// what it answers. What goes with the writes is returned when they are done.
+    ///
+    /// # Errors
+    ///
+    /// Those of `decide`, which end it without a change, and those of [`Write`].
+    pub fn change<T, E: From<StoreError>>(
+        &mut self,
+        decide: impl FnOnce(&mut dyn Reader) -> Result<(Vec<Write>, T), E>,
+    ) -> Result<T, E> {
+        // Another connection, which sees what is committed: all there is, as long as this transaction has written nothing.
+        let mut reader = SqliteReader::new(connect_to_read(&self.file)?);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
+        let (writes, answer) = decide(&mut reader)?;
+        write(&transaction, &writes)?;
+        transaction.commit().map_err(store_error)?;
+        Ok(answer)
     }
 }

@@ -120,12 +120,17 @@ impl Backend for Sqlite {
 /// Does all of `writes`, in their order, or nothing.
 fn commit(connection: &mut Connection, writes: &[Write]) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
+    write(&transaction, writes)?;
+    transaction.commit().map_err(store_error)
+}
+
+/// Does all of `writes` within a transaction, which is to be rolled back after an error.
+fn write(transaction: &Connection, writes: &[Write]) -> Result<(), StoreError> {
     let mut touched = Touched::default();
     for write in writes {
-        apply::apply(&transaction, write, &mut touched)?;
+        apply::apply(transaction, write, &mut touched)?;
     }
-    touched.store(&transaction)?;
-    transaction.commit().map_err(store_error)
+    touched.store(transaction)
 }
 
 /// Opens connections for reading.

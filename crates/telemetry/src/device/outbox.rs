@@ -199,11 +199,12 @@ impl<M: Memory> Outbox<M> {
         found.map(|entry| self.save(&Entry { records: 0, due: now, ..entry })).is_some()
     }
 
-    /// Everything that was sent and is not stored is to be sent again.
+    /// Everything that was sent and is not stored is to be sent again. It was sent in vain as long as the hub was away: that says
+    /// nothing about the network, and must not make the next wait a long one.
     pub(crate) fn rewind(&mut self, now: u64) {
         self.change(|entry| {
             if entry.attempts > 0 {
-                entry.due = now;
+                (entry.due, entry.attempts) = (now, entry.attempts.min(2));
             }
         });
     }
@@ -229,7 +230,8 @@ impl<M: Memory> Outbox<M> {
             if known.covers(entry.sequence) {
                 entry.stored = true;
                 progress.stored += 1;
-                if entry.attempts == 1 {
+                // One that waited to be sent again, while the hub had to be greeted, tells how long that took.
+                if entry.attempts == 1 && now <= entry.due {
                     progress.round_trip = Some(now.saturating_sub(entry.sent));
                 }
             } else if entry.attempts == 1

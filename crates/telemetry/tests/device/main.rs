@@ -215,3 +215,39 @@ fn a_hub_that_is_too_busy_for_a_hello_is_left_alone_too() {
     assert!(rig.drain(5_009).is_empty());
     assert_eq!(rig.drain(10_010)[0].kind, Kind::Hello);
 }
+
+#[test]
+fn how_long_the_hub_was_away_is_not_taken_for_the_way_to_it() {
+    let mut rig = Rig::linked();
+    rig.device.push(1, 0, Value::U8(1)).unwrap();
+    assert_eq!(rig.readings(1), [1]);
+    // It is stored, and the hub ends before it can say so.
+    rig.device.reconnected(2);
+    rig.drain(2);
+    let later = 40_000;
+    let hello = rig.drain(later).remove(0).sequence;
+    rig.welcome(later, hello, Acknowledgement::new(1, 0).unwrap()).unwrap();
+    rig.device.push(later, 0, Value::U8(2)).unwrap();
+    assert_eq!(rig.readings(later), [2]);
+    let wait = rig.device.poll_timeout().unwrap() - later;
+    assert!(wait <= 1_500, "{wait}");
+}
+
+#[test]
+fn what_was_sent_in_vain_while_the_hub_was_away_is_not_waited_for_long_after_it() {
+    let mut rig = Rig::linked();
+    rig.device.push(1, 0, Value::U8(1)).unwrap();
+    assert_eq!(rig.readings(1), [1]);
+    let mut now = 1;
+    for _ in 0..10 {
+        now = rig.device.poll_timeout().unwrap();
+        rig.drain(now);
+    }
+    rig.device.reconnected(now);
+    let hello = rig.drain(now).remove(0).sequence;
+    rig.welcome(now, hello, Acknowledgement::default()).unwrap();
+    assert_eq!(rig.readings(now), [1]);
+    // That is lost, too.
+    let wait = rig.device.poll_timeout().unwrap() - now;
+    assert!(wait <= 1_000 * (1 + (1 << 3)), "{wait}");
+}

@@ -1,0 +1,86 @@
+//! Showing devices that have keys.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use tautline_store::DeviceKey;
+
+use super::open;
+use crate::config::Unlisted;
+use crate::failure::Failure;
+use crate::output::{harmless, say};
+
+/// Show all devices that have keys, but not the keys
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Args {
+    #[command(flatten)]
+    options: Unlisted,
+}
+
+const HEADINGS: [&str; 4] = ["NUMBER", "NAME", "ADDED", "STATE"];
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let keys = open(&args.options, false)?.reader()?.device_keys()?;
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    table(&rows).iter().for_each(say);
+    Ok(())
+}
+
+fn row(key: &DeviceKey) -> [String; 4] {
+    let state = match (key.revoked_ms, key.previous) {
+        (Some(at), _) => format!("revoked {}", time(at)),
+        (None, Some(_)) => "good; its new key was not used yet".to_owned(),
+        (None, None) => "good".to_owned(),
+    };
+    [key.number.to_string(), harmless(&key.name), time(key.created_ms), state]
+}
+
+/// The rows under their headings, in columns.
+fn table(rows: &[[String; 4]]) -> Vec<String> {
+    let headings = HEADINGS.map(str::to_owned);
+    let all = || std::iter::once(&headings).chain(rows);
+    let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 4] = std::array::from_fn(width);
+    let line = |row: &[String; 4]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    all().map(line).collect()
+}
+
+fn time(ms: i64) -> String {
+    tautline_identity::utc(UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tautline_store::Secret;
+
+    use super::*;
+
+    #[test]
+    fn devices_are_shown_in_columns_without_their_keys() {
+        let key = |number, name: &str, previous, revoked_ms| DeviceKey {
+            number,
+            name: name.into(),
+            key: Secret([0xab; 32]),
+            previous,
+            created_ms: 0,
+            revoked_ms,
+        };
+        let rows = [
+            row(&key(1, "kitchen", None, None)),
+            row(&key(20, "a\u{1b}", Some(Secret([1; 32])), None)),
+            row(&key(21, "c", None, Some(60_000))),
+        ];
+        assert_eq!(
+            table(&rows),
+            [
+                "NUMBER  NAME     ADDED                 STATE",
+                "1       kitchen  1970-01-01 00:00 UTC  good",
+                "20      a\\u{1b}  1970-01-01 00:00 UTC  good; its new key was not used yet",
+                "21      c        1970-01-01 00:00 UTC  revoked 1970-01-01 00:01 UTC",
+            ]
+        );
+    }
+}
