@@ -365,6 +365,9 @@ impl Apps {
             None => {
                 let named = [AppName::Clock, AppName::Hello, AppName::Echo].into_iter().enumerate();
                 let devices = homes::devices(engine, &setup);
+                if let Some(ingest) = &setup.ingest {
+                    ingest.tell(devices.clone());
+                }
                 Self::All {
                     named: named.map(|(number, app)| (app, host(engine, number + 1, app))).collect(),
                     counters: homes::counters(engine, &setup, false),

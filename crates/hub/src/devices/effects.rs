@@ -3,7 +3,7 @@
 use tautline_proto::app::{ConnectionId, Io};
 use tautline_rooms::{CommandEffect, TwinEffect, TwinPart};
 
-use super::{Asker, Devices, TIMER};
+use super::{Asker, Devices, TIMER, Way};
 use crate::rooms::device;
 
 impl Devices {
@@ -62,11 +62,12 @@ impl Devices {
             CommandEffect::Send { to, command, deadline } => {
                 let connection = ConnectionId(to);
                 let envelope = device::command(&command, deadline);
-                match (self.lines.get(&connection), &self.home) {
+                match (self.lines.get(&connection).map(|line| &line.way), &self.home) {
+                    (Some(Way::Telemetry(ingest, device)), _) => ingest.command(*device, &command, deadline.0),
                     // That it is written is all that can be known of it.
-                    (Some(line), Some(home)) if line.raw => {
+                    (Some(Way::Room { host, raw: true }), Some(home)) => {
                         let home = home.clone();
-                        let _ = line.host.visit(move |rooms, io| {
+                        let _ = host.visit(move |rooms, io| {
                             if rooms.tell(io, connection, &envelope) {
                                 let done = Ok("null".into());
                                 let _ =
@@ -94,8 +95,9 @@ impl Devices {
 
     /// Sends an envelope to a device.
     pub(super) fn tell(&self, connection: ConnectionId, envelope: String) {
-        if let Some(line) = self.lines.get(&connection) {
-            let _ = line.host.visit(move |rooms, io| {
+        // Over UDP and TCP there are no twins.
+        if let Some(Way::Room { host, .. }) = self.lines.get(&connection).map(|line| &line.way) {
+            let _ = host.visit(move |rooms, io| {
                 rooms.tell(io, connection, &envelope);
             });
         }

@@ -17,6 +17,7 @@ use tautline_rooms::{
     ChangeAnswer, CommandAnswer, CommandSettings, Commands, NewCommand, TwinPart, TwinSettings, TwinView, Twins, Update,
 };
 
+use crate::ingest;
 use crate::rooms::{Rooms, Wall, device};
 use crate::watch::Watch;
 pub(crate) use keep::{Keeper, Kept, restore};
@@ -46,10 +47,22 @@ pub(crate) struct Line {
     pub(crate) device: Arc<str>,
     /// The name that its client has proven.
     pub(crate) identity: Option<Box<str>>,
-    /// Where it is.
-    pub(crate) host: Host<Rooms>,
-    /// It gets what others publish as it is, and has no way to answer a command.
-    pub(crate) raw: bool,
+    /// How it is reached.
+    pub(crate) way: Way,
+}
+
+/// How a device is reached.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// As a member of a room.
+    Room {
+        /// Where the room is.
+        host: Host<Rooms>,
+        /// It gets what others publish as it is, and has no way to answer a command.
+        raw: bool,
+    },
+    /// Over UDP or TCP, by its number.
+    Telemetry(ingest::Shared, u32),
 }
 
 /// The connections of a device, oldest first.

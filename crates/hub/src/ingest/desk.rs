@@ -1,6 +1,6 @@
 //! What comes from devices over UDP and TCP, and what they are answered: without sockets and clock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tautline_store::{DeviceKey, DeviceSession, SensorKind, Write};
@@ -10,6 +10,7 @@ use tautline_telemetry::{
     Problem, Readings, Side, Type, Value, Welcome,
 };
 
+use super::commands::{Line, News, result};
 use super::counters::Counters;
 use crate::rooms;
 use crate::senml;
@@ -57,10 +58,14 @@ pub(super) struct Sender {
 /// All devices.
 #[derive(Debug)]
 pub(super) struct Desk {
-    telemetry: Telemetry,
+    pub(super) telemetry: Telemetry,
     links: Links,
     keys: HashMap<u32, Keys>,
-    devices: HashMap<u32, Device>,
+    pub(super) devices: HashMap<u32, Device>,
+    /// Those that have commands to carry out.
+    pub(super) ordered: BTreeSet<u32>,
+    /// What others have to be told.
+    pub(super) news: Vec<News>,
     /// Whose name it is, of devices without a key.
     names: HashMap<Arc<str>, u32>,
     /// What waits for the commit that is under way to end.
@@ -79,25 +84,26 @@ struct Keys {
 }
 
 #[derive(Debug, Default)]
-struct Device {
-    name: Arc<str>,
+pub(super) struct Device {
+    pub(super) name: Arc<str>,
     /// Those that have said hello, the one that was new last at the end: that is the current one, once it has said anything.
-    sessions: Vec<Open>,
+    pub(super) sessions: Vec<Open>,
     /// What is stored of other sessions.
     stored: HashMap<u64, Acknowledgement>,
+    pub(super) line: Line,
 }
 
 /// A session in memory.
 #[derive(Debug)]
-struct Open {
-    session: Session,
+pub(super) struct Open {
+    pub(super) session: Session,
     /// Messages that wait for a commit.
     outstanding: u32,
     /// Whether it has said anything new.
-    linked: bool,
+    pub(super) linked: bool,
     /// By index.
     sensors: Vec<(u8, u32)>,
-    peer: Peer,
+    pub(super) peer: Peer,
 }
 
 impl Open {
@@ -150,6 +156,8 @@ impl Desk {
             links: Links::new(secret),
             keys: HashMap::new(),
             devices,
+            ordered: BTreeSet::new(),
+            news: Vec::new(),
             names: HashMap::new(),
             waiting: Batch::default(),
             committing: None,
@@ -339,6 +347,7 @@ impl Desk {
         let stored = open.session.stored();
         let received = open.session.receive(authentic);
         let is_new = received.is_new();
+        let mut over = None;
         match received {
             Received::Readings { sequence, readings } => {
                 let number = Number { device: address.device, session: address.session, sequence };
@@ -362,14 +371,22 @@ impl Desk {
             Received::TimeRequest { .. } => {
                 reply(peer, message, address.link, &Body::Time(now_ms), key, out);
             }
-            // No command was given, so there is nothing that it could be the result of.
-            Received::Result { .. } => {}
+            Received::Result { number, outcome } => over = Some((number, result(&outcome))),
             Received::Refused(code) => return Err(wrong(code, "")),
             Received::Hello(_) => return Err(no_link()),
         }
         if is_new {
             open.peer = peer;
             device.is_current(address.session);
+            if device.line.heard(now_ms) {
+                let (name, proven) = (device.name.clone(), key.is_some());
+                self.news.push(News::Came { device: address.device, name, proven, peer });
+            }
+        }
+        if let Some((number, result)) = over
+            && let Some(id) = device.line.over(number)
+        {
+            self.news.push(News::Result { device: address.device, name: device.name.clone(), id, result });
         }
         Ok(())
     }
@@ -412,14 +429,19 @@ impl Desk {
         told.sort_unstable();
         told.dedup();
         for (device, session) in told {
-            let key = self.keys.get(&device).map(|keys| keys.previous.as_ref().unwrap_or(&keys.key));
+            let key = self.key_of(device).cloned();
             let Some(open) = self.devices.get_mut(&device).and_then(|device| device.session(session)) else { continue };
             let mut bytes = vec![0; 128];
-            if let Ok(length) = open.session.acknowledgement(key, &mut bytes) {
+            if let Ok(length) = open.session.acknowledgement(key.as_ref(), &mut bytes) {
                 bytes.truncate(length);
                 out.push(Reply { to: open.peer, bytes });
             }
         }
+    }
+
+    /// The key that a device is known to have.
+    pub(super) fn key_of(&self, device: u32) -> Option<&Key> {
+        self.keys.get(&device).map(|keys| keys.previous.as_ref().unwrap_or(&keys.key))
     }
 
     /// How many devices have a session that has sent something.
@@ -447,6 +469,12 @@ impl Device {
         self.stored.remove(&open.number());
         self.sessions.insert(at, open);
         Ok(())
+    }
+
+    /// The index that the current session has for a sensor.
+    pub(super) fn index_of(&self, is: impl Fn(u32) -> bool) -> Option<u8> {
+        let sensors = &self.sessions.last()?.sensors;
+        sensors.iter().find(|(_, id)| is(*id)).map(|(index, _)| *index)
     }
 
     /// A session has said something new.
@@ -478,7 +506,7 @@ impl Batch {
     }
 }
 
-fn value(value: &Value<'_>) -> senml::Value {
+pub(super) fn value(value: &Value<'_>) -> senml::Value {
     let unsigned = |number: u64| match i64::try_from(number) {
         Ok(integer) => senml::Value::Integer(integer),
         Err(_) => senml::Value::Real(number as f64),

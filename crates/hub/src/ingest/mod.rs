@@ -3,6 +3,7 @@
 //! Sockets hand what comes to one [`Desk`], which decides. A commit of the store takes what has gathered during the one before, so the
 //! more comes the fewer commits a reading costs; devices are told when it is over.
 
+mod commands;
 mod counters;
 mod desk;
 mod tcp;
@@ -14,23 +15,33 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tautline_proto::app::ConnectionId;
+use tautline_rooms::Command;
 use tautline_store::{DeviceSession, Store, StoreError, Write};
 use tautline_telemetry::{MAX_TIME, Message};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use commands::News;
 pub(crate) use counters::Counters;
 use desk::{Desk, Peer, Reply, Sender};
 
-use crate::homes::Setup;
+use crate::devices::{Devices, Line, Way};
+use crate::homes::{Homes, Setup};
 use crate::telemetry::Telemetry;
 
 /// How often the keys of devices are read again.
 const KEYS: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether a command has to be sent again, or another one can be.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How often it is looked who is silent.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// How long a device may be away, in milliseconds, and go on with its session although it has begun another one: 30 days.
 const AWAY_MS: i64 = 30 * 86_400_000;
@@ -79,6 +90,8 @@ pub(crate) struct Shared(Arc<Inner>);
 struct Inner {
     desk: Mutex<Desk>,
     keyless: Keyless,
+    /// Who knows the devices, once it is there.
+    devices: OnceLock<Arc<Homes<Devices>>>,
     udp: Vec<udp::Socket>,
     /// By number.
     tcp: Mutex<HashMap<u64, mpsc::Sender<Vec<u8>>>>,
@@ -86,6 +99,8 @@ struct Inner {
     work: Notify,
     /// A commit is over: there is room for more.
     room: Notify,
+    /// There are commands to send.
+    ordered: Notify,
 }
 
 impl fmt::Debug for Shared {
@@ -130,8 +145,9 @@ fn start(
     let Ingest { udp, tcp, keyless } = ingest;
     let udp = udp.into_iter().map(udp::Socket::new).collect::<io::Result<Vec<_>>>()?;
     let desk = Desk::new(telemetry.clone(), &rand::random(), sessions);
-    let (work, room) = (Notify::new(), Notify::new());
-    let shared = Shared(Arc::new(Inner { desk: Mutex::new(desk), keyless, udp, tcp: Mutex::default(), work, room }));
+    let (work, room, ordered) = (Notify::new(), Notify::new(), Notify::new());
+    let (desk, devices, tcp_connections) = (Mutex::new(desk), OnceLock::new(), Mutex::default());
+    let shared = Shared(Arc::new(Inner { desk, keyless, devices, udp, tcp: tcp_connections, work, room, ordered }));
     let mut tasks = JoinSet::new();
     for number in 0..shared.0.udp.len() {
         tasks.spawn(udp::receive(shared.clone(), number));
@@ -141,6 +157,8 @@ fn start(
     }
     tasks.spawn(follow_keys(shared.clone(), store));
     tasks.spawn(commit(shared.clone(), telemetry));
+    tasks.spawn(command(shared.clone()));
+    tasks.spawn(sweep(shared.clone()));
     Ok((shared, tasks))
 }
 
@@ -148,6 +166,53 @@ impl Shared {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let desk = self.desk();
         Snapshot { counters: desk.counters.clone(), devices: desk.devices() }
+    }
+
+    /// Who knows the devices. To be called once.
+    pub(crate) fn tell(&self, devices: Arc<Homes<Devices>>) {
+        let _ = self.0.devices.set(devices);
+    }
+
+    /// Gives a device a command. What becomes of it is told to the devices.
+    pub(crate) fn command(&self, device: u32, command: &Command, until_ms: u64) {
+        let Command { id, name, payload, .. } = command;
+        self.at_desk(|desk, _| desk.command(now_ms(), device, id, name, payload, until_ms));
+        self.0.ordered.notify_one();
+    }
+
+    /// Has the desk do something, sends what it answers, and tells what has happened.
+    fn at_desk<T>(&self, work: impl FnOnce(&mut Desk, &mut Vec<Reply>) -> T) -> T {
+        let mut replies = Vec::new();
+        let mut desk = self.desk();
+        let answer = work(&mut desk, &mut replies);
+        let news = std::mem::take(&mut desk.news);
+        drop(desk);
+        self.send(replies);
+        self.spread(news);
+        answer
+    }
+
+    /// Tells the devices' loops what has happened.
+    fn spread(&self, news: Vec<News>) {
+        let Some(devices) = self.0.devices.get() else { return };
+        for news in news {
+            // A loop that has ended takes nothing, and nobody is left to be told.
+            let _ = match news {
+                News::Came { device, name, proven, peer } => {
+                    tracing::info!(?peer, device, "New device: {name}");
+                    let identity = proven.then(|| (&*name).into());
+                    let line = Line { device: name.clone(), identity, way: Way::Telemetry(self.clone(), device) };
+                    devices.of(&name).visit(move |devices, io| devices.came(io, connection(device), line))
+                }
+                News::Left { device, name } => {
+                    tracing::info!(device, "Device silent: {name}");
+                    devices.of(&name).visit(move |devices, io| devices.left(io, connection(device)))
+                }
+                News::Result { device, name, id, result } => {
+                    devices.of(&name).visit(move |devices, io| devices.result(io, connection(device), &id, &result))
+                }
+            };
+        }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -161,10 +226,8 @@ impl Shared {
 
     /// Handles a message and answers it. Whether its sender is who it says.
     fn handle(&self, from: Peer, address: SocketAddr, message: &Message<'_>) -> bool {
-        let mut replies = Vec::new();
         let sender = Sender { peer: from, may_be_keyless: self.0.keyless.lets(address) };
-        let authentic = self.desk().receive(now_ms(), sender, message, &mut replies);
-        self.send(replies);
+        let authentic = self.at_desk(|desk, replies| desk.receive(now_ms(), sender, message, replies));
         self.0.work.notify_one();
         authentic
     }
@@ -206,11 +269,37 @@ async fn commit(shared: Shared, telemetry: Telemetry) {
                 false
             }
         };
-        let mut replies = Vec::new();
-        shared.desk().committed(stored, &mut replies);
-        shared.send(replies);
+        shared.at_desk(|desk, replies| desk.committed(stored, replies));
         shared.0.room.notify_waiters();
     }
+}
+
+/// Sends commands, and sends them again.
+async fn command(shared: Shared) {
+    loop {
+        let waiting = shared.at_desk(|desk, replies| desk.transmit_commands(now_ms(), replies));
+        let ordered = shared.0.ordered.notified();
+        if waiting {
+            // Either something new is to be sent, or something again.
+            let _ = tokio::time::timeout(AGAIN, ordered).await;
+        } else {
+            ordered.await;
+        }
+    }
+}
+
+/// Finds out who is not there any more.
+async fn sweep(shared: Shared) {
+    let mut interval = tokio::time::interval(SWEEP);
+    loop {
+        interval.tick().await;
+        shared.at_desk(|desk, _| desk.sweep(now_ms()));
+    }
+}
+
+/// The connection that a device counts as. The engine's ids are of loops, of which there are never as many.
+fn connection(device: u32) -> ConnectionId {
+    ConnectionId(1 << 63 | u64::from(device))
 }
 
 /// Keeps up with the keys in the store.

@@ -11,7 +11,7 @@ use tautline_rooms::{Form, Known, Member, Update};
 use super::app::{Rooms, connection, forbid, send};
 use super::durability::{Durability, Seen};
 use super::envelope::{self, Incoming};
-use crate::devices::{Devices, Line};
+use crate::devices::{Devices, Line, Way};
 use crate::homes::Homes;
 
 /// Where devices are known, and where these rooms are.
@@ -63,8 +63,7 @@ impl Rooms {
         let line = Line {
             device: known.client.clone(),
             identity: known.identity.map(Into::into),
-            host: registry.home.clone(),
-            raw: known.form == Form::Raw,
+            way: Way::Room { host: registry.home.clone(), raw: known.form == Form::Raw },
         };
         let _ = devices.visit(move |devices, io| devices.came(io, connection(member), line));
         self.remember(io, member, Durability::came);

@@ -131,6 +131,11 @@ impl Telemetry {
         self.sensors().id(device, name, unit, kind)
     }
 
+    /// Whether a sensor has this name.
+    pub(crate) fn is_called(&self, id: u32, name: &str) -> bool {
+        self.sensors().known(id).is_some_and(|sensor| *sensor.name == *name)
+    }
+
     /// The sensors of a device, by name, with what they said last since the hub was started.
     pub(crate) fn sensors_of(&self, device: &str) -> Vec<KnownSensor> {
         self.sensors().of(device)
