@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
-
 use super::crew::{self, Member};
 use super::fleet::{Limits, Target};
 use super::plan::Plan;
@@ -34,8 +32,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     devices: Option<u32>,
 
-    /// How they reach the hub
-    #[arg(long, value_enum, default_value_t = Transport::Udp)]
+    /// How they reach the hub: udp or tcp (the telemetry protocol), or http (JSON by POST)
+    #[arg(long, value_name = "WHICH", default_value = "udp", value_parser = transport)]
     pub(super) transport: Transport,
 
     /// Address of the hub, HOST or HOST:PORT [default: 127.0.0.1, port 65433, or 8000 for http]
@@ -100,15 +98,13 @@ pub(crate) struct Args {
 }
 
 /// How devices reach the hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transport {
-    /// The telemetry protocol, a connection for each device
+    /// The telemetry protocol, a connection for each device.
     Tcp,
-    /// The telemetry protocol, a few sockets for all devices
+    /// The telemetry protocol, a few sockets for all devices.
     Udp,
-    /// Not yet: the hub takes no readings by WebSocket
-    Ws,
-    /// JSON by POST, a connection for each device
+    /// JSON by POST, a connection for each device.
     Http,
 }
 
@@ -121,7 +117,7 @@ impl Args {
     pub(super) fn crew(&self) -> Result<Vec<Member>, Failure> {
         match &self.key_file {
             Some(file) => crew::from_file(file, self.devices),
-            None => Ok(crew::nameless(self.devices.unwrap_or(10), &self.name)),
+            None => Ok(crew::keyless(self.devices.unwrap_or(10), &self.name)),
         }
     }
 
@@ -143,10 +139,6 @@ impl Args {
     ///
     /// It cannot be looked up, or this transport does not do what else was asked for.
     pub(super) async fn target(&self) -> Result<Target, Failure> {
-        if self.transport == Transport::Ws {
-            let text = "the hub takes no readings by WebSocket yet: choose --transport tcp, udp or http";
-            return Err(Failure::usage(text));
-        }
         if self.transport != Transport::Udp && self.faults() != Faults::default() {
             let text = "--loss, --duplicate, --reorder and --latency are about datagrams: they need --transport udp";
             return Err(Failure::usage(text));
@@ -174,7 +166,6 @@ impl Transport {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
-            Self::Ws => "ws",
             Self::Http => "http",
         }
     }
@@ -185,6 +176,16 @@ fn has_port(address: &str) -> bool {
     match address.rsplit_once(':') {
         Some((host, _)) => host.ends_with(']') || !host.contains(':'),
         None => false,
+    }
+}
+
+fn transport(text: &str) -> Result<Transport, &'static str> {
+    match text {
+        "tcp" => Ok(Transport::Tcp),
+        "udp" => Ok(Transport::Udp),
+        "http" => Ok(Transport::Http),
+        "ws" => Err("the hub takes no readings by WebSocket yet: choose tcp, udp or http"),
+        _ => Err("there are tcp, udp and http"),
     }
 }
 

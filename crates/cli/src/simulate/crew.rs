@@ -25,7 +25,7 @@ pub(super) struct Member {
 }
 
 /// So many devices without keys: NAME-1, NAME-2, and so on.
-pub(super) fn nameless(devices: u32, name: &str) -> Vec<Member> {
+pub(super) fn keyless(devices: u32, name: &str) -> Vec<Member> {
     let member = |place: u32| Member {
         place: place.into(),
         number: FIRST.wrapping_add(place),
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn devices_without_keys_have_numbers_of_their_own() {
-        let members = nameless(2, "sim");
+        let members = keyless(2, "sim");
         assert_eq!((members[0].number, &*members[0].name), (1_000_001, "sim-1"));
         assert_eq!((members[1].number, &*members[1].name), (1_000_002, "sim-2"));
     }

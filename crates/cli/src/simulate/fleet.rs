@@ -76,7 +76,7 @@ pub(super) async fn run(fleet: &Arc<Fleet>, shutdown: Shutdown) -> Result<Durati
     match fleet.target.transport {
         Transport::Tcp => start_tcp(fleet, clock, &told, &mut devices),
         Transport::Http => start_http(fleet, clock, &told, &mut devices),
-        Transport::Udp | Transport::Ws => start_udp(fleet, clock, &told, &mut devices, &mut sorters)
+        Transport::Udp => start_udp(fleet, clock, &told, &mut devices, &mut sorters)
             .await
             .map_err(|error| Failure::new(format!("cannot send to {}: {error}", fleet.target)))?,
     }

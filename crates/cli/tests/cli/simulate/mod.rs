@@ -227,7 +227,8 @@ async fn without_a_hub_it_says_so_after_a_bounded_time() {
 #[tokio::test]
 async fn what_makes_no_sense_is_said_before_anything_is_sent() {
     for (arguments, word) in [
-        (&["--transport", "ws"][..], "WebSocket"),
+        (&["--transport", "ws"][..], "no readings by WebSocket yet"),
+        (&["--transport", "quic"], "tcp, udp and http"),
         (&["--transport", "tcp", "--loss", "20%"], "--transport udp"),
         (&["--loss", "2"], "0% to 100%"),
         (&["--count", "1", "--for", "1s"], "cannot be used with"),
