@@ -5,16 +5,19 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::json;
 use tautline_hub::{Hub, Ingest, Keyless};
 use tautline_store::{DeviceKey, Secret, Settings, Store, Value, Write};
-use tautline_telemetry::{Address, Body, Hello, Key, MAX_MESSAGE};
+use tautline_telemetry::device::{Config, Event, Identity, Session};
+use tautline_telemetry::{
+    Address, Body, Command, Hello, Key, MAX_MESSAGE, Message, Outcome, Sensor, Status, Type, Value as Reading,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::Running;
-use crate::api::{get, look};
+use crate::api::{get, look, post};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const KEY: [u8; 32] = [0xa5; 32];
@@ -39,7 +42,7 @@ impl Lab {
     async fn python(&self, program: &str, device: &str, key: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/python").join(program);
         let (host, port) = (self.port.ip().to_string(), self.port.port().to_string());
-        let mut python = Command::new("python3");
+        let mut python = tokio::process::Command::new("python3");
         python.arg(path).args([&*host, &*port, device, key, "3", "0"]).stdout(Stdio::piped()).kill_on_drop(true);
         let output = timeout(LIMIT, python.output()).await.expect("it ends").expect("python3 is there");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "stored 1\nstored 2\nstored 3\n");
@@ -154,6 +157,79 @@ async fn who_forges_on_a_connection_is_told_and_sent_away() {
     let mut told = Vec::new();
     timeout(LIMIT, forger.read_to_end(&mut told)).await.unwrap().unwrap();
     assert_eq!(told[..4], *b"TL\x01\x86");
+    lab.hub.stop().await;
+}
+
+/// A device over UDP that does what it is told until it is told to stop.
+async fn obedient(port: SocketAddr, key: [u8; 32]) -> Vec<String> {
+    let sensors = [Sensor { index: 3, kind: Type::F32, name: "temperature", unit: "Cel" }];
+    let identity = Identity { device: 7, name: "kitchen", firmware: "", sensors: &sensors, key: Some(Key::new(&key)) };
+    let began = Instant::now();
+    let now = || began.elapsed().as_millis() as u64;
+    let mut device = Session::new(0, identity, Config::DATAGRAM, 99, 1, vec![0; 1000]).unwrap();
+    device.push(0, 3, Reading::F32(21.0)).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(port).await.unwrap();
+    let mut done = Vec::new();
+    loop {
+        let mut bytes = [0; MAX_MESSAGE];
+        while let Some(length) = device.poll_transmit(now(), &mut bytes) {
+            socket.send(&bytes[..length]).await.unwrap();
+        }
+        if done.last().is_some_and(|last: &String| last.contains("stop")) {
+            return done;
+        }
+        let due = device.poll_timeout().map_or(1000, |at| at.saturating_sub(now()));
+        let Ok(received) = timeout(Duration::from_millis(due), socket.recv(&mut bytes)).await else { continue };
+        let (message, _) = Message::parse(&bytes[..received.unwrap()]).unwrap();
+        if let Ok(Some(Event::Command { number, command })) = device.receive(now(), &message) {
+            done.push(format!("{command:?}"));
+            let refused = matches!(command, Command::Switch { .. });
+            let (status, value) = match refused {
+                true => (Status::Refused, Reading::Text("there is no switch")),
+                false => (Status::Done, Reading::I8(5)),
+            };
+            device.answer(number, &Outcome { status, value: Some(value) }).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn commands_reach_a_device_over_udp_and_come_back_with_their_result() {
+    let lab = Lab::start(with_key(), "127.0.0.1", Keyless::Nowhere).await;
+    let device = tokio::spawn(obedient(lab.port, KEY));
+    let target = "/api/devices/kitchen/commands";
+    // Kept for it until it has come.
+    let kept = json!({"name": "led", "payload": {"on": true}, "ttl_seconds": 60});
+    assert_eq!(post(&lab.hub, target, &kept).await.status, 202);
+    lab.counts("tautline_telemetry_devices 1").await;
+    let answered = async {
+        let command = json!({"name": "interval", "payload": {"ms": 250, "sensor": "temperature"}});
+        loop {
+            // It is connected as soon as its first readings are there.
+            let answer = post(&lab.hub, target, &command).await;
+            if answer.status != 409 {
+                return answer.json();
+            }
+        }
+    };
+    let answer = timeout(LIMIT, answered).await.unwrap();
+    assert_eq!((&answer["state"], &answer["result"]), (&json!("done"), &json!(5)));
+    let detail = post(&lab.hub, target, &json!({"name": "switch", "payload": true})).await;
+    assert_eq!(detail.problem(422, "refused-by-device"), "there is no switch");
+    let bad = post(&lab.hub, target, &json!({"name": "x", "payload": {"a": 1, "b": 2}})).await;
+    assert!(bad.problem(422, "refused-by-device").contains("no JSON"));
+    post(&lab.hub, target, &json!({"name": "stop"})).await;
+    let done = timeout(LIMIT, device).await.unwrap().unwrap();
+    assert_eq!(
+        done,
+        [
+            r#"Set { key: "led", value: Some(Bool(true)) }"#,
+            "Interval { sensor: 3, interval: 250 }",
+            "Switch { index: 0, on: true }",
+            r#"Set { key: "stop", value: None }"#,
+        ]
+    );
     lab.hub.stop().await;
 }
 
