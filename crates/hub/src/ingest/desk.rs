@@ -462,7 +462,11 @@ impl Device {
             let last = self.sessions.len() - 1;
             let oldest = self.sessions[..last].iter().position(|open| open.outstanding == 0).ok_or(Wrong::Busy)?;
             let oldest = self.sessions.remove(oldest);
-            self.stored.insert(oldest.number(), oldest.session.stored());
+            let stored = oldest.session.stored();
+            // A mere hello leaves nothing.
+            if stored != Acknowledgement::default() {
+                self.stored.insert(oldest.number(), stored);
+            }
         }
         // In front of the current one, which a mere hello does not replace.
         let at = self.sessions.len() - usize::from(self.sessions.last().is_some_and(|open| open.linked));

@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::desk::Peer;
 use super::{Shared, WAITING};
@@ -24,14 +24,17 @@ const CONNECTIONS: usize = 50_000;
 /// How long a connection may be silent: devices say something twice as often.
 const SILENCE: Duration = Duration::from_secs(90);
 
+/// How long a connection has to show who it is.
+const GREETING: Duration = Duration::from_secs(10);
+
 /// How long an answer may take to leave.
 const STUCK: Duration = Duration::from_secs(30);
 
 /// How long the last answers of a connection may take.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How much is read at once.
-const BUFFER: usize = 16 * 1024;
+/// How much is read at once: some messages, and not so much that connections without one could fill the memory.
+const BUFFER: usize = 4 * 1024;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
@@ -102,6 +105,8 @@ async fn receive(
 ) -> io::Result<&'static str> {
     let mut buffer = vec![0; BUFFER];
     let mut filled = 0;
+    let opened = Instant::now();
+    let mut is_known = false;
     loop {
         let mut rest = &buffer[..filled];
         loop {
@@ -119,6 +124,7 @@ async fn receive(
                     if !shared.handle(Peer::Tcp(number), address, &message) {
                         return Ok("it is not who it says");
                     }
+                    is_known = true;
                     rest = behind;
                 }
                 Err(Malformed::Truncated) => break,
@@ -133,7 +139,8 @@ async fn receive(
         filled = left;
         // No message is longer, so there is room.
         debug_assert!(filled < MAX_MESSAGE);
-        match timeout(SILENCE, stream.read(&mut buffer[filled..])).await {
+        let patience = if is_known { SILENCE } else { GREETING.saturating_sub(opened.elapsed()) };
+        match timeout(patience, stream.read(&mut buffer[filled..])).await {
             Ok(Ok(0)) => return Ok("it has closed the connection"),
             Ok(Ok(read)) => filled += read,
             Ok(Err(error)) => return Err(error),
