@@ -532,11 +532,12 @@ pub(super) fn value(value: &Value<'_>) -> senml::Value {
     }
 }
 
-/// The number that was meant: 21.3 where the nearest one of 32 bits is 21.299999.
+/// The number that was meant, with as few decimals as it has: 21.3 where the nearest one of 32 bits is 21.299999.
 fn shortest(number: f32) -> f64 {
-    const DECIMALS: f64 = 1e6;
-    let rounded = (f64::from(number) * DECIMALS).round() / DECIMALS;
-    if rounded as f32 == number { rounded } else { number.into() }
+    const SCALES: [f64; 7] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
+    let exact = f64::from(number);
+    let rounded = SCALES.iter().map(|scale| (exact * scale).round() / scale);
+    rounded.into_iter().find(|rounded| *rounded as f32 == number).unwrap_or(exact)
 }
 
 fn kind(kind: Type) -> SensorKind {

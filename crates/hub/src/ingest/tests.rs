@@ -353,3 +353,17 @@ fn a_hub_with_too_much_to_do_says_so_and_takes_it_later() {
     hand(&mut world, sender(1), &readings);
     assert_eq!(world.desk.next_batch(START).unwrap().0.len(), 1);
 }
+
+#[test]
+fn numbers_of_32_bits_are_stored_as_they_were_meant() {
+    for (given, meant) in [
+        (21.3, 21.3),
+        (-0.1, -0.1),
+        (1013.25, 1013.25),
+        (3.0, 3.0),
+        (1e-9, f64::from(1e-9_f32)),
+        (1e30, f64::from(1e30_f32)),
+    ] {
+        assert_eq!(super::desk::value(&Value::F32(given)), crate::senml::Value::Real(meant));
+    }
+}
