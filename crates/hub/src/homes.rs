@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 use crate::apps::{Counters, Rooms};
 use crate::devices::{self, Devices, Keeper, Kept};
 use crate::ingest;
-use crate::rooms::{self, Durability, KeptDocument, Registry};
-use crate::telemetry::Telemetry;
-use crate::tokens::{Tokens, now_ms};
+use crate::rooms::{self, Durability, KeptDocument, Registry, now_ms};
+use crate::telemetry::{Readings, Telemetry};
+use crate::tokens::Tokens;
 use crate::watch::Watch;
 
 /// What rooms and counters are made from.
@@ -80,6 +80,11 @@ impl<A: App + 'static> Homes<A> {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         &self.0[hasher.finish() as usize % self.0.len()]
+    }
+
+    /// Any of them, each as often as the others: for those who share nothing.
+    pub(crate) fn next(&self) -> &Host<A> {
+        &self.0[fastrand::usize(..self.0.len())]
     }
 
     /// The app that has everything, where names mean nothing.
@@ -171,6 +176,16 @@ pub(crate) fn rooms(
     for (room, restored) in setup.rooms.clone() {
         let home = if any_path { homes.any() } else { homes.of(&room) };
         let _ = home.visit(move |app, io| app.restore(io, &room, restored));
+    }
+    homes
+}
+
+/// Starts what takes readings by WebSocket.
+pub(crate) fn readings(engine: &Engine, setup: &Setup) -> Homes<Readings> {
+    let homes = Homes::start(engine, |_| Readings::new(setup.telemetry.clone()));
+    for host in homes.iter() {
+        let home = host.clone();
+        let _ = host.visit(|app, _| app.set_home(home));
     }
     homes
 }

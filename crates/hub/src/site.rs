@@ -25,7 +25,7 @@ use crate::ingest;
 use crate::inspector::Inspector;
 use crate::name::AppName;
 use crate::rooms::{BadPath, MAIN, Place};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Readings, Telemetry};
 use crate::tokens::{Denied, Token};
 use crate::watch::Watch;
 
@@ -250,6 +250,7 @@ impl Carrier for Site {
         let answer = match found {
             Found::App(host) => ask(host, opening).await?,
             Found::Counter(host) => ask(host, opening).await?,
+            Found::Readings(host) => ask(host, opening).await?,
             Found::Rooms(host, _) => match ask(host, opening.clone()).await? {
                 // The id may be that of a connection that is dead and does not know yet.
                 Err(rejection) if rejection.status() == 409 && claim(host, request.path()).await => {
@@ -325,13 +326,20 @@ enum Apps {
     /// The room `main` on every path.
     Relay(Homes<Rooms>),
     /// Each at its own path, and rooms everywhere else.
-    All { named: Vec<(AppName, Hosts)>, counters: Homes<Counters>, devices: Arc<Homes<Devices>>, rooms: Homes<Rooms> },
+    All {
+        named: Vec<(AppName, Hosts)>,
+        counters: Homes<Counters>,
+        devices: Arc<Homes<Devices>>,
+        readings: Homes<Readings>,
+        rooms: Homes<Rooms>,
+    },
 }
 
 /// Who serves a path.
 enum Found<'a> {
     App(&'a Host),
     Counter(&'a Host<Counters>),
+    Readings(&'a Host<Readings>),
     /// With the room's name.
     Rooms(&'a Host<Rooms>, String),
 }
@@ -343,7 +351,9 @@ impl Found<'_> {
         let reason = match self {
             Self::Rooms(_, room) if !permissions.include(room) => "the access token is not for this room",
             Self::Rooms(..) if token.rights() == NO_RIGHTS => "the access token is not for rooms",
-            Self::App(_) | Self::Counter(_) if permissions.rooms.is_some() => "the access token is for rooms only",
+            Self::App(_) | Self::Counter(_) | Self::Readings(_) if permissions.rooms.is_some() => {
+                "the access token is for rooms only"
+            }
             Self::Counter(_) if !permissions.allow(Right::Read) => {
                 "the access token does not permit to see the counter"
             }
@@ -371,6 +381,7 @@ impl Apps {
                 Self::All {
                     named: named.map(|(number, app)| (app, host(engine, number + 1, app))).collect(),
                     counters: homes::counters(engine, &setup, false),
+                    readings: homes::readings(engine, &setup),
                     rooms: homes::rooms(engine, &setup, Some(&devices), false, sizes),
                     devices,
                 }
@@ -380,12 +391,12 @@ impl Apps {
 
     /// The app that serves a path, on its loop or on the one that is next.
     fn find(&self, path: &str) -> Result<Found<'_>, Refusal> {
-        let (named, counters, rooms) = match self {
+        let (named, counters, readings, rooms) = match self {
             Self::None => return Err(Refusal::new(404, "there is no WebSocket here: POST something")),
             Self::One(hosts) => return Ok(Found::App(hosts.next())),
             Self::Counter(counters) => return Ok(Found::Counter(counters.any())),
             Self::Relay(rooms) => return Ok(Found::Rooms(rooms.any(), MAIN.to_owned())),
-            Self::All { named, counters, rooms, .. } => (named, counters, rooms),
+            Self::All { named, counters, readings, rooms, .. } => (named, counters, readings, rooms),
         };
         let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
         if let Some((_, hosts)) = named.iter().find(|(app, _)| app.path() == trimmed) {
@@ -398,6 +409,9 @@ impl Apps {
         let bad = |problem: BadPath| refusal(Rejection::new(problem.status()));
         if trimmed == AppName::Counter.path() || (trimmed == "/state" || trimmed.starts_with("/state/")) {
             return counter_name(path).map(|name| Found::Counter(counters.of(&name))).map_err(bad);
+        }
+        if trimmed.strip_prefix(telemetry::ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return Ok(Found::Readings(readings.next()));
         }
         Place::of(path).map(|place| Found::Rooms(rooms.of(&place.room), place.room)).map_err(bad)
     }

@@ -22,4 +22,4 @@ pub(crate) use envelope::{Change, DEEPEST, is_too_deep, payload};
 pub use envelope::{RAW_SUBPROTOCOL, SUBPROTOCOL};
 pub(crate) use outside::{Outcome, RoomDetail, Seen};
 pub(crate) use path::{API, BadPath, MAIN, Place, is_name, name};
-pub(crate) use wall::{Wall, millis, timestamp};
+pub(crate) use wall::{Wall, millis, now_ms, timestamp};

@@ -2,6 +2,7 @@
 
 mod measured;
 mod sensors;
+mod socket;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use tautline_store::{Reading, Sensor, SensorKind, Store, SubmitError, Write};
 pub(crate) use measured::{Measured, Owner, from_json, from_senml, to_value};
 pub(crate) use sensors::KnownSensor;
 use sensors::Sensors;
+pub(crate) use socket::{ROOT, Readings};
 
 use crate::senml::Value;
 use crate::watch::Watch;

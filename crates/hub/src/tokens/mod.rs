@@ -7,7 +7,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::HeaderMap;
 use tautline_identity::TokenText;
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::access::Right;
+use crate::rooms::now_ms;
 use crate::site::Site;
 pub use permissions::Permissions;
 use presented::presented;
@@ -210,12 +211,6 @@ pub(crate) fn follow(tokens: Tokens, store: Store, site: Weak<Site>) -> JoinSet<
         }
     });
     task
-}
-
-/// Now, as the store counts time.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

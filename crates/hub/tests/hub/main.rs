@@ -5,6 +5,7 @@ mod apps;
 mod hostile;
 mod http;
 mod identity;
+mod readings;
 mod rooms;
 mod telemetry;
 mod tokens;

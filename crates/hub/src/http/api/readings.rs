@@ -1,7 +1,5 @@
 //! Readings by HTTP: handed in and read back.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::body::Body;
 use axum::extract::State as Given;
 use axum::response::Response;
@@ -17,6 +15,7 @@ use super::written::{Form, Point, Series, written};
 use super::{Json, RETRY_AFTER, State};
 use crate::http::body;
 use crate::http::problem::{Kind, Problem};
+use crate::rooms::now_ms;
 use crate::senml;
 use crate::telemetry::{self, KnownSensor, Measured, NotTaken, Owner};
 
@@ -356,9 +355,4 @@ impl Question {
 
 fn no_sensor(name: &str) -> Problem {
     Problem::new(Kind::NotFound, format!("the device has no sensor {name:?}"))
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
