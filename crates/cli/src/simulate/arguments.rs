@@ -32,11 +32,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     devices: Option<u32>,
 
-    /// How they reach the hub: udp or tcp (the telemetry protocol), or http (JSON by POST)
+    /// How they reach the hub: udp or tcp (the telemetry protocol), http (JSON by POST), or ws
+    /// (SenML by WebSocket)
     #[arg(long, value_name = "WHICH", default_value = "udp", value_parser = transport)]
     pub(super) transport: Transport,
 
-    /// Address of the hub, HOST or HOST:PORT [default: 127.0.0.1, port 65433, or 8000 for http]
+    /// Address of the hub, HOST or HOST:PORT [default: 127.0.0.1, port 65433, or 8000 for http and ws]
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", hide_default_value = true)]
     hub: String,
 
@@ -106,6 +107,7 @@ pub(super) enum Transport {
     Udp,
     /// JSON by POST, a connection for each device.
     Http,
+    Ws,
 }
 
 impl Args {
@@ -143,8 +145,8 @@ impl Args {
             let text = "--loss, --duplicate, --reorder and --latency are about datagrams: they need --transport udp";
             return Err(Failure::usage(text));
         }
-        let port = if self.transport == Transport::Http { 8000 } else { 65433 };
-        let hub = self.hub.trim_start_matches("http://").trim_end_matches('/');
+        let port = if matches!(self.transport, Transport::Http | Transport::Ws) { 8000 } else { 65433 };
+        let hub = self.hub.trim_start_matches("http://").trim_start_matches("ws://").trim_end_matches('/');
         let host = if has_port(hub) { hub.to_owned() } else { format!("{hub}:{port}") };
         let unknown =
             |error| Failure::new(format!("the hub {host} cannot be looked up ({error}): choose another with --hub"));
@@ -167,6 +169,7 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Http => "http",
+            Self::Ws => "ws",
         }
     }
 }
@@ -184,8 +187,8 @@ fn transport(text: &str) -> Result<Transport, &'static str> {
         "tcp" => Ok(Transport::Tcp),
         "udp" => Ok(Transport::Udp),
         "http" => Ok(Transport::Http),
-        "ws" => Err("the hub takes no readings by WebSocket yet: choose tcp, udp or http"),
-        _ => Err("there are tcp, udp and http"),
+        "ws" => Ok(Transport::Ws),
+        _ => Err("there are tcp, udp, http and ws"),
     }
 }
 

@@ -13,9 +13,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::arguments::Transport;
 use super::crew::Member;
+use super::link::Way;
 use super::plan::{Clock, Orders, Plan};
 use super::tally::Tally;
-use super::{http, tcp, udp};
+use super::{poster, tcp, udp};
 use crate::failure::Failure;
 use crate::output::complain;
 use crate::shutdown::Shutdown;
@@ -75,7 +76,8 @@ pub(super) async fn run(fleet: &Arc<Fleet>, shutdown: Shutdown) -> Result<Durati
     let mut sorters = JoinSet::new();
     match fleet.target.transport {
         Transport::Tcp => start_tcp(fleet, clock, &told, &mut devices),
-        Transport::Http => start_http(fleet, clock, &told, &mut devices),
+        Transport::Http => start_posters(Way::Http, fleet, clock, &told, &mut devices),
+        Transport::Ws => start_posters(Way::WebSocket, fleet, clock, &told, &mut devices),
         Transport::Udp => start_udp(fleet, clock, &told, &mut devices, &mut sorters)
             .await
             .map_err(|error| Failure::new(format!("cannot send to {}: {error}", fleet.target)))?,
@@ -148,12 +150,18 @@ fn start_tcp(fleet: &Arc<Fleet>, clock: Clock, orders: &watch::Receiver<Orders>,
     }
 }
 
-fn start_http(fleet: &Arc<Fleet>, clock: Clock, orders: &watch::Receiver<Orders>, devices: &mut JoinSet<()>) {
+fn start_posters(
+    way: Way,
+    fleet: &Arc<Fleet>,
+    clock: Clock,
+    orders: &watch::Receiver<Orders>,
+    devices: &mut JoinSet<()>,
+) {
     for place in 0..fleet.members.len() {
         let (fleet, orders) = (fleet.clone(), orders.clone());
         devices.spawn(async move {
             let Fleet { members, plan, target, tally, .. } = &*fleet;
-            http::run(target.address, &target.host, &members[place], plan, tally, clock, orders).await;
+            poster::run(way, target.address, &target.host, &members[place], plan, tally, clock, orders).await;
         });
     }
 }

@@ -3,9 +3,10 @@
 mod arguments;
 mod crew;
 mod fleet;
-mod http;
 mod ledger;
+mod link;
 mod plan;
+mod poster;
 mod schedule;
 mod sensors;
 mod station;

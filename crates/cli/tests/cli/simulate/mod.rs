@@ -102,13 +102,19 @@ async fn over_tcp_restarts_and_storms_lose_nothing() {
 }
 
 #[tokio::test]
-async fn by_http_readings_are_in_the_store_of_the_hub() {
+async fn by_http_and_websocket_readings_are_in_the_store_of_the_hub() {
     let directory = tempfile::tempdir().unwrap();
     let (data, dump) = (directory.path().join("data"), dump(&directory));
     let (hub, address) = Tautline::serve(&["serve", "--port", "0", "--data", data.to_str().unwrap()]).await;
-    let work = ["--devices", "5", "--count", "4", "--interval", "50", "--json", "--dump", &dump, "--hub", &address];
-    let summary = summary(&start(&[&work[..], &["--transport", "http"]].concat()).await.unwrap());
-    assert_eq!(summary["acknowledged"], 5 * 4 * 6);
+    let mut dumped = String::new();
+    for transport in ["http", "ws"] {
+        let work = ["--devices", "5", "--count", "4", "--interval", "50", "--json", "--dump", &dump, "--hub", &address];
+        let others = ["--transport", transport, "--name", transport];
+        let summary = summary(&start(&[&work[..], &others].concat()).await.unwrap());
+        assert_eq!(summary["acknowledged"], 5 * 4 * 6);
+        dumped += &std::fs::read_to_string(&dump).unwrap();
+    }
+    std::fs::write(&dump, dumped).unwrap();
     hub.signal(Signal::TERM);
     assert_eq!(hub.end().await.0, Some(0));
     assert_exactly_once(&dump, stored(&data));
@@ -213,7 +219,7 @@ async fn without_a_hub_it_says_so_after_a_bounded_time() {
     // A port that is taken by nobody who speaks.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    for transport in ["udp", "tcp", "http"] {
+    for transport in ["udp", "tcp", "http", "ws"] {
         let arguments = ["simulate", "--drain", "300ms", "--count", "1", "--interval", "10", "--devices", "2"];
         let mut command = command(&[&arguments[..], &["--transport", transport, "--hub", &address]].concat());
         let output = tokio::time::timeout(LIMIT, command.output()).await.expect("it ends").unwrap();
@@ -227,8 +233,7 @@ async fn without_a_hub_it_says_so_after_a_bounded_time() {
 #[tokio::test]
 async fn what_makes_no_sense_is_said_before_anything_is_sent() {
     for (arguments, word) in [
-        (&["--transport", "ws"][..], "no readings by WebSocket yet"),
-        (&["--transport", "quic"], "tcp, udp and http"),
+        (&["--transport", "quic"][..], "tcp, udp, http and ws"),
         (&["--transport", "tcp", "--loss", "20%"], "--transport udp"),
         (&["--loss", "2"], "0% to 100%"),
         (&["--count", "1", "--for", "1s"], "cannot be used with"),
