@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::StoreError;
 use crate::record::{Command, CommandState, Connection, Device, Document, Kind, Message, Token, Twin};
-use crate::telemetry::{DeviceKey, DeviceSession, Reading, Sensor};
+use crate::telemetry::{DeviceKey, DeviceSession, Reading, Secret, Sensor};
 
 /// A change.
 ///
@@ -102,6 +102,13 @@ pub enum Write {
     ///
     /// `Exists`: its name belongs to another number.
     DeviceKey(DeviceKey),
+    /// A device has used this key, so the one before it is not valid any longer. Nothing changes if it has another key by now.
+    ForgetPreviousKey {
+        /// The device's number.
+        number: u32,
+        /// The key that it has used.
+        key: Secret,
+    },
     /// How far a session has come. In one submission with the readings that it counts, or a crash comes between them.
     DeviceSession(DeviceSession),
     /// Sessions of devices that changed last before a time are forgotten, but for the last one of each device.
@@ -140,7 +147,7 @@ impl Write {
             Self::Device(device) => device.size(),
             Self::Connection(connection) => connection.size(),
             Self::DeviceKey(key) => key.name.len(),
-            Self::DeviceSession(_) | Self::ForgetSessions { .. } => 0,
+            Self::ForgetPreviousKey { .. } | Self::DeviceSession(_) | Self::ForgetSessions { .. } => 0,
             Self::Sensor(sensor) => sensor.size(),
             Self::Readings(readings) => readings.iter().map(Reading::size).sum(),
         };

@@ -8,6 +8,7 @@ use tautline_telemetry::{Command, MAX_MESSAGE, Outcome, Status, Value};
 
 use super::desk::{Desk, Peer, Reply};
 use crate::senml;
+use tautline_store::Secret;
 
 /// How many commands wait for a device at most.
 const WAITING: usize = 16;
@@ -31,6 +32,8 @@ pub(super) enum News {
     },
     /// It has not been heard from for long.
     Left { device: u32, name: Arc<str> },
+    /// A device has used its new key, so the one before is not valid any longer.
+    KeyUsed { device: u32, key: Secret },
     /// What became of a command: JSON, or why the device does not do it.
     Result { device: u32, name: Arc<str>, id: Arc<str>, result: Result<Box<str>, Box<str>> },
 }
@@ -141,6 +144,20 @@ impl Line {
     /// The device was heard from. Whether it was not there before.
     pub(super) fn heard(&mut self, now_ms: u64) -> bool {
         self.heard_ms.replace(now_ms).is_none()
+    }
+
+    /// The device counts as gone. Whether it was there.
+    pub(super) fn leave(&mut self) -> bool {
+        self.heard_ms.take().is_some()
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.heard_ms.is_some()
+    }
+
+    /// The device has had this command. Whatever our clock says, later ones have higher numbers.
+    pub(super) fn had(&mut self, number: u32) {
+        self.last = self.last.max(number);
     }
 
     /// The command with this number has a result. Its id.

@@ -14,9 +14,9 @@ use super::commands::{Line, News, result};
 use super::counters::Counters;
 use crate::rooms;
 use crate::senml;
-use crate::telemetry::{Taken, Telemetry};
+use crate::telemetry::{AHEAD_MS, Taken, Telemetry};
 
-/// How many readings and bytes of them may wait for the store.
+/// How many readings, and messages, may wait for the store.
 const WAITING: usize = 50_000;
 
 /// How many devices without a key there can be.
@@ -81,6 +81,15 @@ struct Keys {
     key: Key,
     /// The one before, until the device has used the new one.
     previous: Option<Key>,
+    /// Whether the device has used its key.
+    is_used: bool,
+}
+
+impl Keys {
+    fn new(kept: DeviceKey) -> Self {
+        let previous = kept.previous.map(|previous| Key::new(&previous.0));
+        Self { key: Key::new(&kept.key.0), previous, is_used: false, kept }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -89,9 +98,20 @@ pub(super) struct Device {
     /// Those that have said hello, the one that was new last at the end: that is the current one, once it has said anything.
     pub(super) sessions: Vec<Open>,
     /// What is stored of other sessions.
-    stored: HashMap<u64, Acknowledgement>,
+    stored: HashMap<u64, Known>,
     pub(super) line: Line,
 }
+
+/// What is known of a session that is not in memory.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    stored: Acknowledgement,
+    /// It was in memory since the hub was started.
+    was_here: bool,
+}
+
+/// Sensors and their units.
+type Units = Vec<(u32, Box<str>)>;
 
 /// A session in memory.
 #[derive(Debug)]
@@ -101,6 +121,12 @@ pub(super) struct Open {
     outstanding: u32,
     /// Whether it has said anything new.
     pub(super) linked: bool,
+    /// Whether it was in memory before.
+    was_here: bool,
+    /// The number of its last hello.
+    hello: u32,
+    /// What its hello says of units, until it says anything new.
+    units: Units,
     /// By index.
     sensors: Vec<(u8, u32)>,
     pub(super) peer: Peer,
@@ -148,7 +174,7 @@ impl Desk {
         let mut devices: HashMap<u32, Device> = HashMap::new();
         for DeviceSession { device, session, highest, bitmap, .. } in sessions {
             if let Some(stored) = Acknowledgement::new(*highest, *bitmap) {
-                devices.entry(*device).or_default().stored.insert(*session, stored);
+                devices.entry(*device).or_default().stored.insert(*session, Known { stored, was_here: false });
             }
         }
         Self {
@@ -165,19 +191,45 @@ impl Desk {
         }
     }
 
-    /// The keys of all devices, as they are now.
+    /// The keys of all devices, as they are now. A device whose key is new or was revoked has to begin anew.
     pub(super) fn set_keys(&mut self, kept: Vec<DeviceKey>) {
         let mut before = std::mem::take(&mut self.keys);
         for kept in kept {
-            let keys = match before.remove(&kept.number) {
+            let number = kept.number;
+            let keys = match before.remove(&number) {
                 Some(keys) if keys.kept == kept => keys,
-                _ => Keys {
-                    key: Key::new(&kept.key.0),
-                    previous: kept.previous.map(|previous| Key::new(&previous.0)),
-                    kept: kept.clone(),
-                },
+                // It has used its new key, and the store does not know that yet.
+                Some(keys) if keys.is_used && keys.kept.key == kept.key && keys.kept.revoked_ms == kept.revoked_ms => {
+                    if kept.previous.is_some() {
+                        self.news.push(News::KeyUsed { device: number, key: kept.key });
+                    }
+                    Keys { kept, ..keys }
+                }
+                before => {
+                    let was_good = before.is_some_and(|keys| keys.kept.revoked_ms.is_none());
+                    if !was_good || kept.revoked_ms.is_some() {
+                        self.send_away(number);
+                    }
+                    Keys::new(kept)
+                }
             };
-            self.keys.insert(kept.number, keys);
+            self.keys.insert(number, keys);
+        }
+        // What had a key and has none now.
+        for number in before.into_keys() {
+            self.send_away(number);
+        }
+    }
+
+    /// Ends the sessions of a device: it has to say hello again, if it may.
+    fn send_away(&mut self, number: u32) {
+        let Some(device) = self.devices.get_mut(&number) else { return };
+        for open in std::mem::take(&mut device.sessions) {
+            device.remember(&open);
+        }
+        self.ordered.remove(&number);
+        if std::mem::take(&mut device.line).is_there() {
+            self.news.push(News::Left { device: number, name: device.name.clone() });
         }
     }
 
@@ -239,7 +291,10 @@ impl Desk {
         match message.authenticate(Side::Device, Some(&keys.key)) {
             Ok(authentic) => {
                 // It has its new key: the old one is worth nothing from now on.
-                keys.previous = None;
+                if keys.previous.take().is_some() {
+                    self.news.push(News::KeyUsed { device: keys.kept.number, key: keys.kept.key });
+                }
+                keys.is_used = true;
                 Ok((authentic, Some(keys.key.clone())))
             }
             Err(error) => {
@@ -267,20 +322,33 @@ impl Desk {
             return Err(wrong(ErrorCode::MALFORMED, "this is no hello"));
         };
         let name = self.name(address.device, &hello)?;
-        let sensors = self.sensors(&name, &hello)?;
+        let (sensors, units) = self.sensors(&name, &hello)?;
         let link = self.links.link(address.device, address.session);
         let device = self.devices.entry(address.device).or_default();
-        device.name = name;
+        if device.name != name {
+            if device.line.leave() {
+                self.news.push(News::Left { device: address.device, name: device.name.clone() });
+            }
+            self.names.remove(&device.name);
+            device.name = name;
+        }
+        device.line.had(hello.last_command);
+        let sequence = authentic.header().sequence;
         let stored = match device.session(address.session) {
             Some(open) => {
-                open.sensors = sensors;
+                // Not a copy of an earlier one.
+                if sequence > open.hello {
+                    (open.hello, open.sensors, open.units) = (sequence, sensors, units);
+                }
                 open.session.stored()
             }
             None => {
-                let stored = device.stored.get(&address.session).copied().unwrap_or_default();
-                let session = Session::restore(Address { link, ..address }, stored);
-                device.open(Open { session, outstanding: 0, linked: false, sensors, peer })?;
-                stored
+                let known = device.stored.get(&address.session).copied().unwrap_or_default();
+                let session = Session::restore(Address { link, ..address }, known.stored);
+                let (outstanding, linked, was_here) = (0, false, known.was_here);
+                let open = Open { session, outstanding, linked, was_here, hello: sequence, sensors, units, peer };
+                device.open(open)?;
+                known.stored
             }
         };
         let welcome = Welcome { stored, time: now_ms, quiet: QUIET };
@@ -312,9 +380,10 @@ impl Desk {
         }
     }
 
-    /// The numbers of the sensors that a device declares, by index.
-    fn sensors(&self, device: &Arc<str>, hello: &Hello<'_>) -> Result<Vec<(u8, u32)>, Wrong> {
+    /// The numbers of the sensors that a device declares, by index, and their units.
+    fn sensors(&self, device: &Arc<str>, hello: &Hello<'_>) -> Result<(Vec<(u8, u32)>, Units), Wrong> {
         let mut sensors = Vec::with_capacity(hello.sensors.len());
+        let mut units = Vec::with_capacity(hello.sensors.len());
         for sensor in hello.sensors.iter() {
             if !rooms::is_name(sensor.name) || !rooms::is_name(sensor.unit) {
                 return Err(wrong(ErrorCode::MALFORMED, "names and units have no control characters"));
@@ -322,9 +391,10 @@ impl Desk {
             let id = self.telemetry.sensor(device, sensor.name, sensor.unit, kind(sensor.kind));
             let id = id.map_err(|_| wrong(ErrorCode::REFUSED, "there are as many sensors as there can be"))?;
             sensors.push((sensor.index, id));
+            units.push((id, sensor.unit.into()));
         }
         sensors.sort_unstable();
-        Ok(sensors)
+        Ok((sensors, units))
     }
 
     fn message(
@@ -346,7 +416,9 @@ impl Desk {
         let open = device.session(address.session).ok_or_else(no_link)?;
         let stored = open.session.stored();
         let received = open.session.receive(authentic);
-        let is_new = received.is_new();
+        // A copy of an old question is not known for one where the session was forgotten in between.
+        let is_copy = open.was_here && matches!(received, Received::TimeRequest { .. });
+        let is_new = received.is_new() && !is_copy;
         let mut over = None;
         match received {
             Received::Readings { sequence, readings } => {
@@ -377,6 +449,10 @@ impl Desk {
         }
         if is_new {
             open.peer = peer;
+            // Whoever only says hello may be somebody with a copy.
+            for (id, unit) in std::mem::take(&mut open.units) {
+                self.telemetry.set_unit(id, &unit);
+            }
             device.is_current(address.session);
             if device.line.heard(now_ms) {
                 let (name, proven) = (device.name.clone(), key.is_some());
@@ -462,11 +538,7 @@ impl Device {
             let last = self.sessions.len() - 1;
             let oldest = self.sessions[..last].iter().position(|open| open.outstanding == 0).ok_or(Wrong::Busy)?;
             let oldest = self.sessions.remove(oldest);
-            let stored = oldest.session.stored();
-            // A mere hello leaves nothing.
-            if stored != Acknowledgement::default() {
-                self.stored.insert(oldest.number(), stored);
-            }
+            self.remember(&oldest);
         }
         // In front of the current one, which a mere hello does not replace.
         let at = self.sessions.len() - usize::from(self.sessions.last().is_some_and(|open| open.linked));
@@ -479,6 +551,14 @@ impl Device {
     pub(super) fn index_of(&self, is: impl Fn(u32) -> bool) -> Option<u8> {
         let sensors = &self.sessions.last()?.sensors;
         sensors.iter().find(|(_, id)| is(*id)).map(|(index, _)| *index)
+    }
+
+    /// Keeps what has to be known of a session that leaves the memory. A mere hello leaves nothing.
+    fn remember(&mut self, open: &Open) {
+        let stored = open.session.stored();
+        if open.linked || open.was_here || stored != Acknowledgement::default() {
+            self.stored.insert(open.number(), Known { stored, was_here: true });
+        }
     }
 
     /// A session has said something new.
@@ -496,12 +576,15 @@ impl Batch {
     fn add(&mut self, now_ms: u64, open: &Open, number: Number, readings: &Readings<'_>) -> Result<u64, Wrong> {
         let before = self.readings.len();
         let time = readings.time.at(now_ms);
+        let latest = i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_add(AHEAD_MS);
         for record in readings.records.iter() {
-            let at_ms = i64::try_from(time + u64::from(record.offset)).ok().filter(|at| *at < 1 << 48);
+            let at_ms = i64::try_from(time + u64::from(record.offset)).ok().filter(|at| *at <= latest);
             let (Some(sensor), Some(at_ms)) = (open.sensor(record.sensor), at_ms) else {
                 self.readings.truncate(before);
-                let text = if at_ms.is_none() { "a time is too late" } else { "a sensor is not declared" };
-                return Err(wrong(ErrorCode::MALFORMED, text));
+                return Err(match at_ms {
+                    None => wrong(ErrorCode::REFUSED, "a time is more than a day ahead"),
+                    Some(_) => wrong(ErrorCode::MALFORMED, "a sensor is not declared"),
+                });
             };
             self.readings.push(Taken { sensor, at_ms, value: value(&record.value) });
         }

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tautline_proto::app::ConnectionId;
 use tautline_rooms::Command;
-use tautline_store::{DeviceSession, Store, StoreError, Write};
+use tautline_store::{DeviceKey, DeviceSession, Store, StoreError, Write};
 use tautline_telemetry::{MAX_TIME, Message};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -90,6 +90,7 @@ pub(crate) struct Shared(Arc<Inner>);
 struct Inner {
     desk: Mutex<Desk>,
     keyless: Keyless,
+    store: Store,
     /// Who knows the devices, once it is there.
     devices: OnceLock<Arc<Homes<Devices>>>,
     udp: Vec<udp::Socket>,
@@ -125,8 +126,10 @@ pub(crate) struct Snapshot {
 pub(crate) async fn open(sockets: Ingest, setup: &mut Setup) -> io::Result<JoinSet<()>> {
     let store = setup.store.clone().ok_or_else(|| io::Error::other("readings need a store"))?;
     let kept = store.clone();
-    let sessions = tokio::task::spawn_blocking(move || restore(&kept)).await?.map_err(io::Error::other)?;
-    let (shared, tasks) = start(sockets, setup.telemetry.clone(), store, &sessions)?;
+    let (sessions, keys) = tokio::task::spawn_blocking(move || restore(&kept)).await?.map_err(io::Error::other)?;
+    let mut desk = Desk::new(setup.telemetry.clone(), &rand::random(), &sessions);
+    desk.set_keys(keys);
+    let (shared, tasks) = start(sockets, setup.telemetry.clone(), store, desk)?;
     setup.ingest = Some(shared);
     Ok(tasks)
 }
@@ -136,18 +139,22 @@ pub(crate) async fn open(sockets: Ingest, setup: &mut Setup) -> io::Result<JoinS
 /// # Errors
 ///
 /// A socket is not usable.
-fn start(
-    ingest: Ingest,
-    telemetry: Telemetry,
-    store: Store,
-    sessions: &[DeviceSession],
-) -> io::Result<(Shared, JoinSet<()>)> {
+fn start(ingest: Ingest, telemetry: Telemetry, store: Store, desk: Desk) -> io::Result<(Shared, JoinSet<()>)> {
     let Ingest { udp, tcp, keyless } = ingest;
     let udp = udp.into_iter().map(udp::Socket::new).collect::<io::Result<Vec<_>>>()?;
-    let desk = Desk::new(telemetry.clone(), &rand::random(), sessions);
     let (work, room, ordered) = (Notify::new(), Notify::new(), Notify::new());
     let (desk, devices, tcp_connections) = (Mutex::new(desk), OnceLock::new(), Mutex::default());
-    let shared = Shared(Arc::new(Inner { desk, keyless, devices, udp, tcp: tcp_connections, work, room, ordered }));
+    let shared = Shared(Arc::new(Inner {
+        desk,
+        keyless,
+        store: store.clone(),
+        devices,
+        udp,
+        tcp: tcp_connections,
+        work,
+        room,
+        ordered,
+    }));
     let mut tasks = JoinSet::new();
     for number in 0..shared.0.udp.len() {
         tasks.spawn(udp::receive(shared.clone(), number));
@@ -185,16 +192,17 @@ impl Shared {
         let mut replies = Vec::new();
         let mut desk = self.desk();
         let answer = work(&mut desk, &mut replies);
-        let news = std::mem::take(&mut desk.news);
+        // Before anybody else has news: the order counts. Nobody is waited for.
+        if let Some(devices) = self.0.devices.get() {
+            self.spread(std::mem::take(&mut desk.news), devices);
+        }
         drop(desk);
         self.send(replies);
-        self.spread(news);
         answer
     }
 
     /// Tells the devices' loops what has happened.
-    fn spread(&self, news: Vec<News>) {
-        let Some(devices) = self.0.devices.get() else { return };
+    fn spread(&self, news: Vec<News>, devices: &Homes<Devices>) {
         for news in news {
             // A loop that has ended takes nothing, and nobody is left to be told.
             let _ = match news {
@@ -207,6 +215,11 @@ impl Shared {
                 News::Left { device, name } => {
                     tracing::info!(device, "Device silent: {name}");
                     devices.of(&name).visit(move |devices, io| devices.left(io, connection(device)))
+                }
+                News::KeyUsed { device: number, key } => {
+                    // If it cannot be stored, that is tried again when the keys are read.
+                    let _ = self.0.store.submit(vec![Write::ForgetPreviousKey { number, key }], drop);
+                    continue;
                 }
                 News::Result { device, name, id, result } => {
                     devices.of(&name).visit(move |devices, io| devices.result(io, connection(device), &id, &result))
@@ -314,7 +327,7 @@ async fn follow_keys(shared: Shared, store: Store) {
         match read.unwrap_or_else(|error| Err(StoreError::Io(error.to_string()))) {
             Ok(keys) => {
                 failing = false;
-                shared.desk().set_keys(keys);
+                shared.at_desk(|desk, _| desk.set_keys(keys));
             }
             Err(StoreError::Closed) => return,
             Err(error) if !failing => {
@@ -326,8 +339,8 @@ async fn follow_keys(shared: Shared, store: Store) {
     }
 }
 
-/// The sessions that the store has; those of devices that were away too long, and are in another one since, are forgotten. It blocks.
-fn restore(store: &Store) -> Result<Vec<DeviceSession>, StoreError> {
+/// The sessions and keys that the store has; sessions of devices that were away too long, and are in another one since, are forgotten. It blocks.
+fn restore(store: &Store) -> Result<(Vec<DeviceSession>, Vec<DeviceKey>), StoreError> {
     // All links are worthless from now on, so nothing that was recorded of them can come again.
     let before_ms = i64::try_from(now_ms()).unwrap_or(0) - AWAY_MS;
     let (told, forgotten) = std::sync::mpsc::channel();
@@ -336,7 +349,7 @@ fn restore(store: &Store) -> Result<Vec<DeviceSession>, StoreError> {
     });
     submitted.map_err(|error| StoreError::Io(error.to_string()))?;
     forgotten.recv().unwrap_or(Err(StoreError::Closed))?;
-    store.read(|reader| reader.device_sessions())
+    store.read(|reader| Ok((reader.device_sessions()?, reader.device_keys()?)))
 }
 
 fn now_ms() -> u64 {

@@ -5,8 +5,11 @@ use std::sync::mpsc;
 
 use tautline_store::{DeviceKey, Secret, Settings, Store, Value as Stored};
 use tautline_telemetry::device::{Config, Event, Identity, Session as Device};
-use tautline_telemetry::{Key, MAX_MESSAGE, Message, Sensor, Type, Value, messages};
+use tautline_telemetry::{
+    Address, Body, Hello, Key, MAX_MESSAGE, Message, Readings, Record, Sensor, Time, Type, Value, messages,
+};
 
+use super::commands::News;
 use super::desk::{Desk, Peer, Reply, Sender};
 use crate::telemetry::Telemetry;
 use crate::watch::Watch;
@@ -366,4 +369,60 @@ fn numbers_of_32_bits_are_stored_as_they_were_meant() {
     ] {
         assert_eq!(super::desk::value(&Value::F32(given)), crate::senml::Value::Real(meant));
     }
+}
+
+#[test]
+fn a_revoked_device_is_sent_away_and_a_used_key_is_told() {
+    let mut world = World::new(1);
+    let key = Key::new(&KEY);
+    let mut lamp = linked(&mut world, 1, Some(key.clone()));
+    let readings = transmit(&mut lamp, 1000);
+    hand(&mut world, sender(1), &readings);
+    assert!(matches!(&std::mem::take(&mut world.desk.news)[..], [News::Came { device: 1, proven: true, .. }]));
+    let kept = |previous, revoked_ms| {
+        let (number, name) = (1, "lamp".into());
+        DeviceKey { number, name, key: Secret(KEY), previous, created_ms: 0, revoked_ms }
+    };
+    world.desk.set_keys(vec![kept(Some(Secret([1; 32])), None)]);
+    hand(&mut world, sender(1), &readings);
+    let used = News::KeyUsed { device: 1, key: Secret(KEY) };
+    assert_eq!(std::mem::take(&mut world.desk.news), [used.clone()]);
+    // It could not be stored.
+    world.desk.set_keys(vec![kept(Some(Secret([2; 32])), None)]);
+    assert_eq!(std::mem::take(&mut world.desk.news), [used]);
+    world.desk.set_keys(vec![kept(None, Some(5))]);
+    assert!(matches!(&std::mem::take(&mut world.desk.news)[..], [News::Left { device: 1, .. }]));
+    world.desk.set_keys(vec![kept(None, None)]);
+    let (_, replies) = hand(&mut world, sender(1), &readings);
+    assert_eq!((replies[0][3], replies[0][33]), (0x86, 2), "no link: it has to say hello");
+}
+
+#[test]
+fn a_copy_of_a_hello_changes_nothing() {
+    let mut world = World::new(1);
+    let sensors = |unit| [Sensor { index: 0, kind: Type::U32, name: "count", unit }];
+    let (old, new) = (sensors("K"), sensors("Cel"));
+    let hello = |sensors, sequence| {
+        let hello = Hello { last_command: 0, name: "door", firmware: "", sensors };
+        let mut bytes = [0; MAX_MESSAGE];
+        let address = Address { device: 2, session: 5, link: 0 };
+        let length = Body::Hello(hello).encode(address, sequence, None, &mut bytes).unwrap();
+        bytes[..length].to_vec()
+    };
+    let (_, welcome) = hand(&mut world, sender(2), &hello((&new[..]).into(), 2));
+    let link = Message::parse(&welcome[0]).unwrap().0.header().address.link;
+    hand(&mut world, sender(2), &hello((&old[..]).into(), 1));
+    let record = [Record { offset: 0, sensor: 0, value: Value::U32(1) }];
+    let readings = Readings { time: Time::Age(0), records: (&record[..]).into() };
+    let mut bytes = [0; MAX_MESSAGE];
+    let address = Address { device: 2, session: 5, link };
+    let length = Body::Readings(readings).encode(address, 1, None, &mut bytes).unwrap();
+    hand(&mut world, sender(2), &bytes[..length]);
+    assert_eq!(&*world.telemetry.sensors_of("door")[0].sensor.unit, "Cel");
+    let other = [Sensor { index: 0, kind: Type::U32, name: "count", unit: "F" }];
+    let mut again = hello((&other[..]).into(), 1);
+    // Of another session, which says nothing more.
+    again[23] = 6;
+    hand(&mut world, sender(2), &again);
+    assert_eq!(&*world.telemetry.sensors_of("door")[0].sensor.unit, "Cel");
 }

@@ -2,7 +2,8 @@
 
 use ciborium::Value as Cbor;
 
-use super::{BadSenml, LABELS, Number, Raw, Record, Scalar, Value, ignore, is_known};
+use super::pack::Pack;
+use super::{BadSenml, LABELS, Raw, Record, Value};
 
 /// How deep a value may be that is not looked at.
 const DEPTH: usize = 16;
@@ -13,13 +14,12 @@ const DEPTH: usize = 16;
 ///
 /// It is not an array of SenML's records, or there is something behind it.
 pub(crate) fn parse(mut bytes: &[u8]) -> Result<Vec<Raw>, BadSenml> {
-    let read = ciborium::de::from_reader_with_recursion_limit::<Cbor, _>(&mut bytes, DEPTH);
-    let pack = read.map_err(|error| BadSenml(format!("not CBOR: {error}")))?;
+    let read = ciborium::de::from_reader_with_recursion_limit::<Pack, _>(&mut bytes, DEPTH);
+    let pack = read.map_err(|error| BadSenml(format!("not an array of records in CBOR: {error}")))?;
     if !bytes.is_empty() {
         return Err(BadSenml("there is something behind the array of records".into()));
     }
-    let Cbor::Array(records) = pack else { return Err(BadSenml("not an array of records".into())) };
-    records.into_iter().map(record).collect()
+    Ok(pack.0)
 }
 
 /// Writes resolved records.
@@ -48,46 +48,6 @@ pub(crate) fn write(records: &[Record]) -> Vec<u8> {
     let written = ciborium::into_writer(&Cbor::Array(records.collect()), &mut bytes);
     debug_assert!(written.is_ok(), "a vector takes everything");
     bytes
-}
-
-fn record(record: Cbor) -> Result<Raw, BadSenml> {
-    let Cbor::Map(fields) = record else { return Err(BadSenml("a record is not a map".into())) };
-    let mut raw = Raw::default();
-    for (label, value) in fields {
-        let label = match &label {
-            Cbor::Text(label) => label.as_str(),
-            Cbor::Integer(number) => {
-                let number = i128::from(*number);
-                let known = LABELS.iter().find(|(_, known)| i128::from(*known) == number);
-                // Numbers say nothing about what has to be understood.
-                match known {
-                    Some((label, _)) => label,
-                    None => continue,
-                }
-            }
-            _ => return Err(BadSenml("a label is neither a number nor a text".into())),
-        };
-        if is_known(label) {
-            raw.set(label, scalar(label, value)?)?;
-        } else {
-            ignore(label)?;
-        }
-    }
-    Ok(raw)
-}
-
-fn scalar(label: &str, value: Cbor) -> Result<Scalar, BadSenml> {
-    match value {
-        Cbor::Bool(boolean) => Ok(Scalar::Boolean(boolean)),
-        Cbor::Text(text) => Ok(Scalar::Text(text)),
-        Cbor::Bytes(data) => Ok(Scalar::Data(data)),
-        Cbor::Float(real) => Ok(Scalar::Number(Number::Real(real))),
-        Cbor::Integer(integer) => {
-            let integer = i128::from(integer);
-            Ok(Scalar::Number(i64::try_from(integer).map_or(Number::Real(integer as f64), Number::Integer)))
-        }
-        _ => Err(BadSenml(format!("`{label}` has a value of another type than it should"))),
-    }
 }
 
 #[cfg(test)]
@@ -131,20 +91,22 @@ mod tests {
     #[test]
     fn what_is_not_good_is_told_and_nothing_panics() {
         for (hex, told) in [
-            ("", "not CBOR"),
+            ("", "in CBOR"),
             ("a0", "array"),
-            ("8101", "map"),
-            ("81a10061", "not CBOR"),
+            ("8101", "record"),
+            ("81a10061", "in CBOR"),
             ("81a2006161026131", "another type"),
             ("81a300616102010203", "twice"),
             ("81a1627a5f01", "must be understood"),
-            ("81a1f501", "neither"),
+            ("81a1f501", "label"),
             ("8000", "behind"),
-            ("9bffffffffffffffff", "not CBOR"),
+            ("9bffffffffffffffff", "in CBOR"),
         ] {
             let error = parse(&bytes(hex)).unwrap_err().to_string();
             assert!(error.contains(told), "{hex}: {error}");
         }
+        let many = [&[0x9f][..], &[0xa0; 20_000], &[0xff]].concat();
+        assert!(parse(&many).unwrap_err().to_string().contains("more than 10000"));
         let deep = [&bytes("81 a1 63 616263")[..], &[0x81; 1000]].concat();
         assert!(parse(&deep).is_err());
         let good = write(&[Record { name: "a".into(), unit: String::new(), at_ms: 0, value: Value::Integer(1) }]);

@@ -2,6 +2,7 @@
 
 mod cbor;
 mod json;
+mod pack;
 mod resolve;
 
 use std::fmt;
@@ -11,6 +12,9 @@ use serde::Serialize;
 pub(crate) use cbor::{parse as parse_cbor, write as write_cbor};
 pub(crate) use json::{parse as parse_json, write as write_json};
 pub(crate) use resolve::{is_name, resolve};
+
+/// How many records a pack may have.
+pub(crate) const MOST: usize = 10_000;
 
 /// The media types of RFC 8428 §12.3.
 pub(crate) const JSON: &str = "application/senml+json";
@@ -119,6 +123,11 @@ impl Raw {
             ("vs", Scalar::Text(text)) => self.text.replace(text).is_some(),
             ("vb", Scalar::Boolean(boolean)) => self.boolean.replace(boolean).is_some(),
             ("vd", Scalar::Data(data)) => self.data.replace(data).is_some(),
+            // JSON has no bytes.
+            ("vd", Scalar::Text(text)) => {
+                let data = json::from_base64url(&text).ok_or_else(|| BadSenml("`vd` is not base64url".into()))?;
+                self.data.replace(data).is_some()
+            }
             ("s", Scalar::Number(number)) => self.sum.replace(number).is_some(),
             ("t", Scalar::Number(number)) => self.time.replace(number).is_some(),
             ("ut", Scalar::Number(number)) => self.update_time.replace(number).is_some(),

@@ -11,6 +11,9 @@ const RELATIVE_BELOW: f64 = 268_435_456.0;
 /// The longest name, in bytes.
 const LONGEST: usize = 256;
 
+/// The longest unit, in bytes. It is copied for each record.
+const LONGEST_UNIT: usize = 32;
+
 #[derive(Default)]
 struct Base {
     name: String,
@@ -47,6 +50,11 @@ impl Base {
         }
         if let Some(name) = &raw.base_name {
             self.name.clone_from(name);
+        }
+        for unit in [&raw.base_unit, &raw.unit].into_iter().flatten() {
+            if unit.len() > LONGEST_UNIT {
+                return Err(BadSenml(format!("a unit is longer than {LONGEST_UNIT} bytes")));
+            }
         }
         if let Some(unit) = &raw.base_unit {
             self.unit.clone_from(unit);

@@ -6,9 +6,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-use super::MOST;
 use crate::rooms;
-use crate::senml::{self, BadSenml, Raw, Record, Value};
+use crate::senml::{self, BadSenml, MOST, Raw, Record, Value};
+
+/// How far a device's clock may be ahead: a day.
+pub(crate) const AHEAD_MS: i64 = 86_400_000;
+
+/// How many bytes a text, or bytes, may have: about what fits into a message of the telemetry protocol.
+const LONGEST: usize = 1024;
 
 /// One reading.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,13 +59,10 @@ impl From<BadSenml> for BadReadings {
 ///
 /// It does not resolve, or a name is not that of a device and a sensor.
 pub(crate) fn from_senml(pack: &[Raw], owner: Owner<'_>, now_ms: i64) -> Result<Vec<Measured>, BadReadings> {
-    if pack.len() > MOST {
-        return Err(too_many());
-    }
-    senml::resolve(pack, now_ms)?.into_iter().map(|record| measured(record, owner)).collect()
+    senml::resolve(pack, now_ms)?.into_iter().map(|record| measured(record, owner, now_ms)).collect()
 }
 
-fn measured(record: Record, owner: Owner<'_>) -> Result<Measured, BadReadings> {
+fn measured(record: Record, owner: Owner<'_>, now_ms: i64) -> Result<Measured, BadReadings> {
     let Record { name, unit, at_ms, value } = record;
     let (device, sensor) = match owner {
         Owner::Device(device) => (device.to_owned(), name),
@@ -72,7 +74,7 @@ fn measured(record: Record, owner: Owner<'_>) -> Result<Measured, BadReadings> {
             }
         },
     };
-    check_unit(&unit)?;
+    check(&unit, at_ms, now_ms, &value)?;
     Ok(Measured { device: device_name(&device)?, sensor, unit, at_ms, value })
 }
 
@@ -126,12 +128,10 @@ pub(crate) fn from_json(text: &[u8], owner: Owner<'_>, now_ms: i64) -> Result<Ve
         };
         let device = device_name(device)?;
         let at_ms = at_ms.unwrap_or(now_ms);
-        if !(0..1 << 48).contains(&at_ms) {
-            return Err(BadReadings(format!("`at_ms` is {at_ms}, and should be milliseconds since 1970")));
-        }
         for (sensor, value) in readings {
             check_sensor(&sensor)?;
             let value = from_value(&sensor, value)?;
+            check("", at_ms, now_ms, &value)?;
             measured.push(Measured { device: device.clone(), sensor, unit: String::new(), at_ms, value });
         }
     }
@@ -179,11 +179,22 @@ fn check_sensor(name: &str) -> Result<(), BadReadings> {
     Ok(())
 }
 
-fn check_unit(unit: &str) -> Result<(), BadReadings> {
-    if unit.len() > 32 || unit.chars().any(char::is_control) {
-        return Err(BadReadings(format!("{unit:?} is no unit: at most 32 bytes without control characters")));
+fn check(unit: &str, at_ms: i64, now_ms: i64, value: &Value) -> Result<(), BadReadings> {
+    if unit.chars().any(char::is_control) {
+        return Err(BadReadings(format!("{unit:?} is no unit: it has control characters")));
     }
-    Ok(())
+    if at_ms < 0 || at_ms > now_ms.saturating_add(AHEAD_MS) {
+        return Err(BadReadings(format!("the time {at_ms} is before 1970, or more than a day ahead (milliseconds)")));
+    }
+    let length = match value {
+        Value::Text(text) => text.len(),
+        Value::Data(data) => data.len(),
+        Value::Integer(_) | Value::Real(_) | Value::Boolean(_) => 0,
+    };
+    match length {
+        0..=LONGEST => Ok(()),
+        _ => Err(BadReadings(format!("a text or bytes have at most {LONGEST} bytes"))),
+    }
 }
 
 fn too_many() -> BadReadings {
@@ -228,7 +239,8 @@ mod tests {
             (r#"{"device":"x","readings":{"":1}}"#, Owner::Told, "no name of a sensor"),
             (r#"{"device":"x","readings":{"t":null}}"#, Owner::Told, "not a number"),
             (r#"{"device":"x","readings":{"t":1},"at":5}"#, Owner::Told, "readings are"),
-            (r#"{"device":"x","at_ms":-5,"readings":{"t":1}}"#, Owner::Told, "milliseconds"),
+            (r#"{"device":"x","at_ms":-5,"readings":{"t":1}}"#, Owner::Told, "before 1970"),
+            (r#"{"device":"x","at_ms":86401001,"readings":{"t":1}}"#, Owner::Told, "a day ahead"),
             ("7", Owner::Told, "readings are"),
             ("{", Owner::Told, "not JSON"),
         ] {

@@ -9,16 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tautline_store::{Reading, Sensor, SensorKind, Store, SubmitError, Write};
 
-pub(crate) use measured::{Measured, Owner, from_json, from_senml, to_value};
+pub(crate) use measured::{AHEAD_MS, Measured, Owner, from_json, from_senml, to_value};
 pub(crate) use sensors::KnownSensor;
 use sensors::Sensors;
 pub(crate) use socket::{ROOT, Readings};
 
 use crate::senml::Value;
 use crate::watch::Watch;
-
-/// How many readings can be handed in at once.
-pub(crate) const MOST: usize = 10_000;
 
 /// Takes readings. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -117,6 +114,7 @@ impl Telemetry {
         let mut sensors = self.sensors();
         let taken = measured.into_iter().map(|Measured { device, sensor, unit, at_ms, value }| {
             let sensor = sensors.id(&device, &sensor, &unit, kind(&value))?;
+            sensors.set_unit(sensor, &unit);
             Ok(Taken { sensor, at_ms, value })
         });
         let taken = taken.collect::<Result<_, NotTaken>>();
@@ -124,13 +122,18 @@ impl Telemetry {
         self.submit(taken?, Vec::new(), done)
     }
 
-    /// The number of a sensor, which may be new.
+    /// The number of a sensor, which has this unit if it is new.
     ///
     /// # Errors
     ///
     /// There are as many as there can be.
     pub(crate) fn sensor(&self, device: &Arc<str>, name: &str, unit: &str, kind: SensorKind) -> Result<u32, NotTaken> {
         self.sensors().id(device, name, unit, kind)
+    }
+
+    /// A sensor has another unit than before, perhaps.
+    pub(crate) fn set_unit(&self, id: u32, unit: &str) {
+        self.sensors().set_unit(id, unit);
     }
 
     /// Whether a sensor has this name.
@@ -160,7 +163,7 @@ impl Telemetry {
         Some(submitted.map(|()| sensor).map_err(not_submitted))
     }
 
-    fn stored(&self, new: &[(u32, Arc<str>)], readings: Vec<Taken>) {
+    fn stored(&self, new: &[Sensor], readings: Vec<Taken>) {
         let mut sensors = self.sensors();
         sensors.written(new);
         let wanted = self.0.watch.events.wanted();

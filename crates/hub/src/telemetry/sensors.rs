@@ -60,17 +60,10 @@ impl Sensors {
         self.known.insert(sensor.id, Known { sensor, stored, latest: None });
     }
 
-    /// The number of a sensor, which may be new, or have another unit than before; an empty one is no other.
+    /// The number of a sensor, which has this unit if it is new.
     pub(super) fn id(&mut self, device: &Arc<str>, name: &str, unit: &str, kind: SensorKind) -> Result<u32, NotTaken> {
         let of_device = self.by_device.get(device);
         if let Some(id) = of_device.and_then(|sensors| sensors.get(name)).copied() {
-            if let Some(known) = self.known.get_mut(&id)
-                && !unit.is_empty()
-                && *known.sensor.unit != *unit
-            {
-                known.sensor.unit = unit.into();
-                known.stored = false;
-            }
             return Ok(id);
         }
         if of_device.is_some_and(|sensors| sensors.len() >= OF_A_DEVICE) || self.known.len() >= IN_ALL {
@@ -82,20 +75,30 @@ impl Sensors {
         Ok(self.last)
     }
 
-    /// The sensors of readings that are not known to be stored as they are, each with its unit. They are written with all readings until
-    /// one of them is stored: any of them may be the first that is.
-    pub(super) fn new_among(&self, readings: &[Taken]) -> (Vec<Write>, Vec<(u32, Arc<str>)>) {
-        let ids: BTreeSet<u32> = readings.iter().map(|taken| taken.sensor).collect();
-        let known = ids.iter().filter_map(|id| self.known.get(id)).filter(|known| !known.stored);
-        known.map(|known| (Write::Sensor(known.sensor.clone()), (known.sensor.id, known.sensor.unit.clone()))).unzip()
+    /// A sensor has another unit than before, perhaps; an empty one is no other.
+    pub(super) fn set_unit(&mut self, id: u32, unit: &str) {
+        if let Some(known) = self.known.get_mut(&id)
+            && !unit.is_empty()
+            && *known.sensor.unit != *unit
+        {
+            known.sensor.unit = unit.into();
+            known.stored = false;
+        }
     }
 
-    /// Sensors are stored, with these units.
-    pub(super) fn written(&mut self, sensors: &[(u32, Arc<str>)]) {
-        for (id, unit) in sensors {
-            if let Some(known) = self.known.get_mut(id) {
-                // It may have another one by now.
-                known.stored |= known.sensor.unit == *unit;
+    /// The sensors of readings that are not known to be stored as they are. They are written with all readings until
+    /// one of them is stored: any of them may be the first that is.
+    pub(super) fn new_among(&self, readings: &[Taken]) -> (Vec<Write>, Vec<Sensor>) {
+        let ids: BTreeSet<u32> = readings.iter().map(|taken| taken.sensor).collect();
+        let known = ids.iter().filter_map(|id| self.known.get(id)).filter(|known| !known.stored);
+        known.map(|known| (Write::Sensor(known.sensor.clone()), known.sensor.clone())).unzip()
+    }
+
+    /// Sensors are stored, as they were then.
+    pub(super) fn written(&mut self, sensors: &[Sensor]) {
+        for sensor in sensors {
+            if let Some(known) = self.known.get_mut(&sensor.id) {
+                known.stored |= known.sensor == *sensor;
             }
         }
     }
@@ -123,6 +126,7 @@ impl Sensors {
         let id = self.by_device.get(device)?.get(sensor)?;
         let known = self.known.get_mut(id)?;
         known.sensor.keep_ms = keep_ms;
+        known.stored = false;
         Some(known.sensor.clone())
     }
 }
@@ -145,17 +149,20 @@ mod tests {
         let heat = id(&mut sensors, "lamp", "heat", "Cel").unwrap();
         let to_write = |sensors: &Sensors| sensors.new_among(&[taken(heat, 1), taken(heat, 2), taken(99, 3)]);
         let (writes, first) = to_write(&sensors);
-        assert_eq!((writes.len(), &first[..]), (1, &[(heat, "Cel".into())][..]));
+        assert_eq!((writes.len(), first.len(), &*first[0].unit), (1, 1, "Cel"));
         assert_eq!(to_write(&sensors).1, first, "it is not stored yet");
         sensors.written(&first);
         assert_eq!(to_write(&sensors).1, []);
-        assert_eq!(id(&mut sensors, "lamp", "heat", "K"), Ok(heat));
+        sensors.set_unit(heat, "K");
         sensors.written(&first);
         let (_, second) = to_write(&sensors);
-        assert_eq!(second, [(heat, "K".into())], "what was stored is the unit before");
+        assert_eq!(&*second[0].unit, "K", "what was stored is the unit before");
         sensors.written(&second);
-        assert_eq!(id(&mut sensors, "lamp", "heat", ""), Ok(heat));
+        sensors.set_unit(heat, "");
         assert_eq!(to_write(&sensors).1, []);
+        sensors.keep("lamp", "heat", Some(5)).unwrap();
+        sensors.written(&second);
+        assert_eq!(to_write(&sensors).1[0].keep_ms, Some(5), "what was stored says nothing of it");
         assert_eq!(&*sensors.of("lamp")[0].sensor.unit, "K");
     }
 

@@ -105,7 +105,6 @@ async fn the_programs_of_the_labs_over_udp_and_tcp_and_both_versions_of_ip() {
 async fn with_a_key_nobody_else_can_speak_for_a_device() {
     let lab = Lab::start(with_key(), "127.0.0.1", Keyless::Nowhere).await;
     let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
-    // The keys are read a moment after the start.
     lab.python("telemetry_udp.py", "7", &key).await;
     lab.python("telemetry_tcp.py", "7", &key).await;
     assert_eq!(lab.stored().len(), 6);
@@ -197,11 +196,11 @@ async fn obedient(port: SocketAddr, key: [u8; 32]) -> Vec<String> {
 #[tokio::test]
 async fn commands_reach_a_device_over_udp_and_come_back_with_their_result() {
     let lab = Lab::start(with_key(), "127.0.0.1", Keyless::Nowhere).await;
-    let device = tokio::spawn(obedient(lab.port, KEY));
     let target = "/api/devices/kitchen/commands";
     // Kept for it until it has come.
     let kept = json!({"name": "led", "payload": {"on": true}, "ttl_seconds": 60});
     assert_eq!(post(&lab.hub, target, &kept).await.status, 202);
+    let device = tokio::spawn(obedient(lab.port, KEY));
     lab.counts("tautline_telemetry_devices 1").await;
     let answered = async {
         let command = json!({"name": "interval", "payload": {"ms": 250, "sensor": "temperature"}});

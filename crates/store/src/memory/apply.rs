@@ -71,6 +71,7 @@ impl State {
                 });
             }
             Write::DeviceKey(key) => self.put_key(key, undo)?,
+            Write::ForgetPreviousKey { number, key } => self.forget_previous_key(*number, key, undo),
             Write::DeviceSession(session) => self.put_session(session, undo),
             Write::ForgetSessions { before_ms } => self.forget_sessions(*before_ms, undo),
             Write::Sensor(sensor) => self.put_sensor(sensor, undo)?,

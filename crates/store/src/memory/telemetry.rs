@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::State;
 use super::apply::Undo;
 use crate::error::StoreError;
-use crate::telemetry::{Bucket, DeviceKey, DeviceSession, PastReading, Reading, ReadingAge, Readings, Sensor, Value};
+use crate::telemetry::{
+    Bucket, DeviceKey, DeviceSession, PastReading, Reading, ReadingAge, Readings, Secret, Sensor, Value,
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Telemetry {
@@ -56,6 +58,12 @@ impl State {
         }
         self.put(|state| &mut state.telemetry.keys, *number, Some(key.clone()), undo);
         Ok(())
+    }
+
+    pub(super) fn forget_previous_key(&mut self, number: u32, used: &Secret, undo: &mut Undo) {
+        let Some(key) = self.telemetry.keys.get(&number).filter(|known| known.key == *used) else { return };
+        let key = DeviceKey { previous: None, ..key.clone() };
+        self.put(|state| &mut state.telemetry.keys, number, Some(key), undo);
     }
 
     pub(super) fn put_session(&mut self, session: &DeviceSession, undo: &mut Undo) {

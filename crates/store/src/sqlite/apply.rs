@@ -45,6 +45,12 @@ pub(super) fn apply(db: &Connection, write: &Write, touched: &mut Touched) -> Re
         Write::Device(device) => see_device(db, device),
         Write::Connection(ended) => log_connection(db, ended),
         Write::DeviceKey(key) => telemetry::put_key(db, key),
+        Write::ForgetPreviousKey { number, key } => execute(
+            db,
+            "UPDATE device_keys SET previous_key = NULL WHERE number = ?1 AND key = ?2",
+            params![number, key.0],
+        )
+        .map(drop),
         Write::DeviceSession(session) => telemetry::put_session(db, session),
         Write::ForgetSessions { before_ms } => telemetry::forget_sessions(db, *before_ms),
         Write::Sensor(sensor) => telemetry::put_sensor(db, sensor),

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, TransactionBehavior, param
 
 use super::error::store_error;
 use super::read::size;
-use super::telemetry::{self, LAST_READING};
+use super::telemetry::{self, FIRST_READING};
 use crate::backend::{Retention, Step};
 use crate::error::StoreError;
 
@@ -127,8 +127,8 @@ fn delete_oldest(db: &Connection, max: u64) -> rusqlite::Result<u64> {
     }
     let bytes = min(excess, BYTES);
     let last = |sql| db.query_row(sql, [ROWS - 1], |row| row.get::<_, i64>(0)).optional();
-    let last_reading = db.query_row(LAST_READING, [], |row| row.get(0)).optional()?;
-    let ends = [last_message(db, bytes)?, last(LAST_COMMAND)?, last(LAST_CONNECTION)?, last_reading];
+    let first_reading = db.query_row(FIRST_READING, [], |row| row.get(0)).optional()?;
+    let ends = [last_message(db, bytes)?, last(LAST_COMMAND)?, last(LAST_CONNECTION)?, first_reading];
     // If none of them ends a step, all of it is one step.
     let before = ends.into_iter().flatten().min().map_or(i64::MAX, |last| last.saturating_add(1));
     let mut deleted = delete_messages(db, before, bytes)?;

@@ -65,7 +65,8 @@ pub(super) fn put_sensor(db: &Connection, sensor: &Sensor) -> Result<(), StoreEr
     if one(db, other, params![&**device, &**name, id])?.is_some() {
         return Err(StoreError::Exists(format!("a sensor {name} of {device}")));
     }
-    let kept = one(db, "SELECT 1 FROM sensors WHERE id = ?1 AND keep_ms IS ?2", params![id, keep_ms])?;
+    let same = "SELECT coalesce((SELECT keep_ms FROM sensors WHERE id = ?1), -1) = coalesce(?2, -1)";
+    let same = one(db, same, params![id, keep_ms])? == Some(1);
     execute(
         db,
         "INSERT INTO sensors (id, device, name, unit, kind, keep_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -73,7 +74,7 @@ pub(super) fn put_sensor(db: &Connection, sensor: &Sensor) -> Result<(), StoreEr
              kind = excluded.kind, keep_ms = excluded.keep_ms",
         params![id, &**device, &**name, &**unit, kind_name(*kind), keep_ms],
     )?;
-    if kept.is_none() { check_all(db) } else { Ok(()) }
+    if same { Ok(()) } else { check_all(db) }
 }
 
 pub(super) fn put_key(db: &Connection, key: &DeviceKey) -> Result<(), StoreError> {
@@ -259,12 +260,12 @@ pub(super) fn delete_old(db: &Connection, age: &ReadingAge) -> rusqlite::Result<
     Ok(Some(Step { deleted, more: true }))
 }
 
-/// The time of the last reading that a step of [`delete_before`] may delete.
-pub(super) const LAST_READING: &str = "SELECT to_ms FROM reading_segments ORDER BY to_ms LIMIT 1";
+/// From when on the readings are that came first. Not until when: a device's clock may be ahead.
+pub(super) const FIRST_READING: &str = "SELECT from_ms FROM reading_segments ORDER BY segment LIMIT 1";
 
-/// Deletes the readings of one segment, if all of them are older.
+/// Deletes the readings that came first, a segment of them, if they begin before a time.
 pub(super) fn delete_before(db: &Connection, before_ms: i64) -> rusqlite::Result<u64> {
-    let oldest = "SELECT segment FROM reading_segments WHERE to_ms < ?1 ORDER BY to_ms LIMIT 1";
+    let oldest = "SELECT segment FROM reading_segments WHERE from_ms < ?1 ORDER BY segment LIMIT 1";
     let segment: Option<i64> = db.prepare_cached(oldest)?.query_row([before_ms], |row| row.get(0)).optional()?;
     let Some(segment) = segment else { return Ok(0) };
     let (first, last) = rows_of(segment);

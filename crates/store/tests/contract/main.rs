@@ -73,6 +73,7 @@ macro_rules! contracts {
             devices_come_in_pages_by_id,
             connections_come_in_pages_newest_first,
             keys_sessions_and_sensors_are_as_they_were_last_written,
+            the_key_before_is_forgotten_when_the_new_one_was_used,
             a_name_is_of_one_device_or_sensor,
             the_latest_session_of_each_device_is_remembered,
             readings_come_back_by_time_in_pages,

@@ -52,6 +52,16 @@ pub(crate) fn keys_sessions_and_sensors_are_as_they_were_last_written<H: Harness
     assert_eq!(format!("{:?}", key(1, "door").key), "Secret(..)");
 }
 
+pub(crate) fn the_key_before_is_forgotten_when_the_new_one_was_used<H: Harness>(store: &mut H) {
+    let rotated = DeviceKey { previous: Some(Secret([9; 32])), ..key(1, "lamp") };
+    commit(store, &[Write::DeviceKey(rotated.clone())]);
+    commit(store, &[Write::ForgetPreviousKey { number: 1, key: Secret([8; 32]) }]);
+    assert_eq!(store.reader().device_keys().unwrap(), [rotated], "it has another key by now");
+    commit(store, &[Write::ForgetPreviousKey { number: 1, key: Secret([1; 32]) }]);
+    assert_eq!(store.reader().device_keys().unwrap(), [key(1, "lamp")]);
+    commit(store, &[Write::ForgetPreviousKey { number: 2, key: Secret([1; 32]) }]);
+}
+
 pub(crate) fn a_name_is_of_one_device_or_sensor<H: Harness>(store: &mut H) {
     commit(store, &[Write::DeviceKey(key(1, "lamp")), Write::Sensor(sensor(1, "heat"))]);
     assert!(matches!(refused(store, Write::DeviceKey(key(2, "lamp"))), StoreError::Exists(_)));

@@ -22,7 +22,7 @@ use crate::telemetry::{self, KnownSensor, Measured, NotTaken, Owner};
 /// How many sensors can be asked about at once.
 const SENSORS: usize = 16;
 
-/// How many readings, or stretches of time, of a sensor an answer has at most.
+/// How many readings, or stretches of time, an answer has at most, of all sensors together.
 const POINTS: usize = 10_000;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -221,7 +221,7 @@ pub(super) struct Which {
     /// Only one of them: `min`, `mean` or `max`.
     #[param(inline)]
     agg: Option<Aggregate>,
-    /// How many readings or stretches of a sensor at most.
+    /// How many readings or stretches of each sensor at most: of all together 10,000.
     #[param(default = 1000, minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// Behind which reading the part begins: the `next` of the part before. With one sensor, and without `every`.
@@ -304,9 +304,10 @@ impl Which {
         let bad = |detail: &str| Problem::new(Kind::BadRequest, detail.to_owned());
         let time = |time: i64| if time < 0 { now_ms.saturating_add(time).max(0) } else { time };
         let (from_ms, to_ms) = (time(self.from), self.to.map_or(i64::MAX, time));
-        let limit = self.limit.unwrap_or(1000);
-        if !(1..=POINTS).contains(&limit) {
-            return Err(bad("`limit` is 1 to 10000"));
+        let most = POINTS / sensors.max(1);
+        let limit = self.limit.unwrap_or(1000.min(most));
+        if !(1..=most).contains(&limit) {
+            return Err(bad(&format!("`limit` is 1 to {most} for so many sensors")));
         }
         if self.every.is_some_and(|every| every < 1) {
             return Err(bad("`every` is at least 1 millisecond"));
