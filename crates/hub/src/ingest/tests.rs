@@ -38,6 +38,9 @@ fn device(number: u32, key: Option<Key>, random: &mut fastrand::Rng) -> Device<'
     Device::new(0, identity, Config::DATAGRAM, random.u64(1..), random.u64(..), vec![0; 20_000]).unwrap()
 }
 
+/// To whom (the hub, or a device), of which device, and the bytes.
+type Posted = (Option<u32>, u32, Vec<u8>);
+
 struct World {
     random: fastrand::Rng,
     /// Milliseconds since the start.
@@ -45,8 +48,8 @@ struct World {
     store: Store,
     telemetry: Telemetry,
     desk: Desk,
-    /// On their way: when they arrive, and a number, to whom (the hub, or a device), and the bytes.
-    network: BTreeMap<(u64, u64), (Option<u32>, u32, Vec<u8>)>,
+    /// On their way: by when they arrive, and a number.
+    network: BTreeMap<(u64, u64), Posted>,
     sent: u64,
     /// When the commit that is under way ends, and whether it works.
     commit: Option<(u64, bool)>,
@@ -385,11 +388,11 @@ fn a_revoked_device_is_sent_away_and_a_used_key_is_told() {
     };
     world.desk.set_keys(vec![kept(Some(Secret([1; 32])), None)]);
     hand(&mut world, sender(1), &readings);
-    let used = News::KeyUsed { device: 1, key: Secret(KEY) };
-    assert_eq!(std::mem::take(&mut world.desk.news), [used.clone()]);
+    let used = [News::KeyUsed { device: 1, key: Secret(KEY) }];
+    assert_eq!(std::mem::take(&mut world.desk.news), used);
     // It could not be stored.
     world.desk.set_keys(vec![kept(Some(Secret([2; 32])), None)]);
-    assert_eq!(std::mem::take(&mut world.desk.news), [used]);
+    assert_eq!(std::mem::take(&mut world.desk.news), used);
     world.desk.set_keys(vec![kept(None, Some(5))]);
     assert!(matches!(&std::mem::take(&mut world.desk.news)[..], [News::Left { device: 1, .. }]));
     world.desk.set_keys(vec![kept(None, None)]);
