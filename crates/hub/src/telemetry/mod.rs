@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tautline_store::{Reading, Sensor, SensorKind, Store, SubmitError, Write};
 
 pub(crate) use measured::{Measured, Owner, from_json, from_senml, to_value};
-pub(crate) use sensors::KnownSensor;
 use sensors::Sensors;
+pub(crate) use sensors::{KnownSensor, Measuring};
 
 use crate::senml::Value;
 use crate::watch::Watch;
@@ -134,6 +134,16 @@ impl Telemetry {
     /// The sensors of a device, by name, with what they said last since the hub was started.
     pub(crate) fn sensors_of(&self, device: &str) -> Vec<KnownSensor> {
         self.sensors().of(device)
+    }
+
+    /// Devices that have sensors, with names behind `after`, by name, at most `limit` of them.
+    pub(crate) fn devices(&self, after: Option<&str>, limit: usize) -> Vec<Measuring> {
+        self.sensors().devices(after, limit)
+    }
+
+    /// A device, if it has sensors.
+    pub(crate) fn device(&self, device: &str) -> Option<Measuring> {
+        self.sensors().device(device)
     }
 
     /// Sets for how long the readings of a sensor are kept. `None`: there is no such sensor. `done` is told as by
