@@ -7,6 +7,8 @@
 const STRETCHES = 300;
 /** After so many of the usual intervals without a reading something is missing. */
 const PATIENCE = 4;
+/** Where the middle half of the intervals differs more than by this factor, readings come when something happens. */
+const UNLIKE = 3;
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -67,9 +69,10 @@ export function longestSilence(points, every) {
   const count = quantile(points.map((one) => one.count), 0.5);
   if (every > 0 && count > 1) return (PATIENCE * every) / count;
   const intervals = points.slice(1).map((one, index) => one.start - points[index].start);
-  // Two are too few to tell what is usual.
-  if (intervals.length < 2) return Infinity;
-  return Math.max(PATIENCE * quantile(intervals, 0.5), 2 * quantile(intervals, 0.9)) - every;
+  const [short, usual, long] = [0.25, 0.5, 0.75].map((share) => quantile(intervals, share));
+  // One is too few to tell what is usual.
+  const isRegular = intervals.length > 1 && usual > 0 && long <= UNLIKE * short;
+  return isRegular ? PATIENCE * usual - every : Infinity;
 }
 
 /** The lowest and the highest value, and the last one. `null` if there are no points. */
