@@ -5,13 +5,15 @@ import { extremes, middle, nearest, runs } from "./series.js";
 
 const HEIGHT = 230;
 /** Room above, on the right and below, in pixels; on the left it depends on the numbers. */
-const [TOP, RIGHT, BOTTOM] = [22, 14, 24];
+const [TOP, RIGHT, BOTTOM] = [22, 20, 24];
 /** How wide a character is, and how wide a time. */
 const [CHARACTER, TIME] = [7.2, 84];
 /** A pointer that moves less has not dragged, in pixels. */
 const STILL = 8;
 /** Up to so many points have a mark each. */
 const MARKED = 60;
+
+const NOTHING = "no readings";
 
 const KEYS = { ArrowLeft: ["pan", -0.25], ArrowRight: ["pan", 0.25], "+": ["zoom", 0.5], "=": ["zoom", 0.5], "-": ["zoom", 2], End: ["live"] };
 
@@ -187,8 +189,14 @@ function stairs(run, x, y) {
   return [svg("path", { class: "mean", d: course(places) })];
 }
 
+/** Where nothing was measured. It says so, if there is room. */
 function missing(divided, x, inner) {
-  return divided.slice(1).map((run, index) => rectangle(x(divided[index].at(-1).end), x(run[0].start), inner, "missing"));
+  return divided.slice(1).flatMap((run, index) => {
+    const [from, to] = [x(divided[index].at(-1).end), x(run[0].start)];
+    const place = rectangle(from, to, inner, "missing");
+    if (to - from < NOTHING.length * CHARACTER) return [place];
+    return [place, svg("text", { x: (from + to) / 2, y: inner.top + 16, "text-anchor": "middle" }, NOTHING)];
+  });
 }
 
 const course = (places) => places.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");

@@ -66,7 +66,8 @@ export function startSensors(isOpen) {
     const width = stretch(to - from);
     const start = Math.floor(from / width) * width;
     const stretches = await series(`${all}&from=${start}${end}&every=${width}&limit=${MOST}`);
-    return { points: pointsOf(stretches.entries, width), texts: [], every: width, note: "" };
+    const note = kind === "boolean" ? `Line: for how much of each ${lasting(width)} it was true.` : `Line: the mean of each ${lasting(width)}. Band: from the lowest to the highest.`;
+    return { points: pointsOf(stretches.entries, width), texts: [], every: width, note };
   }
 
   function bounds() {

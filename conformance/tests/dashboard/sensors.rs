@@ -58,17 +58,17 @@ async fn readings_are_charted_while_they_come_and_a_gap_is_a_gap() {
     has(&mut browser, ".chart .missing", 1).await;
     browser.becomes("page", "document.querySelector('.chart .unit').textContent", "°C").await;
 
-    hand_in(&mut browser, &[reading(name, "Cel", 0, 23.5)]).await;
+    hand_in(&mut browser, &[reading(name, "Cel", 0, 22.4)]).await;
     browser
-        .shows("page", "#sensor-summary", regex("latest 23.5\\s°C [^]*highest 23.5\\s°C · 61 readings · 1 gap$"))
+        .shows("page", "#sensor-summary", regex("latest 22.4\\s°C [^]*highest 22.4\\s°C · 61 readings · 1 gap$"))
         .await;
-    browser.shows("page", "#sensors-list", regex("23.5\\s°C")).await;
+    browser.shows("page", "#sensors-list", regex("22.4\\s°C")).await;
     let label = "document.querySelector('#sensor-chart').ariaLabel";
     let Value::String(label) = browser.eval("page", label).await else { panic!("no label") };
-    assert!(label.starts_with("temperature of greenhouse, the last 5 min, live: latest 23.5"), "{label}");
+    assert!(label.starts_with("temperature of greenhouse, the last 5 min, live: latest 22.4"), "{label}");
     browser.screenshot("page", "dashboard-sensors", DESKTOP).await;
     browser.click("page", "#sensor-table summary").await;
-    browser.shows("page", "#sensor-rows", regex("^[\\d:]+\\s+23.5\\s°C\\s+[\\d:]+\\s+21.08\\s°C")).await;
+    browser.shows("page", "#sensor-rows", regex("^[\\d:]+\\s+22.4\\s°C\\s+[\\d:]+\\s+21.08\\s°C")).await;
     has(&mut browser, "#sensor-rows tr", 61).await;
 
     // The left third is from before the first reading or soon after it.
@@ -104,6 +104,7 @@ async fn many_readings_become_stretches_and_what_is_no_number_is_shown_as_it_is(
     look_at_sensor(&mut browser, "power").await;
     browser.shows("page", "#sensor-summary", regex("· 1,200 readings$")).await;
     has(&mut browser, ".chart .band", 1).await;
+    browser.shows("page", "#sensor-note", "Line: the mean of each 1 s. Band: from the lowest to the highest.").await;
     hand_in(&mut browser, &[reading("mill/power", "W", 0, 99.0)]).await;
     browser.shows("page", "#sensor-summary", regex("highest 99\\sW · 1,201 readings$")).await;
     browser.shows("page", "#sensor-read", "").await;
