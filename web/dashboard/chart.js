@@ -40,7 +40,8 @@ export class Chart {
     box.onpointermove = (event) => this.#move(event);
     box.onpointerup = (event) => this.#release(event);
     box.onpointercancel = () => this.#drop();
-    box.onpointerleave = () => this.#drag ?? this.#tell(null);
+    // A finger leaves when it is lifted, and what it has found stays.
+    box.onpointerleave = (event) => event.pointerType === "mouse" && this.#drag === null && this.#tell(null);
     new ResizeObserver(() => this.#draw()).observe(box);
   }
 
@@ -60,13 +61,15 @@ export class Chart {
     const left = 12 + CHARACTER * Math.max(2, ...(across?.ticks.map(({ label }) => label.length) ?? []));
     const inner = { left, right: width - RIGHT, top: TOP, bottom: HEIGHT - BOTTOM };
     const x = (time) => inner.left + ((time - from) / (to - from)) * (inner.right - inner.left);
-    const y = (value) => inner.bottom - ((value - across.from) / (across.to - across.from)) * (inner.bottom - inner.top);
+    // The largest numbers there are lie beyond every axis.
+    const bounded = (value) => Math.min(across.to, Math.max(across.from, value));
+    const y = (value) => inner.bottom - ((bounded(value) - across.from) / (across.to - across.from)) * (inner.bottom - inner.top);
     this.#scale = { x, inner, time: (at) => from + ((at - inner.left) / (inner.right - inner.left)) * (to - from) };
     const parts = [...timeAxis(this.#view, x, inner)];
     if (across !== null) {
       const divided = runs(points, every);
       const clip = svg("clipPath", { id: "chart-inside" }, rectangle(inner.left, inner.right, { top: 0, bottom: HEIGHT }));
-      const drawn = divided.flatMap((run) => (steps && every === 0 ? stairs(run, x, y) : line(run, x, y, every)));
+      const drawn = divided.flatMap((run) => (steps ? stairs(run, x, y) : line(run, x, y, every)));
       const marks = points.length <= MARKED ? points : divided.filter((run) => run.length === 1).flat();
       const dots = marks.map((one) => svg("circle", { class: "mark-point", cx: x(middle(one)), cy: y(one.value), r: 2.6 }));
       parts.push(...valueAxis(across, y, inner, steps ? "" : unitName(unit)), clip);
@@ -137,7 +140,7 @@ export class Chart {
 
 /** A value in words. */
 export function valueWords(value, unit, steps) {
-  if (!steps) return amount(value, unit);
+  if (!steps || value < 0 || value > 1) return amount(value, unit);
   return value === 0 ? "false" : value === 1 ? "true" : `true for ${Math.round(value * 100)} %`;
 }
 
@@ -186,7 +189,8 @@ function stairs(run, x, y) {
     const place = [x(one.start), y(one.value)];
     return index === 0 ? [place] : [[place[0], y(run[index - 1].value)], place];
   });
-  return [svg("path", { class: "mean", d: course(places) })];
+  const last = run.at(-1);
+  return [svg("path", { class: "mean", d: course([...places, [x(last.end), y(last.value)]]) })];
 }
 
 /** Where nothing was measured. It says so, if there is room. */

@@ -14,7 +14,8 @@ export function showSummary(node, { from, to, points, every, unit, steps }) {
   const found = extremes(points);
   if (found === null) return (node.textContent = "Nothing was measured in this time.");
   const value = (number) => valueWords(number, unit, steps);
-  const parts = [`latest ${value(found.last.value)} at ${moment(found.last.end, to - from)}`];
+  const { last } = found;
+  const parts = [`latest ${every > 0 && !steps ? "mean " : ""}${value(last.value)} ${every > 0 ? "since" : "at"} ${moment(last.start, to - from)}`];
   if (!steps) parts.push(`lowest ${value(found.low)}`, `highest ${value(found.high)}`);
   parts.push(plural(points.reduce((sum, one) => sum + one.count, 0), "reading"));
   const gaps = runs(points, every).length - 1;

@@ -1,5 +1,7 @@
 // Axes: round numbers, times of day, and how both are written. Nothing here touches the page.
 
+import { visibleName } from "./text.js";
+
 const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
 const TIME_STEPS = [
   ...[1, 2, 5, 10, 15, 30].map((step) => step * SECOND),
@@ -15,7 +17,7 @@ const LARGEST = Number.MAX_VALUE / 4;
 const UNITS = { Cel: "°C", "%RH": "% RH", "%EL": "% charge", "m/s2": "m/s²", m2: "m²", m3: "m³", "W/m2": "W/m²", "kg/m3": "kg/m³", Ohm: "Ω", l: "L", deg: "°", "/": "" };
 
 /** A unit as people write it. */
-export const unitName = (unit) => (Object.hasOwn(UNITS, unit) ? UNITS[unit] : unit);
+export const unitName = (unit) => (Object.hasOwn(UNITS, unit) ? UNITS[unit] : visibleName(unit));
 
 /** A number, as exactly as anybody can want it, with its unit. */
 export function amount(value, unit = "") {

@@ -15,6 +15,8 @@ const TEXTS = 200;
 /** What time can be shown, in ms: from two seconds to ten years. */
 const [SHORTEST, LONGEST] = [2000, 315_360_000_000];
 const HOUR = 3_600_000;
+/** How many times as long as its answer took the hub is not asked again, if only to be exact. */
+const REST = 20;
 
 /** `isOpen` tells whether the dialog can be seen. */
 export function startSensors(isOpen) {
@@ -29,20 +31,28 @@ export function startSensors(isOpen) {
   let [points, texts, every] = [[], [], 0];
   /** What came while the hub was asked: its answer may be without it. */
   let meanwhile = null;
+  /** Whether what is there is of that time. */
+  let known = false;
   let drawn = 0;
+  let again;
 
   const loadChart = atMostEvery(300, async () => {
     const { name: sensor, kind } = chosen ?? {};
     if (sensor === undefined || !isOpen()) return;
     const asked = [device, sensor, span, until].join("\n");
     const isWanted = () => asked === [device, chosen?.name, span, until].join("\n");
+    const begun = performance.now();
+    clearTimeout(again);
     meanwhile = [];
     try {
       const answer = await fetched(sensor, kind);
       if (!isWanted()) return;
       ({ points, texts, every } = answer);
-      for (const data of meanwhile) add(data);
+      known = true;
       $("sensor-note").textContent = answer.note;
+      if (every === 0) for (const data of meanwhile) add(data);
+      // Whether a mean has a reading already cannot be told.
+      else if (meanwhile.length > 0) again = setTimeout(loadChart, Math.max(2000, REST * (performance.now() - begun)));
     } catch (error) {
       if (isWanted()) $("sensor-note").textContent = `Not known: ${visible(words(error))}.`;
     } finally {
@@ -73,7 +83,7 @@ export function startSensors(isOpen) {
   function bounds() {
     if (until !== null) return { from: Math.max(0, until - span), to: until };
     // The device's clock may be a little ahead of this one.
-    const last = points.at(-1)?.end ?? 0;
+    const last = points.at(-1)?.start ?? 0;
     const now = Date.now();
     const to = last > now && last - now < span ? last : now;
     return { from: to - span, to };
@@ -83,6 +93,7 @@ export function startSensors(isOpen) {
   function look(wanted, end) {
     span = Math.min(LONGEST, Math.max(SHORTEST, Math.round(wanted)));
     until = end === null || end >= Date.now() ? null : Math.round(end);
+    known = false;
     draw(true);
     loadChart();
   }
@@ -104,6 +115,8 @@ export function startSensors(isOpen) {
     $("sensor").hidden = false;
     $("sensor-title").replaceChildren(named(sensor.name));
     $("sensor-note").textContent = "Loading …";
+    $("sensor-summary").textContent = "";
+    $("sensor-texts").replaceChildren();
     const isText = sensor.kind === "text" || sensor.kind === "bytes";
     for (const id of ["sensor-chart", "sensor-read", "sensor-keys", "sensor-table"]) $(id).hidden = isText;
     $("sensor-texts").hidden = !isText;
@@ -116,7 +129,9 @@ export function startSensors(isOpen) {
     const { from, to } = bounds();
     if (at < from || (until !== null && at >= to)) return;
     if (!$("sensor-texts").hidden) {
-      texts = texts.concat({ at, text: String(value) }).sort((a, b) => a.at - b.at).slice(-MOST);
+      const text = String(value);
+      if (texts.some((one) => one.at === at && one.text === text)) return;
+      texts = texts.concat({ at, text }).sort((a, b) => a.at - b.at).slice(-MOST);
     } else if (isDrawn(value)) {
       points = withReading(points, at, value, every);
       // So many readings are not shown one by one.
@@ -128,7 +143,10 @@ export function startSensors(isOpen) {
     if (chosen === null || !isOpen()) return;
     const { from, to } = bounds();
     drawn = Date.now();
-    if (until === null) points = points.filter((one) => one.end >= from);
+    if (until === null) {
+      points = points.filter((one) => one.end >= from && one.start <= to);
+      texts = texts.filter(({ at }) => at >= from && at <= to);
+    }
     const { name, unit, kind } = chosen;
     const view = { from, to, points, every, unit, steps: kind === "boolean" };
     chart.show(view);
@@ -136,7 +154,7 @@ export function startSensors(isOpen) {
     $("sensor-later").disabled = until === null;
     const range = until === null ? `the last ${lasting(span)}, live` : period(from, to);
     if ($("sensor-range").textContent !== range) $("sensor-range").textContent = range;
-    if (!isNew) return;
+    if (!isNew || !known) return;
     if ($("sensor-texts").hidden) {
       const summary = showSummary($("sensor-summary"), view);
       $("sensor-chart").setAttribute("aria-label", `${visibleName(name)} of ${visibleName(device)}, ${range}: ${summary}`);

@@ -26,7 +26,11 @@ export function stretch(span) {
 
 /** The points of an answer of the API. What is neither a number nor yes or no cannot be drawn. */
 export function pointsOf(entries, every) {
-  if (every > 0) return entries.map(([start, low, value, high, count]) => ({ start, end: start + every, value, low, high, count }));
+  if (every > 0) {
+    // The mean of very large numbers can be too large for a number.
+    const whole = entries.filter((entry) => entry.every(Number.isFinite));
+    return whole.map(([start, low, value, high, count]) => ({ start, end: start + every, value, low, high, count }));
+  }
   return entries.filter(([, value]) => isDrawn(value)).map(([at, value]) => point(at, value));
 }
 

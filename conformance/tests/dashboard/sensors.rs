@@ -97,6 +97,9 @@ async fn many_readings_become_stretches_and_what_is_no_number_is_shown_as_it_is(
     for (ago, on) in [(200_000, false), (120_000, true), (60_000, false)] {
         pack.push(json!({"n": "mill/running", "t": (now_ms() - ago) as f64 / 1000.0, "vb": on}));
     }
+    for (ago, value) in [(2000, 1.7e308), (1000, -1.7e308), (0, 1.7e308)] {
+        pack.push(reading("mill/wild", "", ago, value));
+    }
     pack.push(json!({"n": "mill/note", "vs": "<b>new</b> \u{202e}stone"}));
     hand_in(&mut browser, &pack).await;
     browser.shows("page", "#devices-list", regex("mill")).await;
@@ -120,7 +123,9 @@ async fn many_readings_become_stretches_and_what_is_no_number_is_shown_as_it_is(
     look_at_sensor(&mut browser, "running").await;
     browser.shows("page", "#sensor-summary", regex("^latest false at [\\d:]+ · 3 readings$")).await;
     let corners = "document.querySelector('.chart .mean').getAttribute('d').match(/[ML]/g).length";
-    browser.becomes("page", corners, 5).await;
+    browser.becomes("page", corners, 6).await;
+    look_at_sensor(&mut browser, "wild").await;
+    browser.shows("page", "#sensor-summary", regex("lowest -1.7e\\+308 · highest 1.7e\\+308")).await;
     look_at_sensor(&mut browser, "note").await;
     browser.shows("page", "#sensor-texts", regex("^[\\d:]+\\s+<b>new</b> ⟨U\\+202E⟩stone$")).await;
 
@@ -170,8 +175,8 @@ async fn scales_and_gaps_are_reckoned_rightly() {
         ("timeTicks(local(1), local(23), 4).map((tick) => new Date(tick.at).getHours())", json!([6, 12, 18])),
         ("timeTicks(0, 3e12, 5).length <= 6", json!(true)),
         (
-            "amount(21.123456789, 'Cel') + amount(-0.5) + amount(3, 'toString')",
-            json!("21.1235\u{202f}°C-0.53\u{202f}toString"),
+            "amount(21.123456789, 'Cel') + amount(-0.5) + amount(3, 'toString') + amount(1, '\\u202e')",
+            json!("21.1235\u{202f}°C-0.53\u{202f}toString1\u{202f}⟨U+202E⟩"),
         ),
     ];
     let scope =
