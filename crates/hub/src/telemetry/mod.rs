@@ -138,7 +138,9 @@ impl Telemetry {
 
     /// Devices that have sensors, with names behind `after`, by name, at most `limit` of them.
     pub(crate) fn devices(&self, after: Option<&str>, limit: usize) -> Vec<Measuring> {
-        self.sensors().devices(after, limit)
+        let names = self.sensors().devices(after, limit);
+        // One at a time: readings wait while it is locked.
+        names.iter().filter_map(|name| self.device(name)).collect()
     }
 
     /// A device, if it has sensors.

@@ -130,21 +130,18 @@ impl Sensors {
         known.map(|known| KnownSensor { sensor: known.sensor.clone(), latest: known.latest.clone() }).collect()
     }
 
-    /// Devices with names behind `after`, by name, at most `limit` of them.
-    pub(super) fn devices(&self, after: Option<&str>, limit: usize) -> Vec<Measuring> {
+    /// The names of devices behind `after`, by name, at most `limit` of them.
+    pub(super) fn devices(&self, after: Option<&str>, limit: usize) -> Vec<Arc<str>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let devices = self.by_device.range::<str, _>((from, Bound::Unbounded));
-        devices.take(limit).map(|(device, sensors)| self.measuring(device, sensors)).collect()
+        devices.take(limit).map(|(device, _)| device.clone()).collect()
     }
 
     pub(super) fn device(&self, device: &str) -> Option<Measuring> {
-        self.by_device.get_key_value(device).map(|(device, sensors)| self.measuring(device, sensors))
-    }
-
-    fn measuring(&self, device: &Arc<str>, sensors: &BTreeMap<Arc<str>, u32>) -> Measuring {
+        let (device, sensors) = self.by_device.get_key_value(device)?;
         let latest = sensors.values().filter_map(|id| self.known.get(id)?.latest.as_ref());
         let last_ms = latest.map(|latest| latest.at_ms).max();
-        Measuring { device: device.clone(), sensors: sensors.len(), last_ms }
+        Some(Measuring { device: device.clone(), sensors: sensors.len(), last_ms })
     }
 
     pub(super) fn keep(&mut self, device: &str, sensor: &str, keep_ms: Option<i64>) -> Option<Sensor> {
@@ -202,13 +199,9 @@ mod tests {
             let id = id(&mut sensors, device, sensor, "").unwrap();
             sensors.said(taken(id, at));
         }
-        let listed = |after, limit| {
-            let found = sensors.devices(after, limit).into_iter();
-            found.map(|one| (one.device.to_string(), one.sensors, one.last_ms)).collect::<Vec<_>>()
-        };
-        assert_eq!(listed(None, 2), [("a".into(), 1, Some(7)), ("b".into(), 2, Some(9))]);
-        assert_eq!(listed(Some("b"), 2), [("c".into(), 1, Some(1))]);
-        assert_eq!(sensors.device("b"), sensors.devices(Some("a"), 1).pop());
+        assert_eq!(sensors.devices(None, 2), ["a".into(), "b".into()]);
+        assert_eq!(sensors.devices(Some("b"), 2), ["c".into()]);
+        assert_eq!(sensors.device("b"), Some(Measuring { device: "b".into(), sensors: 2, last_ms: Some(9) }));
         assert_eq!(sensors.device("d"), None);
     }
 
