@@ -2,6 +2,8 @@
 
 #[path = "dashboard/inspector.rs"]
 mod inspector;
+#[path = "dashboard/sensors.rs"]
+mod sensors;
 
 use serde_json::{Value, json};
 use tautline::Message;

@@ -3,6 +3,7 @@
 import { ask, words } from "./api.js";
 import { startCommands } from "./commands.js";
 import { $, ago, atMostEvery, element, named, names } from "./dom.js";
+import { startSensors } from "./sensors.js";
 import { lasting, visible, visibleName } from "./text.js";
 import { startTwin } from "./twin.js";
 
@@ -13,13 +14,14 @@ export function startDevice(inspect) {
   const dialog = $("device");
   const twin = startTwin(() => load());
   const commands = startCommands();
+  const sensors = startSensors(() => dialog.open);
   const button = $("device-inspect");
   let id = null;
   let devices = [];
 
   const load = atMostEvery(1000, async () => {
     if (!dialog.open) return;
-    await Promise.all([twin.load(), history(id, () => id)]);
+    await Promise.all([sensors.load(), twin.load(), history(id, () => id)]);
     commands.reported(twin.reported());
   });
 
@@ -42,6 +44,7 @@ export function startDevice(inspect) {
       $("device-facts").replaceChildren();
       twin.begin(id);
       commands.begin(id);
+      sensors.begin(id);
       $("history").replaceChildren();
       dialog.showModal();
       look();
@@ -57,12 +60,17 @@ export function startDevice(inspect) {
     event(client) {
       if (client === id) load();
     },
+    /** A reading of some device. */
+    reading(data) {
+      if (data.device === id && dialog.open) sensors.reading(data);
+    },
   };
 }
 
 /** Since when it is there; or when it was seen last, and why it left. */
 export function since(one) {
   if (one.online) return one.connected_ms == null ? ["online"] : ["online for ", ago(one.connected_ms)];
+  if (one.transport === "telemetry") return one.last_reading_ms === undefined ? ["sends readings"] : ["last reading ", ago(one.last_reading_ms), " ago"];
   const seen = one.last_seen_ms == null ? ["away"] : ["last seen ", ago(one.last_seen_ms), " ago"];
   return one.last_reason == null ? seen : [...seen, element("span", { className: "reason" }, visible(one.last_reason))];
 }

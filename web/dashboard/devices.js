@@ -14,6 +14,7 @@ export function startDevices(inspect) {
   const filter = $("devices-filter");
   const rows = new Map();
   let devices = [];
+  let ids = new Set();
   let more = false;
   /** Whether the hub has no such list. */
   let none = false;
@@ -23,6 +24,7 @@ export function startDevices(inspect) {
     try {
       const { body } = await ask(`/devices?limit=${MOST}`);
       devices = body.devices;
+      ids = new Set(devices.map((one) => one.id));
       more = body.next != null;
       render();
       device.listed(devices);
@@ -54,7 +56,7 @@ export function startDevices(inspect) {
   }
 
   function note(fitting, shown) {
-    if (devices.length === 0) return "No devices yet: whatever connects to a room under an id of its own shows here.";
+    if (devices.length === 0) return "No devices yet: whatever connects to a room under an id of its own, or sends readings, shows here.";
     if (fitting === 0) return "No device fits the filter.";
     if (shown < fitting) return `${plural(shown, "device")} of ${fitting.toLocaleString("en")}: the filter finds the others.`;
     return more && filter.value ? `Only the first ${MOST.toLocaleString("en")} devices are searched.` : "";
@@ -96,6 +98,11 @@ export function startDevices(inspect) {
     poll: load,
     event(kind, data) {
       if (kind === "twin") device.event(data.device);
+      if (kind === "reading") {
+        device.reading(data);
+        // One that only sends readings comes without another word.
+        if (!more && !ids.has(data.device)) load();
+      }
       if (kind !== "connected" && kind !== "disconnected") return;
       load();
       device.event(data.client);

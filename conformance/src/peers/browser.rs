@@ -41,6 +41,13 @@ impl Browser {
         self.driver.tell("click", json!(selector), &[("in", json!(tab))]).await;
     }
 
+    /// Drags with the mouse across an element; places are shares of its width.
+    pub async fn drag(&mut self, tab: &str, selector: &str, from: f64, to: f64) {
+        self.driver
+            .tell("drag", json!(selector), &[("in", json!(tab)), ("from", json!(from)), ("to", json!(to))])
+            .await;
+    }
+
     /// Fills in a field.
     pub async fn fill(&mut self, tab: &str, selector: &str, value: &str) {
         self.driver.tell("fill", json!(selector), &[("in", json!(tab)), ("value", json!(value))]).await;

@@ -108,6 +108,17 @@ async function screenshot(file, { in: name, width = 800, height = 600 }) {
   await page.screenshot({ path: file });
 }
 
+/** Presses the mouse at one place of an element and releases it at another; both are shares of its width. */
+async function drag(selector, { in: name, from, to }) {
+  const { page } = tab(name);
+  await page.locator(selector).scrollIntoViewIfNeeded();
+  const { x, y, width, height } = await page.locator(selector).boundingBox();
+  await page.mouse.move(x + from * width, y + height / 2);
+  await page.mouse.down();
+  await page.mouse.move(x + to * width, y + height / 2, { steps: 4 });
+  await page.mouse.up();
+}
+
 /** The tab, once what the page has already done has been told: events travel behind a turn of the page's own loop. */
 async function settled(name) {
   await tab(name).page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
@@ -120,6 +131,7 @@ await serveCommands({
   becomes,
   answer,
   resize,
+  drag,
   screenshot,
   click: (selector, { in: name, timeout = 5000 }) => tab(name).page.click(selector, { timeout }),
   fill: (selector, { in: name, value, timeout = 5000 }) => tab(name).page.fill(selector, value, { timeout }),

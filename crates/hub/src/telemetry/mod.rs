@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tautline_store::{Reading, Sensor, SensorKind, Store, SubmitError, Write};
 
 pub(crate) use measured::{AHEAD_MS, Measured, Owner, from_json, from_senml, to_value};
-pub(crate) use sensors::KnownSensor;
 use sensors::Sensors;
+pub(crate) use sensors::{KnownSensor, Measuring};
 pub(crate) use socket::{ROOT, Readings};
 
 use crate::senml::Value;
@@ -144,6 +144,18 @@ impl Telemetry {
     /// The sensors of a device, by name, with what they said last since the hub was started.
     pub(crate) fn sensors_of(&self, device: &str) -> Vec<KnownSensor> {
         self.sensors().of(device)
+    }
+
+    /// Devices that have sensors, with names behind `after`, by name, at most `limit` of them.
+    pub(crate) fn devices(&self, after: Option<&str>, limit: usize) -> Vec<Measuring> {
+        let names = self.sensors().devices(after, limit);
+        // One at a time: readings wait while it is locked.
+        names.iter().filter_map(|name| self.device(name)).collect()
+    }
+
+    /// A device, if it has sensors.
+    pub(crate) fn device(&self, device: &str) -> Option<Measuring> {
+        self.sensors().device(device)
     }
 
     /// Sets for how long the readings of a sensor are kept. `None`: there is no such sensor. `done` is told as by

@@ -1,6 +1,7 @@
 //! Which sensors there are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tautline_store::{Sensor, SensorKind, Write};
@@ -17,7 +18,8 @@ const IN_ALL: usize = 1_000_000;
 /// All sensors, of all devices.
 #[derive(Debug, Default)]
 pub(super) struct Sensors {
-    by_device: HashMap<Arc<str>, BTreeMap<Arc<str>, u32>>,
+    /// In order, since they are listed in parts.
+    by_device: BTreeMap<Arc<str>, BTreeMap<Arc<str>, u32>>,
     /// By id.
     known: HashMap<u32, Known>,
     last: u32,
@@ -43,6 +45,15 @@ pub(crate) struct Latest {
 pub(crate) struct KnownSensor {
     pub(crate) sensor: Sensor,
     pub(crate) latest: Option<Latest>,
+}
+
+/// A device that has sensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Measuring {
+    pub(crate) device: Arc<str>,
+    pub(crate) sensors: usize,
+    /// When the last of its readings was taken, of those since the hub was started: milliseconds since 1970.
+    pub(crate) last_ms: Option<i64>,
 }
 
 impl Sensors {
@@ -122,6 +133,20 @@ impl Sensors {
         known.map(|known| KnownSensor { sensor: known.sensor.clone(), latest: known.latest.clone() }).collect()
     }
 
+    /// The names of devices behind `after`, by name, at most `limit` of them.
+    pub(super) fn devices(&self, after: Option<&str>, limit: usize) -> Vec<Arc<str>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let devices = self.by_device.range::<str, _>((from, Bound::Unbounded));
+        devices.take(limit).map(|(device, _)| device.clone()).collect()
+    }
+
+    pub(super) fn device(&self, device: &str) -> Option<Measuring> {
+        let (device, sensors) = self.by_device.get_key_value(device)?;
+        let latest = sensors.values().filter_map(|id| self.known.get(id)?.latest.as_ref());
+        let last_ms = latest.map(|latest| latest.at_ms).max();
+        Some(Measuring { device: device.clone(), sensors: sensors.len(), last_ms })
+    }
+
     pub(super) fn keep(&mut self, device: &str, sensor: &str, keep_ms: Option<i64>) -> Option<Sensor> {
         let id = self.by_device.get(device)?.get(sensor)?;
         let known = self.known.get_mut(id)?;
@@ -172,6 +197,19 @@ mod tests {
         let heat = id(&mut sensors, "lamp", "heat", "").unwrap();
         [5, 9, 7].into_iter().for_each(|at| sensors.said(taken(heat, at)));
         assert_eq!(sensors.of("lamp")[0].latest, Some(Latest { at_ms: 9, value: Value::Integer(9) }));
+    }
+
+    #[test]
+    fn devices_are_listed_by_name_in_parts() {
+        let mut sensors = Sensors::default();
+        for (device, sensor, at) in [("b", "heat", 5), ("a", "heat", 7), ("b", "open", 9), ("c", "heat", 1)] {
+            let id = id(&mut sensors, device, sensor, "").unwrap();
+            sensors.said(taken(id, at));
+        }
+        assert_eq!(sensors.devices(None, 2), ["a".into(), "b".into()]);
+        assert_eq!(sensors.devices(Some("b"), 2), ["c".into()]);
+        assert_eq!(sensors.device("b"), Some(Measuring { device: "b".into(), sensors: 2, last_ms: Some(9) }));
+        assert_eq!(sensors.device("d"), None);
     }
 
     #[test]

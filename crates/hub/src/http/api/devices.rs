@@ -22,6 +22,7 @@ use super::{Json, RETRY_AFTER, State, ask, gone, have_done};
 use crate::devices::{Devices, Order};
 use crate::http::problem::{Kind, Problem};
 use crate::rooms::{DEEPEST, is_too_deep};
+use crate::telemetry::Measuring;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeviceList {
@@ -33,15 +34,15 @@ pub(super) struct DeviceList {
     next: Option<String>,
 }
 
-/// A client that comes with an id of its own.
+/// A client that comes with an id of its own, or whose sensors' readings came.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(super) struct Device {
     id: String,
-    /// Whether it is connected.
+    /// Whether it is connected to a room.
     online: bool,
     /// The rooms that it is in.
     rooms: Vec<String>,
-    /// How it is connected, or was the last time: `ws`, or `wss`, which is encrypted.
+    /// How it is connected, or was the last time: `ws`, or `wss`, which is encrypted; `telemetry` if it never was, and only sends readings.
     transport: Option<String>,
     /// How long its answer to the last ping took, in milliseconds; absent if it is not here, or has answered none yet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,11 +62,17 @@ pub(super) struct Device {
     last_seen_ms: Option<i64>,
     /// Why that ended.
     last_reason: Option<String>,
+    /// How many sensors it has.
+    sensors: usize,
+    /// When the last of its readings was taken, in milliseconds since 1970; absent if there was none since the hub was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    last_reading_ms: Option<i64>,
 }
 
 /// Devices
 ///
-/// Those that are connected, and those that were and are remembered, by id.
+/// Those that are connected, those that were and are remembered, and those that have sensors, by id.
 #[utoipa::path(get, path = "/api/devices", tag = "devices", params(Page), responses((status = 200, body = DeviceList)))]
 pub(super) async fn list(
     _: MayRead,
@@ -81,9 +88,13 @@ pub(super) async fn list(
             add_online(&mut found, seen);
         }
     }
+    let measuring = state.site.telemetry().devices(after.as_deref(), limit + 1);
     let kept = read(&state, move |reader| reader.devices(after.as_deref(), limit + 1)).await?;
     for kept in kept.into_iter().flatten() {
         add_kept(&mut found, kept);
+    }
+    for measuring in measuring {
+        add_measuring(&mut found, measuring);
     }
     let more = found.len() > limit;
     let mut devices: Vec<Device> = found.into_values().take(limit).collect();
@@ -106,6 +117,9 @@ pub(super) async fn one(_: MayRead, Name(id): Name, Given(state): Given<State>) 
     let asked = id.clone();
     if let Some(kept) = read(&state, move |reader| reader.device(&asked)).await?.flatten() {
         add_kept(&mut found, kept);
+    }
+    if let Some(measuring) = state.site.telemetry().device(&id) {
+        add_measuring(&mut found, measuring);
     }
     let mut devices: Vec<Device> = found.into_values().collect();
     add_reasons(&state, &mut devices).await?;
@@ -137,6 +151,14 @@ fn add_kept(found: &mut BTreeMap<String, Device>, kept: tautline_store::Device) 
         device.peer = Some(kept.address);
         device.identity = kept.certificate;
     }
+}
+
+fn add_measuring(found: &mut BTreeMap<String, Device>, measuring: Measuring) {
+    let device = found.entry(measuring.device.to_string()).or_default();
+    device.id = measuring.device.to_string();
+    device.sensors = measuring.sensors;
+    device.last_reading_ms = measuring.last_ms;
+    device.transport.get_or_insert_with(|| "telemetry".into());
 }
 
 /// Adds why the devices left the last time.

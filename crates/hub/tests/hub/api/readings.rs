@@ -165,3 +165,33 @@ async fn how_long_readings_are_kept_is_set_for_each_sensor() {
     other.await.problem(404, "not-found");
     hub.stop().await;
 }
+
+#[tokio::test]
+async fn a_device_that_only_sends_readings_is_listed_also_after_a_restart() {
+    let (hub, data) = with_store().await;
+    let at = now_ms() - 5000;
+    for (device, sensor) in [("lamp", "heat"), ("a door", "open"), ("lamp", "lux")] {
+        let reading = json!({"device": device, "at_ms": at, "readings": {sensor: 1}});
+        assert_eq!(post(&hub, "/api/readings", &reading).await.status, 200);
+    }
+    let esp = tautline::connect(hub.url("/rooms/lab/lamp")).await.unwrap();
+    let first = look(&hub, "/api/devices?limit=1").await;
+    let door = &first["devices"][0];
+    assert_eq!(
+        (&door["id"], &door["transport"], &door["online"]),
+        (&json!("a door"), &json!("telemetry"), &json!(false))
+    );
+    assert_eq!((&door["sensors"], &door["last_reading_ms"], &first["next"]), (&json!(1), &json!(at), &json!("a door")));
+    let second = look(&hub, "/api/devices?limit=1&after=a%20door").await;
+    assert_eq!(second["devices"][0], look(&hub, "/api/devices/lamp").await);
+    let lamp = &second["devices"][0];
+    assert_eq!((&lamp["transport"], &lamp["online"], &lamp["sensors"]), (&json!("ws"), &json!(true), &json!(2)));
+    drop(esp);
+    hub.stop().await;
+
+    let hub = on(&data).await;
+    let door = look(&hub, "/api/devices/a%20door").await;
+    assert_eq!((&door["sensors"], door.get("last_reading_ms")), (&json!(1), None));
+    get(&hub, "/api/devices/window").await.problem(404, "not-found");
+    hub.stop().await;
+}
