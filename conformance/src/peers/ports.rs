@@ -91,9 +91,8 @@ pub fn telemetry_port() -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("this suite runs on Linux");
     let range: Vec<u16> = range.split_whitespace().filter_map(|port| port.parse().ok()).collect();
     let is_given = |port: &u16| matches!(range[..], [from, to] if (from..=to).contains(port));
-    let is_free = |port: &u16| {
-        Datagrams::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok()
-    };
+    let is_free =
+        |port: &u16| Datagrams::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok();
     // Far from those that have a meaning, and not the same one for everybody who runs this now.
     let first = std::process::id() as u16 % 10_000;
     let ports = (0..10_000).map(|n| 20_000 + (first + n) % 10_000);

@@ -135,9 +135,9 @@ impl Fleet {
         let summary = self.process.success_within(2 * DRAIN).await.concat();
         let summary: Value = serde_json::from_str(&summary).expect("JSON");
         assert_eq!((&summary["lost"], &summary["refused"]), (&0.into(), &0.into()), "{summary}");
-        for what in ["retransmitted", "reconnected"] {
-            assert!(summary[what].as_u64() > Some(kills), "{what}: {summary}");
-        }
+        assert!(summary["reconnected"].as_u64() > Some(kills), "{summary}");
+        // What a connection took along is little, and may be nothing.
+        assert!(summary["transport"] == "tcp" || summary["retransmitted"].as_u64() > Some(kills), "{summary}");
         let text = fs::read_to_string(&self.dump).expect("a dump");
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(Some(lines.len() as u64), summary["sent"].as_u64(), "{summary}");
