@@ -1,6 +1,9 @@
 //! The hub is killed with SIGKILL, again and again, while clients publish: what it has acknowledged is not lost, and nothing
 //! comes twice to a client that resumes.
 
+#[path = "crash/fleet.rs"]
+mod fleet;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,6 +64,10 @@ impl Run {
     fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Relaxed)
     }
+}
+
+fn kills() -> u64 {
+    std::env::var("TAUTLINE_KILLS").map_or(KILLS, |kills| kills.parse().expect("a number"))
 }
 
 fn parse(message: &tautline::Message) -> Value {
@@ -173,7 +180,7 @@ async fn count(run: Run) -> u64 {
 
 #[tokio::test]
 async fn what_is_acknowledged_survives_and_comes_once() {
-    let kills = std::env::var("TAUTLINE_KILLS").map_or(KILLS, |kills| kills.parse().expect("a number"));
+    let kills = kills();
     within_time(PATIENCE * (kills as u32 + 3), "the whole run", run(kills)).await;
 }
 

@@ -63,7 +63,12 @@ impl Hub {
         Self::started(command).await
     }
 
-    async fn started(command: Command) -> Self {
+    /// A hub of this command, which listens on 127.0.0.1.
+    ///
+    /// # Panics
+    ///
+    /// As [`start_on`](Self::start_on).
+    pub async fn started(command: Command) -> Self {
         let mut process = Process::spawn(command);
         let (tls, port) = process
             .find(|line| {

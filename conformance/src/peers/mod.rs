@@ -39,7 +39,7 @@ pub use hub::{Hub, bin};
 pub use messages::{LENGTHS, binary, messages, text};
 pub use micropython::Controller;
 pub use ours::{End, Ours};
-pub use ports::{Port, udp};
+pub use ports::{Port, telemetry_port, udp};
 pub use process::Process;
 pub use project::{Project, on_path};
 pub use scratch::Scratch;

@@ -2,6 +2,7 @@
 //! connection, so that trying to connect would use it up. The kernel knows who listens.
 
 use std::fs;
+use std::net::{TcpListener, UdpSocket as Datagrams};
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
@@ -78,4 +79,22 @@ impl Port {
 /// If there is none to be had.
 pub async fn udp() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").await.expect("a UDP socket")
+}
+
+/// A port for UDP and TCP that stays free while the hub that has it is killed and started again: one that the system gives to
+/// nobody who asks for any, since a client that came from it would talk to itself.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn telemetry_port() -> u16 {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("this suite runs on Linux");
+    let range: Vec<u16> = range.split_whitespace().filter_map(|port| port.parse().ok()).collect();
+    let is_given = |port: &u16| matches!(range[..], [from, to] if (from..=to).contains(port));
+    let is_free =
+        |port: &u16| Datagrams::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    // Far from those that have a meaning, and not the same one for everybody who runs this now.
+    let first = std::process::id() as u16 % 10_000;
+    let ports = (0..10_000).map(|n| 20_000 + (first + n) % 10_000);
+    ports.filter(|port| !is_given(port)).find(is_free).expect("a port that is free")
 }

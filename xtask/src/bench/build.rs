@@ -50,6 +50,12 @@ impl<'a> Builder<'a> {
         Ok(self.built("loadgen"))
     }
 
+    /// The benchmark of sensor data.
+    pub(crate) fn telemetry(&self) -> Result<PathBuf, Stop> {
+        self.cargo_build(&["telemetry"])?;
+        Ok(self.built("telemetry"))
+    }
+
     /// Makes what cargo builds, at once; what fails here fails again, alone, when it is launched.
     pub(crate) fn build_together(&mut self, peers: &[&Peer]) -> Result<(), Stop> {
         let mut packages: Vec<&str> = peers

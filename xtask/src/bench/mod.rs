@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod runs;
 mod stats;
+mod telemetry;
 mod versions;
 
 use std::{
@@ -63,12 +64,22 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Stop> {
         list();
         return Ok(ExitCode::SUCCESS);
     }
-    let tests = choose(catalogue::ALL, &options.only, "test", |test| test.name)?;
+    // It is about no peers, so whoever names some does not mean it.
+    let (own, others): (Vec<_>, Vec<_>) = options.only.iter().cloned().partition(|name| name == telemetry::NAME);
+    let everything = options.only.is_empty() && options.peers.is_empty();
+    let with_telemetry = !options.report && (everything || !own.is_empty());
+    let tests = choose(catalogue::ALL, &others, "test", |test| test.name)?;
     let peers = choose_peers(options)?;
     process::catch_interrupts()?;
     let workspace = Workspace::find()?;
     let bench_dir = workspace.root.join("bench");
     let out = if options.quick { bench_dir.join("target/quick") } else { bench_dir };
+    if with_telemetry {
+        println!("{}", telemetry::run(&workspace, options, &out)?.display());
+    }
+    if !own.is_empty() && others.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let recorded = out.join("results/runs.jsonl");
     if !options.report {
         let measured = measure(&workspace, options, &tests, &peers, &recorded);
@@ -215,6 +226,7 @@ fn list() {
     for test in catalogue::ALL {
         println!("  {:<12} {}", test.name, test.what);
     }
+    println!("  {:<12} {}", telemetry::NAME, telemetry::WHAT);
     println!("peers:");
     for peer in peers::ALL {
         println!("  {}", peer.name);
