@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::arguments::Transport;
 use super::crew::Member;
-use super::link::Way;
+use super::link::{Place, Way};
 use super::plan::{Clock, Orders, Plan};
 use super::tally::Tally;
 use super::{poster, tcp, udp};
@@ -161,7 +161,8 @@ fn start_posters(
         let (fleet, orders) = (fleet.clone(), orders.clone());
         devices.spawn(async move {
             let Fleet { members, plan, target, tally, .. } = &*fleet;
-            poster::run(way, target.address, &target.host, &members[place], plan, tally, clock, orders).await;
+            let there = Place { way, hub: target.address, host: &target.host };
+            poster::run(there, &members[place], plan, tally, clock, orders).await;
         });
     }
 }

@@ -24,6 +24,15 @@ pub(super) enum Way {
     WebSocket,
 }
 
+/// Where readings are handed in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) way: Way,
+    pub(super) hub: SocketAddr,
+    /// As the hub is called.
+    pub(super) host: &'a str,
+}
+
 /// A connection.
 pub(super) enum Link {
     Http { connection: SendRequest<Full<Bytes>>, host: String, path: String },
@@ -42,7 +51,8 @@ pub(super) enum Outcome {
 
 impl Link {
     /// Connects; `None` if that fails.
-    pub(super) async fn open(way: Way, hub: SocketAddr, host: &str, device: &str) -> Option<Self> {
+    pub(super) async fn open(place: Place<'_>, device: &str) -> Option<Self> {
+        let Place { way, hub, host } = place;
         let device = utf8_percent_encode(device, NON_ALPHANUMERIC);
         match way {
             Way::Http => {

@@ -1,6 +1,5 @@
 //! Devices that hand in their readings by HTTP or WebSocket, each over a connection of its own that is kept.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
@@ -9,7 +8,7 @@ use tokio::time::timeout;
 
 use super::crew::Member;
 use super::ledger;
-use super::link::{Link, Outcome, Way};
+use super::link::{Link, Outcome, Place};
 use super::plan::{Clock, Orders, Plan, changed};
 use super::schedule::Schedule;
 use super::sensors::{Room, SENSORS};
@@ -33,9 +32,7 @@ pub(super) struct Reading {
 ///
 /// A request that was sent and not answered is sent again, and the hub may store it again: there is no session that would tell.
 pub(super) async fn run(
-    way: Way,
-    hub: SocketAddr,
-    host: &str,
+    place: Place<'_>,
     member: &Member,
     plan: &Plan,
     tally: &Tally,
@@ -43,7 +40,7 @@ pub(super) async fn run(
     orders: watch::Receiver<Orders>,
 ) {
     let (readings, waiting) = mpsc::channel(WAITING);
-    let poster = Poster { way, hub, host, member, tally, link: None, was_open: false };
+    let poster = Poster { place, member, tally, link: None, was_open: false };
     // The device ends with the poster, which ends when there is nothing left to post, or with the orders.
     tokio::join!(read(member, plan, tally, clock, orders.clone(), readings), poster.run(waiting, orders));
 }
@@ -84,9 +81,7 @@ async fn read(
 }
 
 struct Poster<'a> {
-    way: Way,
-    hub: SocketAddr,
-    host: &'a str,
+    place: Place<'a>,
     member: &'a Member,
     tally: &'a Tally,
     link: Option<Link>,
@@ -162,7 +157,7 @@ impl Poster<'_> {
         let link = match self.link.take().filter(|link| !link.is_over()) {
             Some(link) => self.link.insert(link),
             None => {
-                let opened = Link::open(self.way, self.hub, self.host, &self.member.name).await?;
+                let opened = Link::open(self.place, &self.member.name).await?;
                 if std::mem::replace(&mut self.was_open, true) {
                     self.tally.reconnected.add(1);
                 }
