@@ -53,13 +53,14 @@ async fn an_address_with_too_many_connections_is_told_so_and_others_are_served()
     assert_eq!(status(&head), "101");
     second.send(&[Frame::text("x")]).await;
     assert_eq!(second.frames(1).await, [Frame::text("x")]);
-    drop(first);
-    settle().await;
-    let (_third, head) = server.try_open(2).await;
-    assert_eq!(status(&head), "101", "there is room again");
     let lines = logs.with("too many connections from an address");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!((server.refused("address_full"), server.refused("server_full")), (3, 0));
+    drop(first);
+    // There is room again, once the server has seen that it has left.
+    while status(&server.try_open(2).await.1) != "101" {
+        settle().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +78,8 @@ async fn an_address_that_opens_connections_too_fast_has_to_wait() {
     assert_eq!(server.refused("address_rate"), 1);
 }
 
-#[tokio::test(start_paused = true)]
+// In real time: with so many sockets there are moments in which nothing can be done but wait, and a paused clock would run on.
+#[tokio::test]
 async fn a_flood_from_one_address_takes_no_place_from_others() {
     let logs = Logs::capture();
     let limits = LIMITS.connections(1).rate(0);
