@@ -1,11 +1,11 @@
 //! A capture of what the library logs.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 /// What the library logs on this thread, at INFO and above, until it is dropped.
@@ -25,6 +25,11 @@ struct Collector(Arc<Mutex<Vec<Line>>>);
 
 impl Logs {
     pub(crate) fn capture() -> Self {
+        // While there is only one subscriber, a thread without it that comes to a callsite first turns that off for everybody.
+        static SECOND: Once = Once::new();
+        SECOND.call_once(|| {
+            let _ = tracing::subscriber::set_global_default(NoSubscriber::new());
+        });
         let lines = Arc::<Mutex<Vec<Line>>>::default();
         let guard = tracing::subscriber::set_default(Collector(lines.clone()));
         Self { lines, _guard: guard }
