@@ -1,6 +1,7 @@
 //! The `tautline` command.
 
 mod backup;
+mod beside;
 mod cert;
 mod config;
 mod connect;

@@ -7,7 +7,8 @@ use tautline_store::DeviceKey;
 use super::open;
 use crate::config::Unlisted;
 use crate::failure::Failure;
-use crate::output::{harmless, say};
+
+use crate::output::{harmless, say, table};
 
 /// Show all devices that have keys, but not the keys
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,7 @@ const HEADINGS: [&str; 4] = ["NUMBER", "NAME", "ADDED", "STATE"];
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let keys = open(&args.options, false)?.reader()?.device_keys()?;
     let rows: Vec<_> = keys.iter().map(row).collect();
-    table(&rows).iter().for_each(say);
+    table(&HEADINGS, &rows).iter().for_each(say);
     Ok(())
 }
 
@@ -33,19 +34,6 @@ fn row(key: &DeviceKey) -> [String; 4] {
         (None, None) => "good".to_owned(),
     };
     [key.number.to_string(), harmless(&key.name), time(key.created_ms), state]
-}
-
-/// The rows under their headings, in columns.
-fn table(rows: &[[String; 4]]) -> Vec<String> {
-    let headings = HEADINGS.map(str::to_owned);
-    let all = || std::iter::once(&headings).chain(rows);
-    let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 4] = std::array::from_fn(width);
-    let line = |row: &[String; 4]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    all().map(line).collect()
 }
 
 fn time(ms: i64) -> String {
@@ -74,7 +62,7 @@ mod tests {
             row(&key(21, "c", None, Some(60_000))),
         ];
         assert_eq!(
-            table(&rows),
+            table(&HEADINGS, &rows),
             [
                 "NUMBER  NAME     ADDED                 STATE",
                 "1       kitchen  1970-01-01 00:00 UTC  good",

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
-use tautline_store::{Beside, DeviceKey, StoreError};
+use tautline_store::{Beside, DeviceKey};
 
-use crate::config::{Config, Place, Problems, Unlisted};
+use crate::config::Unlisted;
 use crate::failure::Failure;
 use crate::output::harmless;
 
@@ -56,21 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// Opens what the hub keeps.
 fn open(options: &Unlisted, create: bool) -> Result<Beside, Failure> {
-    let config = Config::load(&options.0, &|name| std::env::var_os(name)).map_err(Problems::into_failure)?;
-    let Place::Directory(directory) = config.store.path else {
-        return Err(Failure::usage("the store is in memory: there is nowhere to keep keys"));
-    };
-    let opened = if create { Beside::open_or_create(&directory) } else { Beside::open(&directory) };
-    opened.map_err(|error| match error {
-        StoreError::Missing(_) => Failure::new(format!("{error} (--data names another directory)")),
-        error => error.into(),
-    })
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::new(error.to_string())
-    }
+    crate::beside::open(options, create, "keys")
 }
 
 /// The device of this name.

@@ -6,6 +6,7 @@ use tautline_store::Token;
 use super::{is_good, now_ms, open, time, tokens, words};
 use crate::config::Unlisted;
 use crate::failure::Failure;
+use crate::output::table;
 use crate::output::{harmless, say};
 
 /// Show all tokens, but not the secrets, which nobody knows
@@ -22,7 +23,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let now = now_ms();
     let tokens = tokens(&open(&args.options, false)?)?;
     let rows: Vec<[String; 5]> = tokens.iter().map(|token| row(token, now)).collect();
-    for line in table(&rows) {
+    for line in table(&HEADINGS, &rows) {
         say(line);
     }
     Ok(())
@@ -40,19 +41,6 @@ fn row(token: &Token, now: i64) -> [String; 5] {
         (None, None) => "good".to_owned(),
     };
     [token.id.to_string(), harmless(&token.name), rights, harmless(&rooms), state]
-}
-
-/// The rows under their headings, in columns.
-fn table(rows: &[[String; 5]]) -> Vec<String> {
-    let headings = HEADINGS.map(str::to_owned);
-    let all = || std::iter::once(&headings).chain(rows);
-    let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 5] = std::array::from_fn(width);
-    let line = |row: &[String; 5]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    all().map(line).collect()
 }
 
 #[cfg(test)]
@@ -76,7 +64,7 @@ mod tests {
             row(&token("a\u{1b}", Some(2000), Some(60_000)), 1000),
         ];
         assert_eq!(
-            table(&rows),
+            table(&HEADINGS, &rows),
             [
                 "ID            NAME     PERMITS  ROOMS  STATE",
                 "0123456789ab  page     publish  lab    good",

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use tautline_hub::Permissions;
 use tautline_store::{Beside, StoreError, Token};
 
-use crate::config::{Config, Place, Problems, Unlisted};
+use crate::config::Unlisted;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -53,15 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// Opens what the hub keeps.
 fn open(options: &Unlisted, create: bool) -> Result<Beside, Failure> {
-    let config = Config::load(&options.0, &|name| std::env::var_os(name)).map_err(Problems::into_failure)?;
-    let Place::Directory(directory) = config.store.path else {
-        return Err(Failure::usage("the store is in memory: there is nowhere to keep tokens"));
-    };
-    let opened = if create { Beside::open_or_create(&directory) } else { Beside::open(&directory) };
-    opened.map_err(|error| match error {
-        StoreError::Missing(_) => Failure::new(format!("{error} (--data names another directory)")),
-        error => failure(error),
-    })
+    crate::beside::open(options, create, "tokens")
 }
 
 /// All tokens, oldest first.
