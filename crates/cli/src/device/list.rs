@@ -7,7 +7,6 @@ use tautline_store::DeviceKey;
 use super::open;
 use crate::config::Unlisted;
 use crate::failure::Failure;
-
 use crate::output::{harmless, say, table};
 
 /// Show all devices that have keys, but not the keys

@@ -6,8 +6,7 @@ use tautline_store::Token;
 use super::{is_good, now_ms, open, time, tokens, words};
 use crate::config::Unlisted;
 use crate::failure::Failure;
-use crate::output::table;
-use crate::output::{harmless, say};
+use crate::output::{harmless, say, table};
 
 /// Show all tokens, but not the secrets, which nobody knows
 #[derive(Debug, clap::Args)]
