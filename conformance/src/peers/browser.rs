@@ -1,10 +1,8 @@
 //! Headless Chromium, used as people use it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::{Driver, Language, Scratch, artifact, tool};
+use super::{DEADLINE, Driver, Language, Scratch, artifact, tool};
 
 /// Headless Chromium, with a folder for its profile.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ impl Browser {
     /// Opens a page in a new tab.
     pub async fn open(&mut self, url: &str, tab: &str) {
         // The first time it starts the browser.
-        let answer = self.driver.ask_within(Duration::from_secs(30), "open", json!(url), &[("as", json!(tab))]).await;
+        let answer = self.driver.ask_within(2 * DEADLINE, "open", json!(url), &[("as", json!(tab))]).await;
         if answer["ok"] != "open" {
             self.driver.fail(&format!("{url}: {answer}"));
         }
@@ -70,7 +68,7 @@ impl Browser {
 
     /// Waits until an element shows this text, or text that matches [`regex`].
     pub async fn shows(&mut self, tab: &str, selector: &str, text: impl Into<Value>) {
-        let more = [("in", json!(tab)), ("until", text.into()), ("timeout", json!(8000))];
+        let more = [("in", json!(tab)), ("until", text.into())];
         self.driver.tell("text", json!(selector), &more).await;
     }
 
@@ -81,7 +79,7 @@ impl Browser {
 
     /// Waits until a script in the page answers this.
     pub async fn becomes(&mut self, tab: &str, script: &str, value: impl Into<Value>) {
-        let more = [("in", json!(tab)), ("until", value.into()), ("timeout", json!(8000))];
+        let more = [("in", json!(tab)), ("until", value.into())];
         self.driver.tell("becomes", json!(script), &more).await;
     }
 

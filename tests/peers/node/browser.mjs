@@ -30,6 +30,9 @@ const context = await chromium.launchPersistentContext(profile, {
 const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/)|^(file|data|blob|about):/;
 await context.route('**/*', (route) => (LOOPBACK.test(route.request().url()) ? route.continue() : route.abort()));
 
+/** How long anything may take, in milliseconds; less than the test waits for an answer, so that the answer says what was seen. */
+const PATIENCE = 25_000;
+
 const tabs = new Map(); // name -> { page, errors, frames }
 
 const tab = (name) => tabs.get(name) ?? fail(`no tab ${name}`);
@@ -56,7 +59,7 @@ async function open(url, { as }) {
 }
 
 /** The element's text; with `until`, waits until it equals the string or matches { regex }. */
-async function text(selector, { in: name, until, timeout = 5000 }) {
+async function text(selector, { in: name, until, timeout = PATIENCE }) {
   const { page } = tab(name);
   const fits = (t) => until === undefined || (until.regex ? new RegExp(until.regex).test(t) : t === until);
   const deadline = Date.now() + timeout;
@@ -81,7 +84,7 @@ async function shown(page, selector) {
 }
 
 /** Waits until a script in the page answers this JSON. */
-async function becomes(js, { in: name, until, timeout = 5000 }) {
+async function becomes(js, { in: name, until, timeout = PATIENCE }) {
   const { page } = tab(name);
   const deadline = Date.now() + timeout;
   let value;
@@ -133,9 +136,9 @@ await serveCommands({
   resize,
   drag,
   screenshot,
-  click: (selector, { in: name, timeout = 5000 }) => tab(name).page.click(selector, { timeout }),
-  fill: (selector, { in: name, value, timeout = 5000 }) => tab(name).page.fill(selector, value, { timeout }),
-  select: async (selector, { in: name, value, timeout = 5000 }) => {
+  click: (selector, { in: name, timeout = PATIENCE }) => tab(name).page.click(selector, { timeout }),
+  fill: (selector, { in: name, value, timeout = PATIENCE }) => tab(name).page.fill(selector, value, { timeout }),
+  select: async (selector, { in: name, value, timeout = PATIENCE }) => {
     await tab(name).page.selectOption(selector, value, { timeout });
   },
   press: (key, { in: name }) => tab(name).page.keyboard.press(key),
