@@ -4,6 +4,7 @@
 
 use core::fmt;
 
+use super::deflate::{self, Offer, Parameters};
 use super::extensions;
 use super::head::{HeadError, HeadScanner, Headers, HttpVersion, Scanned, check_headers};
 use super::key::{AcceptKey, ClientKey};
@@ -27,7 +28,9 @@ pub struct Request<'a> {
     pub key_nonce: [u8; 16],
     /// The subprotocols to offer, the preferred one first.
     pub subprotocols: &'a [&'a str],
-    /// The value of Sec-WebSocket-Extensions to offer. No extension is implemented yet.
+    /// How to compress messages, if the server agrees (RFC 7692).
+    pub deflate: Option<Offer>,
+    /// The value of a Sec-WebSocket-Extensions header with further extensions to offer, which the caller implements.
     pub extensions: Option<&'a str>,
     /// The value of Origin. Programs other than browsers rarely need it.
     pub origin: Option<&'a str>,
@@ -49,6 +52,7 @@ impl<'a> Request<'a> {
             target,
             key_nonce,
             subprotocols: &[],
+            deflate: None,
             extensions: None,
             origin: None,
             user_agent: None,
@@ -81,6 +85,9 @@ impl<'a> Request<'a> {
                 writer.put(other);
             }
             writer.put("\r\n");
+        }
+        if let Some(offer) = &self.deflate {
+            writer.header("Sec-WebSocket-Extensions", offer.text().as_str());
         }
         let own = self.optional_headers();
         for (name, value) in own {
@@ -169,13 +176,14 @@ impl fmt::Debug for Request<'_> {
 pub struct Handshake<'r> {
     accept: AcceptKey,
     subprotocols: &'r [&'r str],
+    deflate: Option<Offer>,
     extensions: Option<&'r str>,
     limits: Limits,
     deadline: Instant,
     scanner: HeadScanner,
     /// Bytes of the status line so far.
     line_len: usize,
-    outcome: Option<Result<(), Error>>,
+    outcome: Option<Result<Option<Parameters>, Error>>,
 }
 
 /// How far a handshake has come.
@@ -199,6 +207,7 @@ impl<'r> Handshake<'r> {
         Self {
             accept: request.key().accept(),
             subprotocols: request.subprotocols,
+            deflate: request.deflate,
             extensions: request.extensions,
             limits: *limits,
             deadline: now + limits.opening_timeout(),
@@ -222,7 +231,7 @@ impl<'r> Handshake<'r> {
         }
         match self.outcome {
             None => self.handle_timeout(now).map_or(Progress::Incomplete, Progress::Failed),
-            Some(Ok(())) => match Response::new(&self.scanner, bytes) {
+            Some(Ok(deflate)) => match Response::new(&self.scanner, bytes, deflate) {
                 Some(response) if response.status == 101 => Progress::Complete(response),
                 Some(response) => Progress::Refused(response),
                 None => Progress::Failed(Error::Violation(Violation::Malformed)),
@@ -278,17 +287,21 @@ impl<'r> Handshake<'r> {
         }
     }
 
-    fn check(&self, bytes: &[u8]) -> Result<(), Violation> {
+    fn check(&self, bytes: &[u8]) -> Result<Option<Parameters>, Violation> {
         let lines = self.scanner.header_lines(bytes);
         check_headers(lines, self.limits.max_headers())?;
         let (version, status) = split_status_line(self.scanner.start_line(bytes))?;
         if status != 101 {
-            return Ok(());
+            return Ok(None);
         }
         if !version.can_upgrade() {
             return Err(Violation::HttpVersion);
         }
-        self.check_upgrade(Headers::new(lines))
+        let headers = Headers::new(lines);
+        self.check_upgrade(headers.clone())?;
+        let agree =
+            |offer: Offer| offer.agreed(extensions::in_headers(headers)).map_err(|_| Violation::DeflateParameters);
+        self.deflate.map_or(Ok(None), agree)
     }
 
     /// The server's answer, 1 to 6 (RFC 6455 section 4.1).
@@ -315,7 +328,7 @@ impl<'r> Handshake<'r> {
                 accept = true;
             } else if is("Sec-WebSocket-Extensions") {
                 // 5, and section 9.1.
-                match extensions::were_offered(value, self.extensions) {
+                match extensions::were_offered(value, self.extensions, self.deflate.map(|_| deflate::NAME)) {
                     Some(true) => {}
                     Some(false) => return Err(Violation::ExtensionNotOffered),
                     None => return Err(Violation::MalformedExtensions),
@@ -346,13 +359,14 @@ pub struct Response<'a> {
     status: u16,
     headers: Headers<'a>,
     head_len: usize,
+    deflate: Option<Parameters>,
 }
 
 impl<'a> Response<'a> {
     /// Reads a head that the scanner and [`check_headers`] have accepted.
-    fn new(scanner: &HeadScanner, bytes: &'a [u8]) -> Option<Self> {
+    fn new(scanner: &HeadScanner, bytes: &'a [u8], deflate: Option<Parameters>) -> Option<Self> {
         let (_, status) = split_status_line(scanner.start_line(bytes)).ok()?;
-        Some(Self { status, headers: Headers::new(scanner.header_lines(bytes)), head_len: scanner.position() })
+        Some(Self { status, headers: Headers::new(scanner.header_lines(bytes)), head_len: scanner.position(), deflate })
     }
 
     /// The HTTP status.
@@ -378,6 +392,11 @@ impl<'a> Response<'a> {
     /// The extensions that the server accepted; in a [`Progress::Complete`] among those that were offered.
     pub fn extensions(&self) -> impl Iterator<Item = extensions::Extension<'a>> + Clone {
         extensions::in_headers(self.headers())
+    }
+
+    /// How messages are compressed; `None`: they are not.
+    pub fn deflate(&self) -> Option<Parameters> {
+        self.deflate
     }
 
     /// Where a redirection (status 3xx) points to; perhaps relative to the request's own URI.
@@ -473,6 +492,8 @@ pub enum Violation {
     Accept,
     /// The server selected an extension that was not offered (RFC 6455 section 4.1, answer 5).
     ExtensionNotOffered,
+    /// The server accepted permessage-deflate otherwise than it was offered (RFC 7692 section 7.1.3).
+    DeflateParameters,
     /// Sec-WebSocket-Extensions breaks its grammar (RFC 6455 section 9.1).
     MalformedExtensions,
     /// The server selected a subprotocol that was not offered (RFC 6455 section 4.1, answer 6).
@@ -493,6 +514,7 @@ impl fmt::Display for Violation {
             Self::Connection => "the Connection header of the server's answer does not say Upgrade",
             Self::Accept => "the server's Sec-WebSocket-Accept does not fit our key",
             Self::ExtensionNotOffered => "the server selected an extension that was not offered",
+            Self::DeflateParameters => "the server's answer to permessage-deflate is not one to our offer",
             Self::MalformedExtensions => "the server's Sec-WebSocket-Extensions is malformed",
             Self::SubprotocolNotOffered => "the server selected a subprotocol that was not offered",
             Self::DuplicateSubprotocol => "the server selected more than one subprotocol",

@@ -1,6 +1,6 @@
 //! The grammar of Sec-WebSocket-Extensions (RFC 6455 section 9.1), read without an allocation.
 //!
-//! No extension is accepted yet; permessage-deflate (RFC 7692) will negotiate from what is read here.
+//! What permessage-deflate (RFC 7692) makes of it stands in [`deflate`](super::deflate).
 
 use core::fmt;
 
@@ -221,13 +221,14 @@ fn quoted_token(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// Whether every extension in `accepted` (one header's value) is among those in `offer`; `None` if it is malformed.
-pub(super) fn were_offered(accepted: &[u8], offer: Option<&str>) -> Option<bool> {
+/// Whether every extension in `accepted` (one header's value) is among those in `offer`, or is the one called `known`; `None`
+/// if it is malformed.
+pub(super) fn were_offered(accepted: &[u8], offer: Option<&str>, known: Option<&str>) -> Option<bool> {
     let offer = offer.map_or(&[][..], |offer| trim(offer.as_bytes()));
     let mut offered = true;
     for extension in parse(accepted) {
         let name = extension.ok()?.name();
-        offered &= parse(offer).map_while(Result::ok).any(|known| known.name() == name);
+        offered &= known == Some(name) || parse(offer).map_while(Result::ok).any(|other| other.name() == name);
     }
     Some(offered)
 }

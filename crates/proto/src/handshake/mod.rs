@@ -12,6 +12,7 @@
 //! [`client::Error::TimedOut`]).
 
 pub mod client;
+pub mod deflate;
 pub mod extensions;
 pub mod server;
 

@@ -8,6 +8,7 @@
 pub use super::origin::OriginPolicy;
 pub use super::refusal::{Refusal, RefusalHeader, Rejection};
 
+use super::deflate::{self, Acceptance};
 use super::extensions::{self, Extension};
 use super::head::{HeadScanner, Headers, HttpVersion, Scanned, check_headers};
 use super::key::{AcceptKey, ClientKey};
@@ -29,6 +30,8 @@ pub struct Options<'a> {
     pub subprotocols: &'a [&'a str],
     /// Which web pages may connect.
     pub origin: OriginPolicy<'a>,
+    /// Which offers of permessage-deflate (RFC 7692) are accepted; `None`, the default, declines them all.
+    pub deflate: Option<Acceptance>,
     /// What the head may cost.
     pub limits: Limits,
 }
@@ -278,12 +281,13 @@ pub fn validate<'a>(
     // RFC 6455 section 4.2.1, 5.
     let key = fields.key.ok_or(Refusal::MissingKey)?;
     let key = ClientKey::parse(key).ok_or(Refusal::BadKey)?;
-    let subprotocol = select_subprotocol(offered_subprotocols(headers), options.subprotocols)?;
+    let subprotocol = select_subprotocol(offered_subprotocols(headers.clone()), options.subprotocols)?;
     // RFC 6455 section 4.2.2, 4.
     if !options.origin.allows(fields.origin, &authority) {
         return Err(Refusal::OriginNotAllowed);
     }
-    Ok(Accepted { accept: key.accept(), host, origin: fields.origin, subprotocol, extensions: None })
+    let deflate = options.deflate.and_then(|acceptance| acceptance.accept(extensions::in_headers(headers)));
+    Ok(Accepted { accept: key.accept(), host, origin: fields.origin, subprotocol, deflate })
 }
 
 /// A handshake that the server may complete, and what its answer says.
@@ -293,8 +297,7 @@ pub struct Accepted<'a> {
     host: &'a str,
     origin: Option<&'a str>,
     subprotocol: Option<&'a str>,
-    /// Where permessage-deflate will put what it negotiated.
-    extensions: Option<&'a str>,
+    deflate: Option<deflate::Accepted>,
 }
 
 impl<'a> Accepted<'a> {
@@ -318,9 +321,14 @@ impl<'a> Accepted<'a> {
         self.subprotocol
     }
 
-    /// The value of Sec-WebSocket-Extensions in the answer; none is negotiated yet.
-    pub fn extensions(&self) -> Option<&'a str> {
-        self.extensions
+    /// How messages are compressed; `None`: they are not.
+    pub fn deflate(&self) -> Option<deflate::Parameters> {
+        self.deflate.map(|deflate| deflate.parameters())
+    }
+
+    /// The value of Sec-WebSocket-Extensions in the answer.
+    pub fn extensions(&self) -> Option<&str> {
+        self.deflate.as_ref().map(deflate::Accepted::as_str)
     }
 
     /// The headers of the answer, whose status is 101 (RFC 6455 section 4.2.2, 5).
@@ -330,7 +338,7 @@ impl<'a> Accepted<'a> {
             Some(("Connection", "Upgrade")),
             Some(("Sec-WebSocket-Accept", self.accept.as_str())),
             self.subprotocol.map(|value| ("Sec-WebSocket-Protocol", value)),
-            self.extensions.map(|value| ("Sec-WebSocket-Extensions", value)),
+            self.extensions().map(|value| ("Sec-WebSocket-Extensions", value)),
         ]
         .into_iter()
         .flatten()

@@ -4,6 +4,7 @@ use super::std::format;
 use super::std::vec::Vec;
 use super::*;
 use crate::handshake::client;
+use crate::handshake::deflate::Acceptance;
 use crate::handshake::server::OriginPolicy;
 
 const ROUNDS: usize = 20_000;
@@ -69,11 +70,15 @@ fn mutated_requests_never_panic() {
         &[
             ("Origin", "http://[::1]:80"),
             ("Sec-WebSocket-Protocol", "a, b"),
-            ("Sec-WebSocket-Extensions", "permessage-deflate; x=\"1\\0\"; y, foo"),
+            (
+                "Sec-WebSocket-Extensions",
+                "permessage-deflate; server_max_window_bits=\"1\\0\"; client_no_context_takeover, foo",
+            ),
         ],
     ));
     let limits = Limits::DEFAULT.with_max_head(480).unwrap().with_max_target(20).unwrap();
-    let options = Options { subprotocols: &["b"], origin: OriginPolicy::Default, limits };
+    let options =
+        Options { subprotocols: &["b"], origin: OriginPolicy::Default, deflate: Some(Acceptance::default()), limits };
     let mut random = Random(0x5eed);
     let mut accepted_count = 0;
     for _ in 0..ROUNDS {

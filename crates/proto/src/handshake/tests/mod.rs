@@ -4,6 +4,7 @@
 extern crate std;
 
 mod answers;
+mod deflate;
 mod extensions;
 mod fuzz;
 mod origin;

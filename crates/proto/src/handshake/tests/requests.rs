@@ -33,7 +33,7 @@ fn s1_3_the_example_of_the_rfc() {
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\n\
         Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\r\n";
     let origins = ["http://example.com"];
-    let options = Options { subprotocols: &["chat"], origin: OriginPolicy::List(&origins), limits: Limits::default() };
+    let options = Options { subprotocols: &["chat"], origin: OriginPolicy::List(&origins), ..Options::default() };
     let accepted = serve(bytes, &options).unwrap();
     assert_eq!(accepted.accept_key().as_str(), ACCEPT);
     assert_eq!(accepted.subprotocol(), Some("chat"));
