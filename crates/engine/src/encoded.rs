@@ -22,7 +22,8 @@ impl Encoded {
     }
 
     pub(crate) fn from_parts(kind: Kind, payload: &[u8]) -> Self {
-        let header = Header { fin: true, opcode: kind.opcode(), mask: None, len: payload.len() as u64 };
+        let header =
+            Header { fin: true, opcode: kind.opcode(), compressed: false, mask: None, len: payload.len() as u64 };
         let mut head = [0; MAX_HEADER];
         let head_len = header.encode(&mut head);
         let mut frame = Vec::with_capacity(head_len + payload.len());

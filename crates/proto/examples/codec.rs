@@ -47,7 +47,8 @@ fn server() -> (Connection<&'static Config>, Control) {
 /// Receives `frames` messages of `len` bytes that arrive together.
 fn receive(rounds: u32, opcode: OpCode, len: usize, frames: usize) {
     let mut head = [0; MAX_HEADER];
-    let head_len = Header { fin: true, opcode, mask: Some([1, 2, 3, 4]), len: len as u64 }.encode(&mut head);
+    let head_len =
+        Header { fin: true, opcode, compressed: false, mask: Some([1, 2, 3, 4]), len: len as u64 }.encode(&mut head);
     let mut payload = vec![b'x'; len];
     tautline_proto::mask::apply([1, 2, 3, 4], 0, &mut payload);
     let input = [&head[..head_len], &payload].concat().repeat(frames);

@@ -13,6 +13,9 @@ use crate::violation::Violation;
 pub enum Event<'b> {
     /// A message, or a piece of one.
     Data(Data<'b>),
+    /// A compressed message, or a piece of one: [`Connection::inflate`](crate::Connection::inflate) gives its data. Only where
+    /// compression was agreed on.
+    Compressed(Compressed<'b>),
     /// The peer pinged. The pong is already queued; this is for information.
     Ping(&'b [u8]),
     /// A pong arrived: the answer to our latest ping with the time it took, or an unsolicited one.
@@ -42,6 +45,17 @@ pub struct Data<'b> {
     pub(crate) offset: u64,
     pub(crate) bytes: &'b [u8],
     pub(crate) text: Option<&'b str>,
+}
+
+/// A piece of a compressed message, as much as lay in the buffer, for [`Connection::inflate`](crate::Connection::inflate).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Compressed<'b> {
+    pub(crate) kind: Kind,
+    /// What is not inflated yet.
+    pub(crate) bytes: &'b [u8],
+    /// How many of the four bytes are inflated that every message ends with, and that are not sent (RFC 7692 §7.2.1); `None`
+    /// if the message does not end here.
+    pub(crate) tail: Option<u8>,
 }
 
 /// Whether a message is text or binary.
@@ -231,6 +245,8 @@ pub enum SendError {
     MessageInProgress,
     /// There is no unfinished message to continue (RFC 6455 §5.4).
     NoMessageInProgress,
+    /// Compression was not agreed on (RFC 7692 §5).
+    NotAgreed,
 }
 
 impl fmt::Display for SendError {
@@ -239,6 +255,7 @@ impl fmt::Display for SendError {
             Self::Closed => "the connection is closed or closing",
             Self::MessageInProgress => "a fragmented message is unfinished",
             Self::NoMessageInProgress => "no unfinished message to continue",
+            Self::NotAgreed => "compression was not agreed on",
         })
     }
 }

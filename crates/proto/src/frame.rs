@@ -8,6 +8,9 @@ pub const MAX_HEADER: usize = 14;
 /// The largest payload of a control frame (RFC 6455 §5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
+/// The bit of a frame's first byte that says that a message is compressed (RFC 7692 §6).
+pub(crate) const RSV1: u8 = 0x40;
+
 /// The longest control frame on the wire.
 pub const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
@@ -61,6 +64,8 @@ pub struct Header {
     pub fin: bool,
     /// What the frame is.
     pub opcode: OpCode,
+    /// Whether this is the first frame of a compressed message: RSV1 (RFC 7692 §6).
+    pub compressed: bool,
     /// The masking key, which frames from a client have and frames from a server do not.
     pub mask: Option<[u8; 4]>,
     /// Length of the payload in bytes, below 2^63.
@@ -76,13 +81,17 @@ impl Header {
     /// 2^63, a control frame that is fragmented or too long. Each shows as soon as the bytes that prove it are there.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
-        // §5.2: reserved bits are zero unless an extension gives them a meaning. permessage-deflate would claim
-        // RSV1 (0x40) here.
-        if first & 0x70 != 0 {
+        // §5.2: reserved bits are zero unless an extension gives them a meaning.
+        if first & 0x30 != 0 {
             return Err(Violation::ReservedBit);
         }
+        let compressed = first & RSV1 != 0;
         let opcode = OpCode::new(first & 0x0f).ok_or(Violation::ReservedOpCode)?;
         let fin = first & 0x80 != 0;
+        // RFC 7692 §6.1: only the first frame of a message has it. Whether it was agreed on, the connection knows.
+        if compressed && !matches!(opcode, OpCode::Text | OpCode::Binary) {
+            return Err(Violation::ReservedBit);
+        }
         // §5.5: control frames must not be fragmented.
         if opcode.is_control() && !fin {
             return Err(Violation::FragmentedControl);
@@ -119,12 +128,12 @@ impl Header {
         } else {
             None
         };
-        Ok(Some((Self { fin, opcode, mask, len }, at)))
+        Ok(Some((Self { fin, opcode, compressed, mask, len }, at)))
     }
 
     /// Writes the header to the beginning of `out` and answers its length: 2 to 14 bytes.
     pub fn encode(&self, out: &mut [u8; MAX_HEADER]) -> usize {
-        out[0] = u8::from(self.fin) << 7 | self.opcode.as_u8();
+        out[0] = u8::from(self.fin) << 7 | u8::from(self.compressed) << 6 | self.opcode.as_u8();
         let mut at = match self.len {
             0..=125 => {
                 out[1] = self.len as u8;
@@ -169,8 +178,9 @@ mod tests {
         for (len, size) in [(0, 2), (125, 2), (126, 4), (0xffff, 4), (0x1_0000, 10), (i64::MAX as u64, 10)] {
             for fin in [false, true] {
                 for opcode in [OpCode::Continuation, OpCode::Text, OpCode::Binary] {
-                    round_trip(Header { fin, opcode, mask: None, len }, size);
-                    round_trip(Header { fin, opcode, mask: Some([1, 2, 3, 4]), len }, size + 4);
+                    let header = Header { fin, opcode, compressed: false, mask: None, len };
+                    round_trip(header, size);
+                    round_trip(Header { mask: Some([1, 2, 3, 4]), ..header }, size + 4);
                 }
             }
         }
@@ -189,11 +199,20 @@ mod tests {
 
     #[test]
     fn s5_2_reserved_bits_and_opcodes_are_refused_at_the_first_byte() {
-        for bit in [0x40, 0x20, 0x10] {
+        for bit in [0x20, 0x10] {
             assert_eq!(Header::decode(&[0x82 | bit]), Err(Violation::ReservedBit));
         }
         for opcode in [3, 4, 5, 6, 7, 0xb, 0xc, 0xd, 0xe, 0xf] {
             assert_eq!(Header::decode(&[0x80 | opcode]), Err(Violation::ReservedOpCode));
+        }
+    }
+
+    #[test]
+    fn r7692_s6_only_the_first_frame_of_a_message_says_that_it_is_compressed() {
+        round_trip(Header { fin: true, opcode: OpCode::Text, compressed: true, mask: None, len: 5 }, 2);
+        round_trip(Header { fin: false, opcode: OpCode::Binary, compressed: true, mask: None, len: 126 }, 4);
+        for first in [0x40, 0xc0, 0xc8, 0xc9, 0xca] {
+            assert_eq!(Header::decode(&[first]), Err(Violation::ReservedBit), "{first:02x}");
         }
     }
 

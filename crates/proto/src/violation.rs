@@ -31,6 +31,8 @@ pub enum Violation {
     ExpectedContinuation,
     /// A text message is not UTF-8 (§8.1).
     InvalidUtf8,
+    /// A compressed message is not DEFLATE, or not complete (RFC 7692 §7.2.2).
+    InvalidDeflate,
     /// A close frame with a payload of one byte (§5.5.1).
     TruncatedCloseCode,
     /// A close code that may not be sent (§7.4).
@@ -49,7 +51,7 @@ impl Violation {
     /// The close code that tells the peer (RFC 6455 §7.4.1).
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::InvalidDeflate | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
             Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => CloseCode::TOO_BIG,
             _ => CloseCode::PROTOCOL_ERROR,
         }
@@ -69,6 +71,7 @@ impl Violation {
             Self::UnexpectedContinuation => "continuation without a message (RFC 6455 5.4)",
             Self::ExpectedContinuation => "new message inside a fragmented one (RFC 6455 5.4)",
             Self::InvalidUtf8 => "text is not UTF-8 (RFC 6455 8.1)",
+            Self::InvalidDeflate => "compressed message is corrupt (RFC 7692 7.2.2)",
             Self::TruncatedCloseCode => "close frame with one byte (RFC 6455 5.5.1)",
             Self::InvalidCloseCode => "invalid close code (RFC 6455 7.4)",
             Self::InvalidCloseReason => "close reason is not UTF-8 (RFC 6455 5.5.1)",

@@ -374,6 +374,7 @@ fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
     let mut head = [0; MAX_HEADER];
     let mask = (to == Role::Server).then_some([0; 4]);
     let opcode = OpCode::new(first & 0x0f).unwrap();
-    let len = Header { fin: first & 0x80 != 0, opcode, mask, len: payload.len() as u64 }.encode(&mut head);
+    let len =
+        Header { fin: first & 0x80 != 0, opcode, compressed: false, mask, len: payload.len() as u64 }.encode(&mut head);
     [&head[..len], payload].concat()
 }

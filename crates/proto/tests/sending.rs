@@ -110,7 +110,7 @@ fn nothing_is_sent_once_a_close_frame_is_queued() {
         assert_eq!(pair.client.send(pair.now, part, b"late", &mut pair.to_server), Err(SendError::Closed));
     }
     assert_eq!(pair.client.connection.ping(pair.now), Err(SendError::Closed));
-    let header = Header { fin: true, opcode: OpCode::Text, mask: None, len: 0 };
+    let header = Header { fin: true, opcode: OpCode::Text, compressed: false, mask: None, len: 0 };
     assert_eq!(pair.client.connection.send_encoded(&header, b""), Err(SendError::Closed));
     pair.run_to_the_end(SECOND);
     assert_eq!(pair.server.messages(), []);
@@ -134,7 +134,7 @@ fn a_streamed_frame_needs_its_length_only() {
             let written = connection.send_streamed(BINARY, len, b"", [1, 2, 3, 4], &mut head).unwrap();
             let (header, read) = Header::decode(&head[..written]).unwrap().unwrap();
             let mask = (role == Role::Client).then_some([1, 2, 3, 4]);
-            assert_eq!(header, Header { fin: true, opcode: OpCode::Binary, mask, len });
+            assert_eq!(header, Header { fin: true, opcode: OpCode::Binary, compressed: false, mask, len });
             assert_eq!((read, written), (written, if mask.is_some() { head_len + 4 } else { head_len }));
         }
     }
@@ -162,7 +162,7 @@ fn a_streamed_frame_arrives_as_its_payload_follows() {
 
 #[test]
 fn an_encoded_frame_is_checked_as_any_other() {
-    let header = Header { fin: true, opcode: OpCode::Text, mask: None, len: 2 };
+    let header = Header { fin: true, opcode: OpCode::Text, compressed: false, mask: None, len: 2 };
     let mut server = Connection::new(quiet(), Role::Server, START, 0);
     assert_eq!(server.send_encoded(&header, b"hi"), Ok(()));
     server.send(FIRST, b"", [0; 4], &mut [0; MAX_HEADER]).unwrap();

@@ -102,11 +102,11 @@ fn a_frame_that_arrives_in_pieces_is_seen_once() {
 fn frames_sent_in_other_ways_are_seen_too() {
     let inspector = Inspector::new();
     let mut server = Connection::new(inspector.clone(), Role::Server, START, 0);
-    let header = Header { fin: true, opcode: OpCode::Text, mask: None, len: 2 };
+    let header = Header { fin: true, opcode: OpCode::Text, compressed: false, mask: None, len: 2 };
     server.send_encoded(&header, b"hi").unwrap();
     let part = Part::Whole(Kind::Binary);
     server.send_streamed(part, 1_000_000, b"beginning", [0; 4], &mut [0; MAX_HEADER]).unwrap();
-    let streamed = Header { fin: true, opcode: OpCode::Binary, mask: None, len: 1_000_000 };
+    let streamed = Header { fin: true, opcode: OpCode::Binary, compressed: false, mask: None, len: 1_000_000 };
     let expected = [(Direction::Sent, header, b"hi".to_vec()), (Direction::Sent, streamed, b"beginning".to_vec())];
     assert_eq!(inspector.take(), expected);
 }

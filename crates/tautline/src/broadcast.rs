@@ -29,7 +29,8 @@ impl Published {
     /// Encodes `message`.
     pub fn new(message: impl Into<Message>) -> Self {
         let (kind, payload) = crate::shared::into_parts(message.into());
-        let header = Header { fin: true, opcode: kind.opcode(), mask: None, len: payload.len() as u64 };
+        let header =
+            Header { fin: true, opcode: kind.opcode(), compressed: false, mask: None, len: payload.len() as u64 };
         let mut head = [0; MAX_HEADER];
         let head_len = header.encode(&mut head);
         let mut frame = Vec::with_capacity(head_len + payload.len());

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
 use tautline_proto::handshake::client::Request;
+use tautline_proto::handshake::deflate::Offer;
 use tautline_proto::handshake::{Limits, WriteError};
 use tautline_proto::{Config, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -64,6 +65,7 @@ pub struct Connect {
     /// The first mistake in the options.
     mistake: Option<Mistake>,
     subprotocols: Vec<String>,
+    deflate: Option<Offer>,
     origin: Option<String>,
     user_agent: Option<String>,
     authorization: Option<String>,
@@ -98,6 +100,7 @@ impl Connect {
             target,
             mistake: None,
             subprotocols: Vec::new(),
+            deflate: None,
             origin: None,
             user_agent: Some(concat!("tautline/", env!("CARGO_PKG_VERSION")).to_owned()),
             headers: Vec::new(),
@@ -116,6 +119,16 @@ impl Connect {
         let offered: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
         let error = check(Request { subprotocols: &offered, ..PROBE });
         self.note("subprotocol", error);
+        self
+    }
+
+    /// Offers to compress messages (permessage-deflate, RFC 7692), which the server accepts or declines:
+    /// [`Info::deflate`] tells. By default nothing is offered.
+    ///
+    /// What it costs in memory is in the documentation of [`Offer`]'s parts: with context takeover, a connection that has
+    /// been used holds what [`deflate`](crate::deflate) says for its windows.
+    pub fn deflate(mut self, offer: Offer) -> Self {
+        self.deflate = Some(offer);
         self
     }
 
@@ -325,6 +338,7 @@ impl Connect {
         let request = Request {
             secure: target.secure,
             subprotocols: &subprotocols,
+            deflate: self.deflate,
             origin: self.origin.as_deref(),
             user_agent: self.user_agent.as_deref(),
             authorization: self.authorization.as_deref(),
@@ -334,9 +348,9 @@ impl Connect {
         let encoded = opening::encode(&request).map_err(misuse)?;
         let exchange = opening::exchange(&mut stream, &request, &encoded, &self.limits);
         match deadline.bound(Phase::Handshake, exchange).await.map_err(|error| tls_or_io(error, target))? {
-            Answer::Open { subprotocol, leftover } => {
-                tracing::debug!(%target, secure = target.secure, ?peer, ?subprotocol, "connected");
-                let info = Info { subprotocol, peer };
+            Answer::Open { subprotocol, deflate, leftover } => {
+                tracing::debug!(%target, secure = target.secure, ?peer, ?subprotocol, ?deflate, "connected");
+                let info = Info { subprotocol, peer, deflate };
                 Ok(WebSocket::start(stream, Role::Client, Arc::new(self.settings.clone()), &leftover, info))
             }
             Answer::Refused(mut refusal, mut body) => {

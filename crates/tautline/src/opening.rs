@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use httparse::Status;
 use tautline_proto::Instant;
 use tautline_proto::handshake::client::{Error, Handshake, Progress, Request, Response, Violation};
+use tautline_proto::handshake::deflate::Parameters;
 use tautline_proto::handshake::{Limits, WriteError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -19,6 +20,7 @@ pub(crate) enum Answer {
     /// The connection is open.
     Open {
         subprotocol: Option<String>,
+        deflate: Option<Parameters>,
         /// The first bytes of the first frames.
         leftover: Vec<u8>,
     },
@@ -61,8 +63,9 @@ pub(crate) async fn exchange(
             Progress::Incomplete => {}
             Progress::Complete(response) => {
                 let subprotocol = response.subprotocol().map(str::to_owned);
+                let deflate = response.deflate();
                 let head_len = response.head_len();
-                return Ok(Answer::Open { subprotocol, leftover: received.split_off(head_len) });
+                return Ok(Answer::Open { subprotocol, deflate, leftover: received.split_off(head_len) });
             }
             Progress::Refused(response) => {
                 let refusal = Box::new(refusal(&response));

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tautline_proto::handshake::deflate::Parameters;
 use tautline_proto::{
     CloseCode, Config, Connection, Control, Ended, Instant, Kind, MAX_CONTROL_FRAME, OpCode, Role, Transport,
 };
@@ -78,6 +79,8 @@ pub struct Info {
     pub subprotocol: Option<String>,
     /// The address of the peer, where the transport has one.
     pub peer: Option<std::net::SocketAddr>,
+    /// How messages are compressed; `None`: they are not.
+    pub deflate: Option<Parameters>,
 }
 
 /// What the receiving side has ready.
@@ -154,7 +157,7 @@ pub(crate) struct State {
 impl Shared {
     pub(crate) fn new(stream: Stream, role: Role, settings: Arc<Settings>, leftover: &[u8], info: Info) -> Arc<Self> {
         let wakers = Arc::new(Wakers::default());
-        let core = Connection::new(Surroundings(settings), role, now(), rand::random());
+        let core = Connection::new(Surroundings(settings), role, now(), rand::random()).with_deflate(info.deflate);
         Arc::new(Self {
             state: Mutex::new(State {
                 core,

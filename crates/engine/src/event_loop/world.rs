@@ -114,7 +114,8 @@ impl<T: Transport> World<T> {
         if self.turn.is_full() {
             self.write_all();
         }
-        let header = Header { fin: true, opcode: kind.opcode(), mask: None, len: payload.len() as u64 };
+        let header =
+            Header { fin: true, opcode: kind.opcode(), compressed: false, mask: None, len: payload.len() as u64 };
         let mut head = [0; MAX_HEADER];
         let head_len = header.encode(&mut head);
         // Once; everybody gets the same bytes.

@@ -135,7 +135,10 @@ mod tests {
     }
 
     fn masked(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
-        encoded(Header { fin: true, opcode, mask: Some([1, 2, 3, 4]), len: payload.len() as u64 }, payload)
+        encoded(
+            Header { fin: true, opcode, compressed: false, mask: Some([1, 2, 3, 4]), len: payload.len() as u64 },
+            payload,
+        )
     }
 
     /// What is seen of these bytes, cut where `cut` says.
@@ -155,7 +158,8 @@ mod tests {
     #[test]
     fn frames_are_the_same_however_they_are_cut() {
         let long = vec![7; 70_000];
-        let header = Header { fin: false, opcode: OpCode::Binary, mask: Some([9, 8, 7, 6]), len: 70_000 };
+        let header =
+            Header { fin: false, opcode: OpCode::Binary, compressed: false, mask: Some([9, 8, 7, 6]), len: 70_000 };
         let bytes = [
             masked(OpCode::Text, b"Hello"),
             masked(OpCode::Ping, b""),

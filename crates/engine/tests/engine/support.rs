@@ -205,7 +205,8 @@ pub(crate) fn counted(engine: &Engine, index: usize, wanted: impl Fn(&Counters) 
 pub(crate) fn frame(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     let key = [0x5a, payload.len() as u8, 0xc3, 0x0f];
     let mut head = [0; MAX_HEADER];
-    let len = Header { fin: true, opcode, mask: Some(key), len: payload.len() as u64 }.encode(&mut head);
+    let len =
+        Header { fin: true, opcode, compressed: false, mask: Some(key), len: payload.len() as u64 }.encode(&mut head);
     let mut frame = [&head[..len], payload].concat();
     mask::apply(key, 0, &mut frame[len..]);
     frame

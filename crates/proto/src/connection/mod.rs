@@ -1,9 +1,11 @@
 //! An open connection.
 
+mod inflate;
 mod receive;
 mod send;
 mod timers;
 
+pub use inflate::{Corrupt, Inflate};
 pub use send::Part;
 
 use core::time::Duration;
@@ -13,6 +15,7 @@ use crate::config::Context;
 use crate::control::Control;
 use crate::event::{Ended, Kind, Transport};
 use crate::frame::OpCode;
+use crate::handshake::deflate::Parameters;
 use crate::time::Instant;
 use crate::utf8::Utf8;
 use crate::violation::Violation;
@@ -46,6 +49,9 @@ pub struct Connection<C> {
     frame_opcode: OpCode,
     frame_fin: bool,
     message: Option<Kind>,
+    inflation: Inflation,
+    /// Whether the message that is coming in, or came in last, is compressed.
+    compressed: bool,
 
     // Sending: whether a fragmented message is unfinished.
     sending: bool,
@@ -77,6 +83,17 @@ pub struct Connection<C> {
 
 /// No latency is known.
 const UNKNOWN: u16 = u16::MAX;
+
+/// How the peer compresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inflation {
+    /// Not at all: compression was not agreed on.
+    None,
+    /// Each message by itself.
+    EachMessage,
+    /// With reference to earlier messages (RFC 7692 §7.2.3.2).
+    Takeover,
+}
 
 /// How far the closing of the connection has come. "Owed": the close frame waits in the caller's [`Control`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +136,8 @@ impl<C: Context> Connection<C> {
             frame_opcode: OpCode::Continuation,
             frame_fin: true,
             message: None,
+            inflation: Inflation::None,
+            compressed: false,
             sending: false,
             heard: now,
             due,
@@ -135,6 +154,21 @@ impl<C: Context> Connection<C> {
             transport_ended: false,
             ended: None,
         }
+    }
+
+    /// Both sides may compress their messages, as the opening handshake has agreed (RFC 7692); `None`: they may not.
+    #[must_use]
+    pub fn with_deflate(mut self, agreed: Option<Parameters>) -> Self {
+        let peer = agreed.map(|agreed| match self.role {
+            Role::Client => agreed.server,
+            Role::Server => agreed.client,
+        });
+        self.inflation = match peer {
+            None => Inflation::None,
+            Some(peer) if peer.takeover => Inflation::Takeover,
+            Some(_) => Inflation::EachMessage,
+        };
+        self
     }
 
     /// What the connection knows of its surroundings.

@@ -3,13 +3,13 @@
 use crate::close::CloseCode;
 use crate::config::{Context, Direction};
 use crate::control::Control;
-use crate::event::{Data, Ended, Event, Kind};
-use crate::frame::{Header, OpCode};
+use crate::event::{Compressed, Data, Ended, Event, Kind};
+use crate::frame::{Header, OpCode, RSV1};
 use crate::mask;
 use crate::time::Instant;
 use crate::violation::Violation;
 
-use super::{Connection, Phase, Role};
+use super::{Connection, Inflation, Phase, Role};
 
 impl<C: Context> Connection<C> {
     /// Takes bytes from the peer and answers the next thing that they contain; call it until it answers `None`.
@@ -41,10 +41,10 @@ impl<C: Context> Connection<C> {
         event
     }
 
-    /// How many bytes of the current data frame's payload are outstanding. Up to so many bytes may be read straight
-    /// to where the message is being put together, and [`receive`](Self::receive) unmasks and checks them there.
+    /// How many bytes of the current data frame's payload are outstanding, if it is not compressed. Up to so many bytes may be
+    /// read straight to where the message is being put together, and [`receive`](Self::receive) unmasks and checks them there.
     pub fn payload_outstanding(&self) -> u64 {
-        self.frame_left
+        if self.compressed { 0 } else { self.frame_left }
     }
 
     /// The next event, or `None` if the input does not contain all of it.
@@ -59,6 +59,9 @@ impl<C: Context> Connection<C> {
         }
         // The first byte is judged first, so that what is wrong does not depend on how the input is cut.
         Header::decode(&input[..input.len().min(1)])?;
+        if self.inflation == Inflation::None && input.first().is_some_and(|first| first & RSV1 != 0) {
+            return Err(Violation::ReservedBit);
+        }
         // §5.1: which side masks. Bit 7 of the second byte shows it before the rest of the header is there.
         if let Some(second) = input.get(1) {
             match (self.role, second & 0x80 != 0) {
@@ -102,15 +105,19 @@ impl<C: Context> Connection<C> {
                 self.message = Some(if opcode == OpCode::Text { Kind::Text } else { Kind::Binary });
                 self.message_len = 0;
                 self.fragments = 0;
+                self.compressed = header.compressed;
             }
         }
         self.fragments = self.fragments.saturating_add(1);
         if self.fragments > config.max_fragments {
             return Err(Violation::TooManyFragments);
         }
-        self.message_len = self.message_len.saturating_add(header.len);
-        if self.message_len > config.max_message {
-            return Err(Violation::MessageTooBig);
+        // What counts of a compressed message is what it is inflated to: see `inflate`.
+        if !self.compressed {
+            self.message_len = self.message_len.saturating_add(header.len);
+            if self.message_len > config.max_message {
+                return Err(Violation::MessageTooBig);
+            }
         }
         self.frame_opcode = header.opcode;
         self.frame_fin = header.fin;
@@ -135,7 +142,7 @@ impl<C: Context> Connection<C> {
         }
     }
 
-    /// Hands up unmasked payload. permessage-deflate's transform would stand here, before the check of UTF-8.
+    /// Hands up unmasked payload.
     fn data<'b>(&mut self, bytes: &'b [u8]) -> Result<Option<Event<'b>>, Violation> {
         // An empty piece says something only if the frame is empty.
         if bytes.is_empty() && self.frame_left > 0 {
@@ -145,13 +152,19 @@ impl<C: Context> Connection<C> {
         let kind = self.message.unwrap_or(Kind::Binary);
         let offset = self.frame_len - self.frame_left;
         self.frame_left -= bytes.len() as u64;
+        let last = self.frame_fin && self.frame_left == 0;
+        if last {
+            self.message = None;
+        }
+        if self.compressed {
+            return Ok(Some(Event::Compressed(Compressed { kind, bytes, tail: last.then_some(0) })));
+        }
         let text = match kind {
             // §8.1: as early as it shows.
             Kind::Text => self.utf8.push(bytes).map_err(|_| Violation::InvalidUtf8)?,
             Kind::Binary => None,
         };
-        if self.frame_fin && self.frame_left == 0 {
-            self.message = None;
+        if last {
             self.utf8.finish().map_err(|_| Violation::InvalidUtf8)?;
         }
         Ok(Some(Event::Data(Data {

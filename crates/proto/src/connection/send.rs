@@ -7,7 +7,7 @@ use crate::frame::{Header, MAX_CONTROL_FRAME, MAX_HEADER, OpCode};
 use crate::mask;
 use crate::time::Instant;
 
-use super::{Connection, Phase, Role};
+use super::{Connection, Inflation, Phase, Role};
 
 /// Which part of a message a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,22 @@ impl<C: Context> Connection<C> {
         self.send_streamed(part, payload.len() as u64, payload, key, head)
     }
 
+    /// As [`send`](Self::send), for a payload that is compressed: a message's, or a part of it, without its last four bytes
+    /// (RFC 7692 §7.2.1). Only the first frame of a message says so; the others are sent by [`send`](Self::send) just as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and that compression was not agreed on.
+    pub fn send_compressed(
+        &mut self,
+        part: Part,
+        payload: &[u8],
+        key: [u8; 4],
+        head: &mut [u8; MAX_HEADER],
+    ) -> Result<usize, SendError> {
+        self.frame(part, true, payload.len() as u64, payload, key, head)
+    }
+
     /// As [`send`](Self::send), for a frame of `len` bytes (below 2^63) of which only the beginning, or nothing, is
     /// at hand. Exactly `len` bytes of payload have to follow the header before anything else is transmitted.
     ///
@@ -56,6 +72,18 @@ impl<C: Context> Connection<C> {
         key: [u8; 4],
         head: &mut [u8; MAX_HEADER],
     ) -> Result<usize, SendError> {
+        self.frame(part, false, len, at_hand, key, head)
+    }
+
+    fn frame(
+        &mut self,
+        part: Part,
+        compressed: bool,
+        len: u64,
+        at_hand: &[u8],
+        key: [u8; 4],
+        head: &mut [u8; MAX_HEADER],
+    ) -> Result<usize, SendError> {
         let (opcode, fin, continues) = match part {
             Part::Whole(kind) => (kind.opcode(), true, false),
             Part::First(kind) => (kind.opcode(), false, false),
@@ -63,8 +91,11 @@ impl<C: Context> Connection<C> {
             Part::Last => (OpCode::Continuation, true, true),
         };
         self.check(continues)?;
+        self.check_compressed(compressed)?;
         self.sending = !fin;
-        let header = Header { fin, opcode, mask: self.key(key), len };
+        // RFC 7692 §6.1.
+        let compressed = compressed && !continues;
+        let header = Header { fin, opcode, compressed, mask: self.key(key), len };
         self.context.trace(Direction::Sent, &header, at_hand);
         Ok(header.encode(head))
     }
@@ -74,9 +105,11 @@ impl<C: Context> Connection<C> {
     ///
     /// # Errors
     ///
-    /// The connection is closing or closed, or a fragmented message is unfinished.
+    /// The connection is closing or closed, a fragmented message is unfinished, or the message is compressed and that was not
+    /// agreed on.
     pub fn send_encoded(&mut self, header: &Header, payload: &[u8]) -> Result<(), SendError> {
         self.check(false)?;
+        self.check_compressed(header.compressed)?;
         self.context.trace(Direction::Sent, header, payload);
         Ok(())
     }
@@ -125,7 +158,7 @@ impl<C: Context> Connection<C> {
             Some((_, payload)) => payload,
             None => &number[..],
         };
-        let header = Header { fin: true, opcode, mask: self.key(key), len: payload.len() as u64 };
+        let header = Header { fin: true, opcode, compressed: false, mask: self.key(key), len: payload.len() as u64 };
         self.context.trace(Direction::Sent, &header, payload);
         let mut head = [0; MAX_HEADER];
         let head_len = header.encode(&mut head);
@@ -179,6 +212,10 @@ impl<C: Context> Connection<C> {
             (Phase::Open, false, true) => Err(SendError::MessageInProgress),
             _ => Err(SendError::Closed),
         }
+    }
+
+    fn check_compressed(&self, compressed: bool) -> Result<(), SendError> {
+        if compressed && self.inflation == Inflation::None { Err(SendError::NotAgreed) } else { Ok(()) }
     }
 
     fn key(&self, key: [u8; 4]) -> Option<[u8; 4]> {

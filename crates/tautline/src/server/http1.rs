@@ -155,8 +155,9 @@ impl Running {
     ) -> Result<(Response, Upgrade), Refusal> {
         let transport = hyper::upgrade::on(&mut http);
         let (parts, _) = http.into_parts();
-        let (response, subprotocol) = self.server.with_options(|options| request::accept(&parts, options))?;
-        let mut request = Request::new(parts, peer, subprotocol);
+        let (response, agreed) =
+            self.server.with_options(parts.uri.path(), |options| request::accept(&parts, options))?;
+        let mut request = Request::new(parts, peer, agreed);
         let next = match &self.whose {
             Whose::Carrier(carrier) => Next::Carry(carrier.clone().admit(request).await?),
             Whose::Handler(_) => {
@@ -173,7 +174,8 @@ impl Running {
     fn open(&self, upgraded: Upgraded, request: Request, place: Place) {
         // The transport is what `serve_http` gave to hyper.
         let Ok(parts) = upgraded.downcast::<TokioIo<Patient>>() else { return };
-        let info = Info { subprotocol: request.subprotocol().map(str::to_owned), peer: Some(request.peer()) };
+        let subprotocol = request.subprotocol().map(str::to_owned);
+        let info = Info { subprotocol, peer: Some(request.peer()), deflate: request.deflate() };
         let stream = parts.io.into_inner().into_inner();
         let shared = Shared::new(stream, Role::Server, self.settings.clone(), &parts.read_buf, info);
         place.set_open(&shared);

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use tautline_proto::handshake::Limits;
+use tautline_proto::handshake::deflate::Acceptance;
 use tautline_proto::handshake::server::{Options, OriginPolicy};
 use tautline_proto::{CloseCode, Config};
 use tokio::net::{TcpListener, TcpStream};
@@ -73,6 +74,7 @@ pub struct Server {
     settings: Settings,
     limits: Limits,
     subprotocols: Vec<String>,
+    deflate: Option<Arc<Deflate>>,
     origins: Origins,
     max_connections: usize,
     addresses: Addresses,
@@ -86,6 +88,7 @@ pub struct Server {
     tls: Option<Arc<rustls::ServerConfig>>,
 }
 
+type Deflate = dyn Fn(&str) -> Option<Acceptance> + Send + Sync;
 type Admit = dyn Fn(&mut Request) -> Result<(), Refusal> + Send + Sync;
 type Handshakes = dyn Fn(&Handshake<'_>) + Send + Sync;
 type Http = dyn Fn(http::Request<Incoming>) -> BoxFuture<Response> + Send + Sync;
@@ -129,6 +132,7 @@ impl Server {
             settings: Settings::new(),
             limits: Limits::DEFAULT,
             subprotocols: Vec::new(),
+            deflate: None,
             origins: Origins::default(),
             max_connections: 100_000,
             addresses: Addresses::default(),
@@ -165,6 +169,19 @@ impl Server {
     /// Default: none.
     pub fn subprotocols<I: IntoIterator<Item = S>, S: Into<String>>(mut self, names: I) -> Self {
         self.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Agrees to compress messages (permessage-deflate, RFC 7692) with clients that offer it. By default none are compressed.
+    ///
+    /// What it costs in memory: see [`deflate`](crate::deflate).
+    pub fn deflate(self, acceptance: Acceptance) -> Self {
+        self.deflate_at(move |_| Some(acceptance))
+    }
+
+    /// As [`deflate`](Self::deflate), with an answer for each path.
+    pub fn deflate_at(mut self, acceptance: impl Fn(&str) -> Option<Acceptance> + Send + Sync + 'static) -> Self {
+        self.deflate = Some(Arc::new(acceptance));
         self
     }
 
@@ -327,7 +344,7 @@ impl Server {
         Ok(())
     }
 
-    fn with_options<R>(&self, call: impl FnOnce(&Options<'_>) -> R) -> R {
+    fn with_options<R>(&self, path: &str, call: impl FnOnce(&Options<'_>) -> R) -> R {
         let subprotocols: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
         let listed: Vec<&str> = match &self.origins {
             Origins::List(list) => list.iter().map(String::as_str).collect(),
@@ -338,7 +355,8 @@ impl Server {
             Origins::Any => OriginPolicy::Any,
             Origins::List(_) => OriginPolicy::List(&listed),
         };
-        call(&Options { subprotocols: &subprotocols, origin, limits: self.limits })
+        let deflate = self.deflate.as_ref().and_then(|acceptance| acceptance(path));
+        call(&Options { subprotocols: &subprotocols, origin, deflate, limits: self.limits })
     }
 }
 

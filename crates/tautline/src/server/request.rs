@@ -7,6 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tautline_proto::handshake::HttpVersion;
+use tautline_proto::handshake::deflate::Parameters;
 use tautline_proto::handshake::server::{self, Options};
 
 use super::body::Body;
@@ -74,11 +75,18 @@ struct Inner {
     headers: http::HeaderMap,
     extensions: http::Extensions,
     peer: SocketAddr,
+    agreed: Agreed,
+}
+
+/// What the answer to a handshake says.
+#[derive(Debug)]
+pub(super) struct Agreed {
     subprotocol: Option<String>,
+    deflate: Option<Parameters>,
 }
 
 impl Request {
-    pub(super) fn new(parts: http::request::Parts, peer: SocketAddr, subprotocol: Option<String>) -> Self {
+    pub(super) fn new(parts: http::request::Parts, peer: SocketAddr, agreed: Agreed) -> Self {
         let mut bytes = Vec::with_capacity(parts.headers.values().map(HeaderValue::len).sum());
         parts.headers.values().for_each(|value| bytes.extend_from_slice(value.as_bytes()));
         let bytes = Bytes::from(bytes);
@@ -94,7 +102,7 @@ impl Request {
         let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let target = PathAndQuery::try_from(target).unwrap_or_else(|_| PathAndQuery::from_static("/"));
         let extensions = if parts.extensions.is_empty() { http::Extensions::new() } else { parts.extensions };
-        Self(Box::new(Inner { target, headers, extensions, peer, subprotocol }))
+        Self(Box::new(Inner { target, headers, extensions, peer, agreed }))
     }
 
     /// The path, without the query.
@@ -119,7 +127,12 @@ impl Request {
 
     /// The subprotocol that was selected.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.0.subprotocol.as_deref()
+        self.0.agreed.subprotocol.as_deref()
+    }
+
+    /// How messages are compressed, as was agreed; `None`: they are not.
+    pub fn deflate(&self) -> Option<Parameters> {
+        self.0.agreed.deflate
     }
 
     /// What was attached to the request.
@@ -265,11 +278,11 @@ pub(super) fn head<B>(request: &http::Request<B>) -> http::request::Parts {
     head
 }
 
-/// The 101 answer and the selected subprotocol, as the protocol core decides.
+/// The 101 answer, and what it says, as the protocol core decides.
 pub(super) fn accept(
     parts: &http::request::Parts,
     options: &Options<'_>,
-) -> Result<(Response, Option<String>), server::Refusal> {
+) -> Result<(Response, Agreed), server::Refusal> {
     let version = match parts.version {
         Version::HTTP_10 => HttpVersion::HTTP_10,
         Version::HTTP_11 => HttpVersion::HTTP_11,
@@ -286,7 +299,8 @@ pub(super) fn accept(
             response.headers_mut().append(name, value);
         }
     }
-    Ok((response, accepted.subprotocol().map(str::to_owned)))
+    let agreed = Agreed { subprotocol: accepted.subprotocol().map(str::to_owned), deflate: accepted.deflate() };
+    Ok((response, agreed))
 }
 
 /// The headers in a form that can be walked more than once, as the core does.

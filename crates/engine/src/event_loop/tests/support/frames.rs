@@ -13,7 +13,7 @@ pub(crate) struct Frame {
 pub(crate) fn masked(opcode: OpCode, fin: bool, payload: &[u8]) -> Vec<u8> {
     let key = [0x5a, payload.len() as u8, 0xc3, 0x0f];
     let mut head = [0; MAX_HEADER];
-    let len = Header { fin, opcode, mask: Some(key), len: payload.len() as u64 }.encode(&mut head);
+    let len = Header { fin, opcode, compressed: false, mask: Some(key), len: payload.len() as u64 }.encode(&mut head);
     let mut frame = [&head[..len], payload].concat();
     mask::apply(key, 0, &mut frame[len..]);
     frame
