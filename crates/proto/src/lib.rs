@@ -130,10 +130,13 @@ mod violation;
 
 pub use close::CloseCode;
 pub use config::{Config, Context, Direction};
-pub use connection::{Connection, Corrupt, Inflate, Part, Role};
+pub use connection::{Connection, Part, Role};
 pub use control::Control;
 pub use event::{Compressed, Data, Ended, Event, Kind, SendError, Timeout, Transport};
 pub use frame::{Header, MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, MAX_HEADER, OpCode};
 pub use retry::{Backoff, Next};
 pub use time::Instant;
 pub use violation::Violation;
+
+/// What compressed messages are made of: [`Connection::inflate`] takes its decompressor and window.
+pub use tautline_deflate as deflate;

@@ -1,5 +1,7 @@
 //! Compressed messages that were received (RFC 7692 §6.2, §7.2.2).
 
+use tautline_deflate::{Corrupt, Decompressor, Status, TAIL, Window};
+
 use crate::config::Context;
 use crate::control::Control;
 use crate::event::{Compressed, Data, Kind};
@@ -7,56 +9,38 @@ use crate::frame::OpCode;
 use crate::time::Instant;
 use crate::violation::Violation;
 
-use super::{Connection, Inflation};
-
-/// What every compressed message ends with, and what is not sent (§7.2.1): an empty block.
-const TAIL: &[u8] = &[0x00, 0x00, 0xff, 0xff];
-
-/// Undoes DEFLATE (RFC 1951), with a history that reaches from message to message.
-pub trait Inflate {
-    /// Inflates some of `input` to the beginning of `output`: how many bytes of the one it took, and how many of the other it
-    /// wrote. It goes on until all of the one or the other is used up. More may come of no more input.
-    ///
-    /// # Errors
-    ///
-    /// [`Corrupt`], and then for ever.
-    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<(usize, usize), Corrupt>;
-
-    /// Whether what came so far is complete: it ends with a block, and the block with a byte.
-    fn is_complete(&self) -> bool;
-
-    /// Forgets everything, as if newly made.
-    fn reset(&mut self);
-}
-
-/// This is not DEFLATE, or it refers to what is not in the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Corrupt;
+use super::{Connection, Incoming, Inflation};
 
 impl<C: Context> Connection<C> {
     /// Inflates some of a compressed message to `out`, and answers it as if it had come as a frame of its own; call it until it
     /// answers `None`, before anything else is received.
     ///
-    /// Of a message that lies whole in `piece`, and is shorter than `out`, there is one part. An empty `out` is never enough.
-    /// `inflater` belongs to this connection while the peer takes its history over, else only while a compressed message is
-    /// coming in ([`is_inflating`](Self::is_inflating)). What it is inflated to counts for
-    /// [`Config::max_message`](crate::Config::max_message), and is checked to be UTF-8.
+    /// Of a message that lies whole in `piece`, and fits into `out`, there is one part. An empty `out` is never enough.
+    /// What it is inflated to counts for [`Config::max_message`](crate::Config::max_message), and is checked to be UTF-8.
+    ///
+    /// `decompressor` may serve others whenever no compressed message [is coming in](Self::is_inflating), and so may `window`,
+    /// which is at least as large as what was agreed on, if the peer does not take its context over; else it is this
+    /// connection's.
     ///
     /// Input that breaks a rule ends the connection, as in [`receive`](Self::receive).
-    pub fn inflate<'o>(
+    pub fn inflate<'o, M: AsMut<[u8]>>(
         &mut self,
         now: Instant,
         piece: &mut Compressed<'_>,
-        inflater: &mut impl Inflate,
+        decompressor: &mut Decompressor,
+        window: &mut Window<M>,
         out: &'o mut [u8],
         control: &mut Control,
     ) -> Option<Data<'o>> {
         if self.ended.is_some() {
             return None;
         }
-        match self.next_data(piece, inflater, out) {
+        match self.next_data(piece, decompressor, window, out) {
             Ok(data) => data,
             Err(violation) => {
+                // Whoever is served next begins anew.
+                decompressor.reset();
+                window.reset();
                 self.fail(now, violation, control);
                 None
             }
@@ -65,26 +49,26 @@ impl<C: Context> Connection<C> {
 
     /// Whether a compressed message is coming in, of which more is to come than was received.
     pub fn is_inflating(&self) -> bool {
-        self.compressed && self.message.is_some()
+        self.message.is_some_and(Incoming::is_compressed)
     }
 
-    fn next_data<'o>(
+    fn next_data<'o, M: AsMut<[u8]>>(
         &mut self,
         piece: &mut Compressed<'_>,
-        inflater: &mut impl Inflate,
+        decompressor: &mut Decompressor,
+        window: &mut Window<M>,
         out: &'o mut [u8],
     ) -> Result<Option<Data<'o>>, Violation> {
-        let filled = piece.inflate(inflater, out).map_err(|Corrupt| Violation::InvalidDeflate)?;
-        let drained = filled < out.len();
-        let fin = drained && piece.tail == Some(TAIL.len() as u8);
+        let (filled, drained) = piece.inflate(decompressor, window, out).map_err(|_| Violation::InvalidDeflate)?;
+        let fin = drained && piece.tail.is_some();
         if fin {
-            // Of this message nothing more is to come, however often it is asked for.
+            // However often it is asked for, nothing more comes of this message.
             piece.tail = None;
-            if !inflater.is_complete() {
+            if !decompressor.is_between_blocks() {
                 return Err(Violation::InvalidDeflate);
             }
             if self.inflation != Inflation::Takeover {
-                inflater.reset();
+                window.reset();
             }
         } else if filled == 0 {
             return Ok(None);
@@ -107,8 +91,13 @@ impl<C: Context> Connection<C> {
 }
 
 impl Compressed<'_> {
-    /// Inflates until `out` is full or nothing is left; how much it wrote.
-    fn inflate(&mut self, inflater: &mut impl Inflate, out: &mut [u8]) -> Result<usize, Corrupt> {
+    /// Inflates until `out` is full, or nothing is left: how much it wrote, and whether that was all.
+    fn inflate<M: AsMut<[u8]>>(
+        &mut self,
+        decompressor: &mut Decompressor,
+        window: &mut Window<M>,
+        out: &mut [u8],
+    ) -> Result<(usize, bool), Corrupt> {
         let mut filled = 0;
         loop {
             let at_tail = self.bytes.is_empty();
@@ -116,19 +105,18 @@ impl Compressed<'_> {
                 Some(taken) if at_tail => &TAIL[usize::from(taken)..],
                 _ => self.bytes,
             };
-            let (taken, written) = inflater.inflate(input, &mut out[filled..])?;
-            filled += written;
+            let done = decompressor.decompress(window, input, &mut out[filled..])?;
+            filled += done.produced;
             match &mut self.tail {
-                Some(tail) if at_tail => *tail += taken as u8,
-                _ => self.bytes = &self.bytes[taken..],
+                Some(taken) if at_tail => *taken += done.consumed as u8,
+                _ => self.bytes = &self.bytes[done.consumed..],
             }
             let used_up = self.bytes.is_empty() && self.tail.is_none_or(|taken| usize::from(taken) == TAIL.len());
-            if used_up || filled == out.len() {
-                return Ok(filled);
-            }
-            // An inflater that does nothing would keep us here for ever.
-            if taken == 0 && written == 0 {
-                return Err(Corrupt);
+            match done.status {
+                Status::NeedsOutput => return Ok((filled, false)),
+                Status::NeedsInput if used_up => return Ok((filled, true)),
+                // The tail is next, or, behind a final block (§7.2.3.4), another one.
+                _ => {}
             }
         }
     }

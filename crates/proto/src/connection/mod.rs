@@ -5,7 +5,6 @@ mod receive;
 mod send;
 mod timers;
 
-pub use inflate::{Corrupt, Inflate};
 pub use send::Part;
 
 use core::time::Duration;
@@ -14,7 +13,6 @@ use crate::close::CloseCode;
 use crate::config::Context;
 use crate::control::Control;
 use crate::event::{Ended, Kind, Transport};
-use crate::frame::OpCode;
 use crate::handshake::deflate::Parameters;
 use crate::time::Instant;
 use crate::utf8::Utf8;
@@ -46,12 +44,9 @@ pub struct Connection<C> {
     fragments: u32,
     mask: [u8; 4],
     utf8: Utf8,
-    frame_opcode: OpCode,
     frame_fin: bool,
-    message: Option<Kind>,
+    message: Option<Incoming>,
     inflation: Inflation,
-    /// Whether the message that is coming in, or came in last, is compressed.
-    compressed: bool,
 
     // Sending: whether a fragmented message is unfinished.
     sending: bool,
@@ -83,6 +78,37 @@ pub struct Connection<C> {
 
 /// No latency is known.
 const UNKNOWN: u16 = u16::MAX;
+
+/// The message that is coming in: one byte, for the sake of connections that have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Incoming {
+    Text,
+    Binary,
+    CompressedText,
+    CompressedBinary,
+}
+
+impl Incoming {
+    fn new(kind: Kind, compressed: bool) -> Self {
+        match (kind, compressed) {
+            (Kind::Text, false) => Self::Text,
+            (Kind::Binary, false) => Self::Binary,
+            (Kind::Text, true) => Self::CompressedText,
+            (Kind::Binary, true) => Self::CompressedBinary,
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Text | Self::CompressedText => Kind::Text,
+            Self::Binary | Self::CompressedBinary => Kind::Binary,
+        }
+    }
+
+    fn is_compressed(self) -> bool {
+        matches!(self, Self::CompressedText | Self::CompressedBinary)
+    }
+}
 
 /// How the peer compresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,11 +159,9 @@ impl<C: Context> Connection<C> {
             fragments: 0,
             mask: [0; 4],
             utf8: Utf8::default(),
-            frame_opcode: OpCode::Continuation,
             frame_fin: true,
             message: None,
             inflation: Inflation::None,
-            compressed: false,
             sending: false,
             heard: now,
             due,

@@ -9,7 +9,7 @@ use crate::mask;
 use crate::time::Instant;
 use crate::violation::Violation;
 
-use super::{Connection, Inflation, Phase, Role};
+use super::{Connection, Incoming, Inflation, Phase, Role};
 
 impl<C: Context> Connection<C> {
     /// Takes bytes from the peer and answers the next thing that they contain; call it until it answers `None`.
@@ -44,7 +44,7 @@ impl<C: Context> Connection<C> {
     /// How many bytes of the current data frame's payload are outstanding, if it is not compressed. Up to so many bytes may be
     /// read straight to where the message is being put together, and [`receive`](Self::receive) unmasks and checks them there.
     pub fn payload_outstanding(&self) -> u64 {
-        if self.compressed { 0 } else { self.frame_left }
+        if self.is_inflating() { 0 } else { self.frame_left }
     }
 
     /// The next event, or `None` if the input does not contain all of it.
@@ -102,10 +102,10 @@ impl<C: Context> Connection<C> {
             (OpCode::Continuation, Some(_)) => {}
             (_, Some(_)) => return Err(Violation::ExpectedContinuation),
             (opcode, None) => {
-                self.message = Some(if opcode == OpCode::Text { Kind::Text } else { Kind::Binary });
+                let kind = if opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
+                self.message = Some(Incoming::new(kind, header.compressed));
                 self.message_len = 0;
                 self.fragments = 0;
-                self.compressed = header.compressed;
             }
         }
         self.fragments = self.fragments.saturating_add(1);
@@ -113,13 +113,12 @@ impl<C: Context> Connection<C> {
             return Err(Violation::TooManyFragments);
         }
         // What counts of a compressed message is what it is inflated to: see `inflate`.
-        if !self.compressed {
+        if !self.is_inflating() {
             self.message_len = self.message_len.saturating_add(header.len);
             if self.message_len > config.max_message {
                 return Err(Violation::MessageTooBig);
             }
         }
-        self.frame_opcode = header.opcode;
         self.frame_fin = header.fin;
         self.frame_len = header.len;
         self.frame_left = header.len;
@@ -149,14 +148,15 @@ impl<C: Context> Connection<C> {
             return Ok(None);
         }
         // A frame implies a message.
-        let kind = self.message.unwrap_or(Kind::Binary);
+        let message = self.message.unwrap_or(Incoming::Binary);
+        let kind = message.kind();
         let offset = self.frame_len - self.frame_left;
         self.frame_left -= bytes.len() as u64;
         let last = self.frame_fin && self.frame_left == 0;
         if last {
             self.message = None;
         }
-        if self.compressed {
+        if message.is_compressed() {
             return Ok(Some(Event::Compressed(Compressed { kind, bytes, tail: last.then_some(0) })));
         }
         let text = match kind {
@@ -168,7 +168,7 @@ impl<C: Context> Connection<C> {
             self.utf8.finish().map_err(|_| Violation::InvalidUtf8)?;
         }
         Ok(Some(Event::Data(Data {
-            opcode: self.frame_opcode,
+            opcode: if self.fragments > 1 { OpCode::Continuation } else { kind.opcode() },
             kind,
             fin: self.frame_fin,
             payload_len: self.frame_len,

@@ -5,60 +5,12 @@
 
 use core::fmt;
 
+pub use tautline_deflate::WindowBits;
+
 use super::extensions::{Extension, ParamValue};
 
 /// The extension's registered name (RFC 7692 section 9).
 pub const NAME: &str = "permessage-deflate";
-
-/// The size of a compressor's history as its base-2 logarithm, 8 to 15: from 256 bytes to 32 KiB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WindowBits(u8);
-
-impl WindowBits {
-    /// 256 bytes.
-    pub const MIN: Self = Self(8);
-    /// 32 KiB: what holds if nothing is said.
-    pub const MAX: Self = Self(15);
-
-    /// The window of so many bits; `None` if that is not 8 to 15.
-    pub const fn new(bits: u8) -> Option<Self> {
-        if bits >= Self::MIN.0 && bits <= Self::MAX.0 { Some(Self(bits)) } else { None }
-    }
-
-    /// The logarithm: 8 to 15.
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// The window in bytes: 256 to 32,768.
-    pub const fn bytes(self) -> usize {
-        1 << self.0
-    }
-
-    /// Section 7.1.2: decimal, without leading zeros.
-    fn parse(value: &ParamValue<'_>) -> Option<Self> {
-        (Self::MIN.0..=Self::MAX.0).map(Self).find(|bits| *value == *bits.text())
-    }
-
-    const fn text(self) -> &'static str {
-        match self.0 {
-            8 => "8",
-            9 => "9",
-            10 => "10",
-            11 => "11",
-            12 => "12",
-            13 => "13",
-            14 => "14",
-            _ => "15",
-        }
-    }
-}
-
-impl fmt::Display for WindowBits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
-    }
-}
 
 /// How one side compresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -270,7 +222,7 @@ impl Text {
         if always || window < WindowBits::MAX {
             self.flag(name, true);
             self.put("=");
-            self.put(window.text());
+            self.put(decimal(window));
         }
     }
 }
@@ -310,7 +262,7 @@ impl Params {
         let mut read = Self::default();
         for (name, value) in extension.params() {
             let window = match &value {
-                Some(value) => Some(WindowBits::parse(value)?),
+                Some(value) => Some(window_bits(value)?),
                 None => None,
             };
             let new = match (name, window) {
@@ -326,5 +278,25 @@ impl Params {
             }
         }
         Some(read)
+    }
+}
+
+/// Section 7.1.2: 8 to 15, without leading zeros.
+fn window_bits(value: &ParamValue<'_>) -> Option<WindowBits> {
+    (WindowBits::MIN.value()..=WindowBits::MAX.value())
+        .filter_map(WindowBits::new)
+        .find(|&bits| *value == *decimal(bits))
+}
+
+const fn decimal(window: WindowBits) -> &'static str {
+    match window.value() {
+        8 => "8",
+        9 => "9",
+        10 => "10",
+        11 => "11",
+        12 => "12",
+        13 => "13",
+        14 => "14",
+        _ => "15",
     }
 }

@@ -254,6 +254,7 @@ impl<C: Context> Side<C> {
                         }
                         Note::Message(data.kind(), std::mem::take(&mut self.message))
                     }
+                    Event::Compressed(_) => unreachable!("pairs agree on no compression"),
                     Event::Ping(payload) => Note::Ping(payload.to_vec()),
                     Event::Pong { payload, latency } => Note::Pong(payload.to_vec(), latency),
                     Event::Close { code, reason } => Note::Close(code, reason.into()),
