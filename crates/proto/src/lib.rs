@@ -104,18 +104,20 @@
 //!
 //! # Features
 //!
-//! `alloc`: `Arc<Config>` as a [`Context`]. `simd`: faster UTF-8 validation on hosts.
+//! `alloc`: `Arc<Config>` as a [`Context`], and what hosts need to compress: `compression`. `simd`: faster UTF-8 validation on hosts.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+#[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
 pub mod app;
 mod close;
+#[cfg(feature = "alloc")]
+pub mod compression;
 mod config;
 mod connection;
 mod control;

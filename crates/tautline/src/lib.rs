@@ -103,6 +103,12 @@ pub use uri::UriError;
 pub use websocket::{EndWatch, Receiver, Sender, WebSocket};
 pub use writer::MessageWriter;
 
+/// How messages are compressed (permessage-deflate, RFC 7692): what a client [offers](Connect::deflate), what a server
+/// [accepts](Server::deflate), and what both [agree on](Info::deflate).
+pub mod deflate {
+    pub use tautline_proto::handshake::deflate::{Acceptance, Offer, Parameters, Sender, Unlimited, WindowBits};
+}
+
 /// The programs in the project's README, which are compiled with the others.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -1,6 +1,8 @@
-//! Buffers that a thread lends to whichever of its connections has something to keep for a moment.
+//! What a thread lends to whichever of its connections needs it for a moment.
 
 use std::cell::RefCell;
+
+use tautline_proto::compression::{DeflateSpace, InflateSpace};
 
 /// How many empty buffers a thread keeps.
 const BUFFERS: usize = 8;
@@ -10,6 +12,18 @@ pub(crate) const LARGEST: usize = 32 * 1024;
 
 thread_local! {
     static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static INFLATE: RefCell<InflateSpace> = RefCell::default();
+    static DEFLATE: RefCell<DeflateSpace> = RefCell::default();
+}
+
+/// What it takes to inflate. Not to be called within `call`.
+pub(crate) fn with_inflate_space<R>(call: impl FnOnce(&mut InflateSpace) -> R) -> R {
+    INFLATE.with_borrow_mut(call)
+}
+
+/// What it takes to compress. Not to be called within `call`.
+pub(crate) fn with_deflate_space<R>(call: impl FnOnce(&mut DeflateSpace) -> R) -> R {
+    DEFLATE.with_borrow_mut(call)
 }
 
 /// An empty buffer, which need not be given back.

@@ -6,8 +6,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{BufMut, Bytes};
-use tautline_proto::{Connection, Control, Data, Event as CoreEvent, Instant, Kind};
+use bytes::{BufMut, Bytes, BytesMut};
+use tautline_proto::{Compressed, Connection, Control, Data, Event as CoreEvent, Instant, Kind};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use crate::message::{Chunk, Event, Message};
@@ -270,6 +270,7 @@ impl State {
         while let Some(event) = receive(&mut self.core, &mut self.control, now, input) {
             let item = match event {
                 CoreEvent::Data(data) => self.data(&data),
+                CoreEvent::Compressed(piece) => self.compressed(now, piece),
                 event => self.control_event(event),
             };
             if item.is_some() {
@@ -286,7 +287,7 @@ impl State {
 
     fn control_event(&mut self, event: CoreEvent<'_>) -> Option<Item> {
         let event = match event {
-            CoreEvent::Data(_) => None,
+            CoreEvent::Data(_) | CoreEvent::Compressed(_) => None,
             CoreEvent::Ping(payload) => {
                 // The core owes a pong to the latest ping only; while the transport keeps up, each gets its own.
                 if !self.blocked {
@@ -311,6 +312,38 @@ impl State {
         event.map(|event| Item::Event(Box::new(event)))
     }
 
+    /// What a piece of a compressed message is inflated to. Whoever asks for events gets it as one.
+    fn compressed(&mut self, now: Instant, piece: Compressed<'_>) -> Option<Item> {
+        if self.discard {
+            return None;
+        }
+        let mut compression = self.compression.take()?;
+        let mut control = self.control.take().unwrap_or_default();
+        let mut item = None;
+        let mut joined: Option<(Chunk, BytesMut)> = None;
+        pool::with_inflate_space(|space| {
+            let mut inflation = compression.0.inflate(space, piece);
+            while let Some(data) = inflation.next(&mut self.core, now, &mut control) {
+                if data.is_first() {
+                    self.in_pieces = self.by_event;
+                }
+                if !self.in_pieces {
+                    item = self.data(&data);
+                    continue;
+                }
+                let (chunk, bytes) = joined.get_or_insert_with(|| (chunk(&data, Bytes::new()), BytesMut::new()));
+                bytes.extend_from_slice(data.bytes());
+                chunk.fin = data.fin();
+            }
+        });
+        self.compression = Some(compression);
+        self.control = Some(control).filter(|control| !control.is_empty());
+        let Some((mut chunk, bytes)) = joined else { return item };
+        chunk.payload_len = bytes.len() as u64;
+        chunk.data = bytes.freeze();
+        Some(Item::Event(Box::new(Event::Data(chunk))))
+    }
+
     fn data(&mut self, data: &Data<'_>) -> Option<Item> {
         if self.discard {
             return None;
@@ -319,14 +352,7 @@ impl State {
             self.in_pieces = self.by_event;
         }
         if self.in_pieces {
-            let chunk = Chunk {
-                data: Bytes::copy_from_slice(data.bytes()),
-                kind: data.kind(),
-                opcode: data.opcode(),
-                fin: data.fin(),
-                payload_len: data.payload_len(),
-                offset: data.offset(),
-            };
+            let chunk = chunk(data, Bytes::copy_from_slice(data.bytes()));
             return Some(Item::Event(Box::new(Event::Data(chunk))));
         }
         if data.is_whole() {
@@ -382,6 +408,17 @@ pub(crate) fn message(kind: Kind, bytes: Bytes) -> Message {
     match kind {
         Kind::Text => Message::Text(Text::from_validated(bytes)),
         Kind::Binary => Message::Binary(bytes),
+    }
+}
+
+fn chunk(data: &Data<'_>, bytes: Bytes) -> Chunk {
+    Chunk {
+        data: bytes,
+        kind: data.kind(),
+        opcode: data.opcode(),
+        fin: data.fin(),
+        payload_len: data.payload_len(),
+        offset: data.offset(),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::io::AsyncWrite;
 
 use crate::keeper::in_handler;
 use crate::message::Message;
+use crate::pool;
 use crate::queue::COPY_LIMIT;
 use crate::shared::{Info, Shared, State, mask_key, now};
 use crate::wakers::{Ticket, Waiter};
@@ -461,7 +462,11 @@ impl State {
         let role = self.core.role();
         let key = mask_key(role);
         let mut head = [0; MAX_HEADER];
-        let len = self.core.send(part, payload, key, &mut head).map_err(|_| SendError::Closed)?;
+        let len = match self.compress(part, payload) {
+            true => self.core.send_compressed(part, payload, key, &mut head),
+            false => self.core.send(part, payload, key, &mut head),
+        };
+        let len = len.map_err(|_| SendError::Closed)?;
         let head = &head[..len];
         let busy = !self.queue.is_empty() || self.next_control().is_some();
         if !busy && !cork {
@@ -485,6 +490,22 @@ impl State {
             let _ = self.drain();
         }
         Ok(())
+    }
+
+    /// Compresses a message in place, if that was agreed on and pays. One in fragments goes as it is.
+    fn compress(&mut self, part: Part, payload: &mut Bytes) -> bool {
+        let (Some((_, deflater)), Part::Whole(_)) = (self.compression.as_deref_mut(), part) else { return false };
+        // What is not sent must not become part of the history.
+        if !self.core.is_open() || self.core.is_message_in_progress() {
+            return false;
+        }
+        pool::with_deflate_space(|space| match deflater.deflate(space, payload) {
+            Some(compressed) => {
+                *payload = Bytes::copy_from_slice(compressed);
+                true
+            }
+            None => false,
+        })
     }
 
     /// Writes a frame while nothing else waits; what the transport does not take is queued.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tautline_proto::compression::{Deflater, Inflater};
 use tautline_proto::handshake::deflate::Parameters;
 use tautline_proto::{
     CloseCode, Config, Connection, Control, Ended, Instant, Kind, MAX_CONTROL_FRAME, OpCode, Role, Transport,
@@ -105,6 +106,8 @@ pub(crate) struct State {
     pub(crate) stream: Option<Stream>,
     pub(crate) queue: Queue,
     pub(crate) control: Option<Box<Control>>,
+    /// If it was agreed to compress.
+    pub(super) compression: Option<Box<(Inflater, Deflater)>>,
     /// Wakes everybody who waits for this connection; the only waker that the transport gets.
     pub(crate) waker: Waker,
 
@@ -158,9 +161,12 @@ impl Shared {
     pub(crate) fn new(stream: Stream, role: Role, settings: Arc<Settings>, leftover: &[u8], info: Info) -> Arc<Self> {
         let wakers = Arc::new(Wakers::default());
         let core = Connection::new(Surroundings(settings), role, now(), rand::random()).with_deflate(info.deflate);
+        let compression =
+            info.deflate.map(|agreed| Box::new((Inflater::new(role, agreed), Deflater::new(role, agreed))));
         Arc::new(Self {
             state: Mutex::new(State {
                 core,
+                compression,
                 stream: Some(stream),
                 queue: Queue::default(),
                 control: None,
