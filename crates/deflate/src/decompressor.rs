@@ -1,10 +1,7 @@
 //! Raw DEFLATE to bytes (RFC 1951).
 
 use crate::{
-    alphabet::{
-        CODE_LENGTH_ORDER, CODE_LENGTHS, DISTANCE, DISTANCES, END_OF_BLOCK, FIXED_DISTANCES, FIXED_LITERALS, LENGTHS,
-        LITERALS,
-    },
+    alphabet::{CODE_LENGTH_ORDER, CODE_LENGTHS, DISTANCE, DISTANCES, END_OF_BLOCK, LENGTHS, LITERALS},
     decode::{Distances, FIXED_DISTANCE_CODE, FIXED_LITERAL_CODE, Literals},
     error::Corrupt,
     progress::{Progress, Status},

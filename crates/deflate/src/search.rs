@@ -1,0 +1,112 @@
+//! Repetitions, and where they were said before.
+
+use crate::alphabet::{MAX_MATCH, MIN_MATCH};
+
+/// Bytes of a bucket: four places of two bytes.
+pub(crate) const BUCKET: usize = 8;
+
+/// So many bytes are looked at to find out where they were before.
+const KEY: usize = 4;
+
+/// What a repetition is worth: longer ones need no looking further.
+const GOOD: usize = 64;
+
+/// Bytes that were there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Match {
+    pub(crate) length: u16,
+    pub(crate) distance: u16,
+}
+
+/// The text of a history, and where in it what stands.
+///
+/// The index is a table of buckets, each with the last four places at which some bytes were. There are no chains, so that a
+/// search takes the same short time whatever the text, and a bucket is one word. A place is a position modulo 2^16; one that is
+/// out of date is too far away, or does not match.
+#[derive(Debug)]
+pub(crate) struct Search<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) index: &'a mut [[u8; BUCKET]],
+    pub(crate) window: usize,
+    pub(crate) first: usize,
+    pub(crate) indexed: usize,
+    pub(crate) base: u16,
+}
+
+impl Search<'_> {
+    /// The best repetition that begins here, if there is one. Everything before is in the index afterwards.
+    pub(crate) fn find(&mut self, at: usize) -> Option<Match> {
+        while self.indexed < at {
+            self.enter(self.indexed)?;
+        }
+        let places = self.enter(at)?;
+        let here = self.place(at);
+        let reach = self.window.min(at - self.first);
+        let most = MAX_MATCH.min(self.text.len() - at);
+        let mut best: Option<Match> = None;
+        let mut best_score = 0;
+        for lane in 0..BUCKET / 2 {
+            let place = (places >> (16 * lane)) as u16;
+            let distance = usize::from(here.wrapping_sub(place));
+            if distance == 0 || distance > reach {
+                continue;
+            }
+            let length = common(&self.text[at - distance..], &self.text[at..at + most]);
+            let score = score(length, distance);
+            if length >= MIN_MATCH && score > best_score {
+                best_score = score;
+                best = Some(Match { length: length as u16, distance: distance as u16 });
+            }
+        }
+        best
+    }
+
+    /// Puts a position in the index, and returns what was in its bucket before; `None` if too little text follows.
+    #[inline]
+    fn enter(&mut self, at: usize) -> Option<u64> {
+        let key = u32::from_le_bytes(*self.text[at..].first_chunk::<KEY>()?);
+        let bucket = (key.wrapping_mul(0x9e37_79b1) >> 16) as usize & (self.index.len() - 1);
+        let places = u64::from_le_bytes(self.index[bucket]);
+        self.index[bucket] = (places << 16 | u64::from(self.place(at))).to_le_bytes();
+        self.indexed = at + 1;
+        Some(places)
+    }
+
+    fn place(&self, at: usize) -> u16 {
+        self.base.wrapping_add(at as u16)
+    }
+}
+
+impl Match {
+    /// Whether it is worth looking whether a better one begins a byte later.
+    pub(crate) fn may_be_beaten(self) -> bool {
+        usize::from(self.length) < GOOD
+    }
+
+    /// Whether this one, a byte later, is better.
+    pub(crate) fn beats(self, other: Match) -> bool {
+        score(self.length.into(), self.distance.into()) > score(other.length.into(), other.distance.into()) + 4
+    }
+}
+
+/// About how many half bytes it saves.
+fn score(length: usize, distance: usize) -> i32 {
+    (length * 4) as i32 - (usize::BITS - distance.leading_zeros()) as i32 / 2
+}
+
+/// How many bytes are the same, at most as many as `here` has. `there` is longer.
+#[inline]
+fn common(there: &[u8], here: &[u8]) -> usize {
+    let mut length = 0;
+    while let (Some(a), Some(b)) = (
+        there.get(length..).and_then(|rest| rest.first_chunk::<8>()),
+        here.get(length..).and_then(|rest| rest.first_chunk::<8>()),
+    ) {
+        let difference = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if difference != 0 {
+            return length + difference.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    length + here[length..].iter().zip(&there[length..]).take_while(|(a, b)| a == b).count()
+}
