@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tautline_proto::CloseCode;
 use tautline_proto::app::{App, ConnectionId, Io, Opening, Slow};
+use tautline_proto::handshake::deflate::Parameters;
 use tautline_proto::handshake::server::Rejection;
 
 use crate::encoded::Encoded;
@@ -43,6 +44,8 @@ pub struct Request {
     pub attached: Option<Attached>,
     /// Whether its connection is encrypted.
     pub secure: bool,
+    /// How its messages are compressed, as the answer to its handshake will say; `None`: they are not.
+    pub deflate: Option<Parameters>,
     /// How its connection is to behave.
     pub profile: Arc<Profile>,
 }

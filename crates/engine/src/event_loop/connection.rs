@@ -138,7 +138,7 @@ impl<T: Transport> Connection<T> {
     pub(super) fn begun(&self, turn: &Turn) -> (u64, u64) {
         // While there is a backlog, whatever is in the turn is behind it and whole.
         let written = self.more.as_ref().map_or(0, |more| more.backlog.begun()) + turn.begun(self.entry);
-        (self.core.payload_outstanding(), written as u64)
+        (self.core.frame_outstanding(), written as u64)
     }
 
     /// Whether nothing waits to be written.

@@ -47,6 +47,11 @@ impl<C: Context> Connection<C> {
         }
     }
 
+    /// Whether compression was agreed on.
+    pub fn may_compress(&self) -> bool {
+        self.inflation != Inflation::None
+    }
+
     /// Whether a compressed message is coming in, of which more is to come than was received.
     pub fn is_inflating(&self) -> bool {
         self.message.is_some_and(Incoming::is_compressed)

@@ -47,6 +47,12 @@ impl<C: Context> Connection<C> {
         if self.is_inflating() { 0 } else { self.frame_left }
     }
 
+    /// How many bytes of the current data frame's payload are outstanding, compressed or not: so many, and then another frame
+    /// begins.
+    pub fn frame_outstanding(&self) -> u64 {
+        self.frame_left
+    }
+
     /// The next event, or `None` if the input does not contain all of it.
     fn next_event<'b>(
         &mut self,

@@ -18,6 +18,7 @@ mod writer;
 
 use tautline::{Message, Role, Settings, WebSocket};
 
+use support::noise;
 use support::sim::{Peer, QUIET};
 
 const BOTH: [Role; 2] = [Role::Client, Role::Server];
@@ -29,14 +30,4 @@ fn open_narrow(role: Role, send_queue: usize) -> (WebSocket, Peer) {
 
 fn text(text: &str) -> Option<Message> {
     Some(Message::text(text))
-}
-
-/// Bytes of which no two neighbourhoods look the same.
-fn noise(len: usize) -> Vec<u8> {
-    let mut x = 0x9e37_79b9_u32;
-    let next = || {
-        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (x >> 24) as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
 }

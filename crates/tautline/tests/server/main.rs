@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 mod addresses;
 mod deadlines;
+mod deflate;
 mod handlers;
 mod hooks;
 #[cfg(feature = "tls")]

@@ -43,3 +43,13 @@ pub(crate) async fn polled<F: Future>(polls: usize, future: F) -> Option<F::Outp
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(60 * SECOND, future).await.expect("ready within a minute")
 }
+
+/// Bytes of which no two neighbourhoods look the same.
+pub(crate) fn noise(len: usize) -> Vec<u8> {
+    let mut x = 0x9e37_79b9_u32;
+    let next = || {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (x >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}

@@ -1,0 +1,221 @@
+//! Compressed messages, between our server and our client, and as bytes.
+
+use std::sync::Arc;
+
+use tautline::deflate::{Acceptance, Offer, Parameters, Sender, Unlimited, WindowBits};
+use tautline::{CloseCode, Config, Connect, Ended, Event, Group, Message, Server, Slow, Violation, WebSocket, connect};
+
+use crate::support::sim::QUIET;
+use crate::support::soon;
+use crate::{Running, echo, header, start, upgrade};
+
+fn sender(bits: u8, takeover: bool) -> Sender {
+    Sender { window: WindowBits::new(bits).unwrap(), takeover }
+}
+
+fn like(sender: Sender) -> Acceptance {
+    Acceptance { server: sender, client: sender, unlimited: Unlimited::Accept }
+}
+
+fn quiet() -> Server {
+    Server::new().config(QUIET)
+}
+
+impl Running {
+    fn connect(&self) -> Connect {
+        connect(format!("ws://{}/path", self.address)).config(QUIET)
+    }
+
+    /// A client that shows its frames: with this offer, and what it is answered.
+    async fn open_with(&self, offer: &str) -> (crate::Client, Option<String>) {
+        let mut client = self.dial().await;
+        client.write(upgrade(&format!("Sec-WebSocket-Extensions: {offer}\r\n"))).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        let answer = header(&head, "Sec-Websocket-Extensions").map(str::to_owned);
+        (client, answer)
+    }
+}
+
+/// Messages of many sizes, of which some are short, some cannot be shorter, and some are much.
+fn messages() -> Vec<Message> {
+    let json = |number: usize| format!(r#"{{"sensor":"kitchen","number":{number},"celsius":21.{}}}"#, number % 10);
+    let mut messages: Vec<Message> = (0..30).map(|number| Message::text(json(number))).collect();
+    messages.extend([Message::text(""), Message::text("SOS"), Message::binary(crate::support::noise(70_000))]);
+    messages.push(Message::text((0..20_000).map(json).collect::<String>()));
+    messages.push(Message::binary(vec![0; 3_000_000]));
+    messages
+}
+
+#[tokio::test]
+async fn messages_of_every_kind_come_back_as_they_were() {
+    for own in
+        [sender(15, true), sender(15, false), sender(9, true), sender(12, false), sender(8, true), sender(8, false)]
+    {
+        let server = start(quiet().deflate(like(own)), echo).await;
+        for peer in [sender(15, true), sender(10, false)] {
+            let mut ws = server.connect().deflate(Offer { server: peer, client: peer }).await.unwrap();
+            let window = own.window.min(peer.window);
+            let agreed = Sender { window, takeover: own.takeover && peer.takeover };
+            assert_eq!(ws.info().deflate, Some(Parameters { server: agreed, client: agreed }));
+            for message in messages() {
+                ws.send(message.clone()).await.unwrap();
+                let answer = soon(ws.recv()).await.unwrap();
+                assert!(answer == message, "{} bytes with {agreed:?}", message.len());
+            }
+            assert!(ws.close(CloseCode::NORMAL, "").await.is_clean());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_compressed_and_the_next_one_refers_to_it() {
+    let server = start(quiet().deflate(Acceptance::default()), echo).await;
+    let (mut client, answer) = server.open_with("permessage-deflate").await;
+    assert_eq!(answer.as_deref(), Some("permessage-deflate"));
+    // "Hello" twice (RFC 7692 section 7.2.3.2), masked with zeros.
+    client.write(b"\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x85\0\0\0\0\xf2\x00\x11\x00\x00").await;
+    let mut received = Vec::new();
+    while received.len() < 14 {
+        client.read().await;
+        received.append(&mut client.received);
+    }
+    // Too short to be worth it.
+    assert_eq!(received, b"\x81\x05Hello\x81\x05Hello");
+
+    let long = "temperature ".repeat(20);
+    let mut lens = Vec::new();
+    for _ in 0..2 {
+        client.write([&[0x81, 0xfe], &(long.len() as u16).to_be_bytes()[..], &[0; 4], long.as_bytes()].concat()).await;
+        while client.received.len() < 2 || client.received.len() < 2 + usize::from(client.received[1]) {
+            client.read().await;
+        }
+        assert_eq!(client.received[0], 0xc1, "the first frame of a compressed message of text");
+        lens.push(client.received[1]);
+        client.received.clear();
+    }
+    assert!(lens[0] < 40 && lens[1] < lens[0], "{lens:?}");
+}
+
+#[tokio::test]
+async fn without_an_offer_or_an_acceptance_nothing_is_compressed() {
+    let server = start(quiet(), echo).await;
+    let (_, answer) = server.open_with("permessage-deflate").await;
+    assert_eq!(answer, None);
+    let mut ws = server.connect().deflate(Offer::default()).await.unwrap();
+    assert_eq!(ws.info().deflate, None);
+    ws.send("plain").await.unwrap();
+    assert_eq!(soon(ws.recv()).await, Some(Message::text("plain")));
+
+    let server = start(quiet().deflate(Acceptance::default()), echo).await;
+    let ws = server.connect().await.unwrap();
+    assert_eq!(ws.info().deflate, None);
+    let mut client = server.open().await;
+    client.write(b"\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\x00").await;
+    assert_eq!(client.rest().await[2..4], 1002u16.to_be_bytes(), "a protocol error");
+}
+
+#[tokio::test]
+async fn each_path_has_its_own_answer() {
+    let acceptance = |path: &str| (path == "/path").then(Acceptance::default);
+    let server = start(quiet().deflate_at(acceptance), echo).await;
+    for (path, compressed) in [("path", true), ("other", false)] {
+        let connect = connect(format!("ws://{}/{path}", server.address)).deflate(Offer::default());
+        assert_eq!(connect.await.unwrap().info().deflate.is_some(), compressed, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_bomb_stops_at_the_limit_of_messages() {
+    let limit = Config::new().ping_interval(None).max_message(100_000);
+    let server = start(Server::new().config(limit).deflate(Acceptance::default()), echo).await;
+    for (len, ended) in [(100_000, None), (100_001, Some(CloseCode::TOO_BIG))] {
+        let mut ws = server.connect().deflate(Offer::default()).await.unwrap();
+        ws.send(vec![0; len]).await.unwrap();
+        assert_eq!(soon(ws.recv()).await.map(|message| message.len()), ended.is_none().then_some(len));
+        if let Some(code) = ended {
+            assert_eq!(ws.ended(), Some(Ended::ClosedByPeer { code, clean: true }));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_deflate_or_no_text_ends_the_connection_with_1007() {
+    for (payload, violation) in [(&b"\x07"[..], Violation::InvalidDeflate), (b"\xfa\x0f\x00", Violation::InvalidUtf8)] {
+        let (sender, mut ended) = tokio::sync::mpsc::unbounded_channel();
+        let handler = move |mut ws: WebSocket, _| {
+            let sender = sender.clone();
+            async move {
+                while ws.recv().await.is_some() {}
+                sender.send(ws.ended()).unwrap();
+            }
+        };
+        let server = start(quiet().deflate(Acceptance::default()), handler).await;
+        let (mut client, _) = server.open_with("permessage-deflate").await;
+        client.write([&[0xc1, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()).await;
+        assert_eq!(client.rest().await[2..4], 1007u16.to_be_bytes(), "{violation}");
+        assert_eq!(soon(ended.recv()).await, Some(Some(Ended::Violation(violation))));
+    }
+}
+
+#[tokio::test]
+async fn events_show_a_compressed_frame_as_what_it_stands_for() {
+    let server = start(quiet().deflate(Acceptance::default()), |mut ws: WebSocket, _| async move {
+        while let Some(event) = ws.recv_event().await {
+            if let Event::Data(chunk) = event {
+                let told = format!(
+                    "{:?} {} {} {}",
+                    chunk.opcode,
+                    chunk.fin,
+                    chunk.offset,
+                    chunk.payload_len == chunk.data.len() as u64
+                );
+                ws.send(told).await.unwrap();
+                ws.send(chunk.data).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let mut ws = server.connect().deflate(Offer::default()).await.unwrap();
+    let long = "again and ".repeat(30_000);
+    ws.send(long.clone()).await.unwrap();
+    let (mut all, mut heads) = (Vec::new(), Vec::new());
+    while all.len() < long.len() {
+        heads.push(soon(ws.recv()).await.unwrap().as_text().unwrap().to_owned());
+        all.extend_from_slice(soon(ws.recv()).await.unwrap().as_bytes());
+    }
+    assert!(all == long.as_bytes());
+    assert_eq!((&*heads[0], heads.len()), ("Text true 0 true", 1));
+}
+
+#[tokio::test]
+async fn what_is_published_reaches_those_who_compress_and_those_who_do_not() {
+    let everybody = Arc::new(Group::new(Slow::Disconnect));
+    let group = everybody.clone();
+    let server = start(quiet().deflate(Acceptance::default()), move |mut ws: WebSocket, _| {
+        let group = group.clone();
+        async move {
+            let membership = group.join(&ws.sender());
+            while let Some(message) = ws.recv().await {
+                // To itself alone, in between: both are in the order in which they were sent.
+                ws.send(message.clone()).await.unwrap();
+                group.publish_except(&membership, message);
+            }
+        }
+    })
+    .await;
+    let mut compressed = server.connect().deflate(Offer::default()).await.unwrap();
+    let mut plain = server.connect().await.unwrap();
+    compressed.ping().await.unwrap();
+    plain.ping().await.unwrap();
+    while everybody.len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    for number in 0..20 {
+        let message = Message::text(format!("the message with the number {number}"));
+        let (from, to) = if number % 3 == 0 { (&mut plain, &mut compressed) } else { (&mut compressed, &mut plain) };
+        from.send(message.clone()).await.unwrap();
+        assert_eq!(soon(from.recv()).await, Some(message.clone()));
+        assert_eq!(soon(to.recv()).await, Some(message));
+    }
+}
