@@ -282,6 +282,7 @@ impl Request {
             identity: self.identity.as_deref(),
             attached: self.attached.as_deref(),
             secure: self.secure,
+            deflate: self.deflate,
         }
     }
 }

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::close::CloseCode;
 use crate::event::{Ended, Kind};
+use crate::handshake::deflate::Parameters;
 use crate::handshake::server::Rejection;
 use crate::time::Instant;
 
@@ -138,6 +139,8 @@ pub struct Opening<'a> {
     pub attached: Option<&'a (dyn Any + Send + Sync)>,
     /// Whether what it sends is encrypted (`wss`).
     pub secure: bool,
+    /// How messages are compressed, by the driver; `None`: they are not.
+    pub deflate: Option<Parameters>,
 }
 
 /// A message, borrowed.

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use tautline_proto::compression::{DeflateSpace, Deflater, Inflater};
 use tautline_proto::handshake::deflate::{Parameters, WindowBits};
-use tautline_proto::{Header, MAX_HEADER, Role};
+use tautline_proto::{Header, Kind, MAX_HEADER, Role};
 
+use super::backlog::What;
 use super::turn::Turn;
 
 /// What the connections need that agreed to compress, by their slots: the others pay nothing for it.
@@ -43,10 +44,45 @@ impl Compression {
         self.connections.get_mut(&slot)?.1.deflate(&mut self.space, message)
     }
 
-    /// The window in which a connection gets messages that refer to no others; `None`: they do.
-    fn shared_window(&self, slot: usize) -> Option<WindowBits> {
-        let sender = self.connections.get(&slot)?.1.sender();
-        (!sender.takeover).then_some(sender.window)
+    /// A published message as this connection gets it, among what the turn produces. `None`: as it is.
+    ///
+    /// `droppable`: it may be dropped again, and so must not be what later messages refer to.
+    pub(super) fn publish(
+        &mut self,
+        slot: usize,
+        kind: Kind,
+        message: &[u8],
+        droppable: bool,
+        turn: &mut Turn,
+        variants: &mut Variants,
+    ) -> Option<(Header, Range<u32>, What)> {
+        let Self { connections, space } = self;
+        let (_, deflater) = connections.get_mut(&slot)?;
+        let sender = deflater.sender();
+        if sender.takeover {
+            let compressed = if droppable { None } else { deflater.deflate(space, message) };
+            return compressed
+                .map(|compressed| push(turn, kind, compressed))
+                .map(|(header, frame)| (header, frame, What::Own));
+        }
+        let variant = &mut variants.0[usize::from(sender.window.value() - WindowBits::MIN.value())];
+        let (header, frame) = variant
+            .get_or_insert_with(|| space.deflate(sender.window, message).map(|compressed| push(turn, kind, compressed)))
+            .clone()?;
+        Some((header, frame, What::Published))
     }
 }
 
+/// A published message in the windows in which it was compressed so far, for everybody who agreed on the same one; `None`
+/// within: it is not shorter that way.
+#[derive(Default)]
+pub(super) struct Variants([Option<Option<(Header, Range<u32>)>>; 8]);
+
+/// Adds a compressed message to what the turn produces.
+fn push(turn: &mut Turn, kind: Kind, compressed: &[u8]) -> (Header, Range<u32>) {
+    let header =
+        Header { fin: true, opcode: kind.opcode(), compressed: true, mask: None, len: compressed.len() as u64 };
+    let mut head = [0; MAX_HEADER];
+    let head_len = header.encode(&mut head);
+    (header, turn.push(&head[..head_len], compressed))
+}

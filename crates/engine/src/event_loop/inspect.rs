@@ -11,7 +11,7 @@ impl<T: Transport> Loop<T> {
     /// Somebody looks at a connection from now on, instead of whoever did before.
     pub(crate) fn inspect(&mut self, id: ConnectionId, watcher: Watcher) {
         let Some(connection) = self.world.slots.get(id) else { return };
-        let mut tap = Tap::new(watcher, connection.begun(&self.world.turn));
+        let mut tap = Tap::new(watcher, connection.begun(&self.world.turn), connection.core.may_compress());
         if let Some(more) = &connection.more {
             // The transport does not give it a second time.
             tap.received(&more.unread);

@@ -2,6 +2,7 @@
 //! when somebody asks for something.
 
 mod backlog;
+mod compression;
 mod connection;
 mod inspect;
 mod io;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tautline_proto::app::{App, ConnectionId, Io, Opening, Slow};
+use tautline_proto::compression::InflateSpace;
 use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Header, Instant, Role, Transport as Verdict};
 
@@ -50,6 +52,8 @@ pub(crate) struct Loop<T> {
     buffer: Vec<u8>,
     /// A buffer of a large message, for the next one.
     spare: Vec<u8>,
+    /// What compressed messages are inflated with.
+    inflating: InflateSpace,
     /// Connections that have more input than a turn takes, and whether their end is among it.
     again: Vec<(ConnectionId, bool)>,
     /// Slots whose time has come.
@@ -72,6 +76,7 @@ impl<T: Transport> Loop<T> {
             world: World::new(loop_index),
             buffer: vec![0; read::BUFFER],
             spare: Vec::new(),
+            inflating: InflateSpace::default(),
             again: Vec::new(),
             up: Vec::new(),
             draining: false,
@@ -115,7 +120,11 @@ impl<T: Transport> Loop<T> {
         let id = self.world.slots.next_id().ok_or(Rejection::new(503).with_retry_after(5))?;
         self.call(app, None, None, |app, io| app.admit(io, id, opening)).unwrap_or(Err(Rejection::new(500)))?;
         let jitter = self.world.random.u32(..);
-        let core = tautline_proto::Connection::new(Shared(profile), Role::Server, self.world.now, jitter);
+        let core = tautline_proto::Connection::new(Shared(profile), Role::Server, self.world.now, jitter)
+            .with_deflate(opening.deflate);
+        if let Some(agreed) = opening.deflate {
+            self.world.compression.agreed(slot_of(id), agreed);
+        }
         self.world.slots.insert(Connection::new(id, core, app, Peer::from(opening.peer)));
         self.world.list(slot_of(id));
         self.call_for(id, None, |app, io| app.open(io, id));
@@ -332,6 +341,7 @@ impl<T: Transport> Loop<T> {
                 self.world.wheel.remove(slot);
                 let (adopted, peer) = (connection.transport.is_some(), connection.peer);
                 self.world.slots.remove(slot);
+                self.world.compression.forget(slot);
                 if adopted {
                     self.count_closed(peer.address());
                 }

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use tautline_proto::app::Message;
-use tautline_proto::{Event, Kind};
+use tautline_proto::{Compressed, Data, Event, Kind};
 
 use super::Loop;
 use super::connection::{Assembly, Flags};
@@ -144,7 +144,6 @@ impl<T: Transport> Loop<T> {
         let now = self.world.now;
         loop {
             let Some(connection) = self.world.slots.at(slot) else { return };
-            let id = connection.id;
             let closing = connection.is(Flags::CLOSING);
             // Not read faster than the answers are taken.
             if connection.is_to_pause(&self.world.turn) {
@@ -166,24 +165,46 @@ impl<T: Transport> Loop<T> {
             };
             match event {
                 Event::Data(_) if closing => {}
-                Event::Data(data) if data.is_whole() => {
-                    self.world.counters.messages_in += 1;
-                    let message = match (data.kind(), data.text()) {
-                        (Kind::Text, Some(text)) => Message::Text(text),
-                        _ => Message::Binary(data.bytes()),
-                    };
-                    self.call_for(id, None, |app, io| app.message(io, id, message));
-                }
-                Event::Data(data) => {
-                    let (kind, last) = (data.kind(), data.is_last());
-                    connection.more().message.push(data.bytes(), &mut self.spare);
-                    if last {
-                        self.deliver_assembled(slot, kind);
-                    }
-                }
+                Event::Data(data) => self.data(slot, &data),
+                Event::Compressed(_) if closing => {}
+                Event::Compressed(piece) => self.inflate(slot, piece),
                 _ => self.world.transmit_owed(slot),
             }
         }
+    }
+
+    /// Calls the app if a message ends with what this piece is inflated to.
+    fn inflate(&mut self, slot: usize, piece: Compressed<'_>) {
+        let Some(mut inflater) = self.world.compression.take_inflater(slot) else { return };
+        // Taken out, so that a message can lie in it while its app is called.
+        let mut space = std::mem::take(&mut self.inflating);
+        let mut inflation = inflater.inflate(&mut space, piece);
+        while let Some(connection) = self.world.slots.at(slot) {
+            let (core, control) = connection.core_and_control(&mut self.world.control);
+            let Some(data) = inflation.next(core, self.world.now, control) else { break };
+            self.data(slot, &data);
+        }
+        self.inflating = space;
+        self.world.compression.put_inflater(slot, inflater);
+    }
+
+    /// Calls the app if a message ends with this data.
+    fn data(&mut self, slot: usize, data: &Data<'_>) {
+        let Some(connection) = self.world.slots.at(slot) else { return };
+        let id = connection.id;
+        if !data.is_whole() {
+            connection.more().message.push(data.bytes(), &mut self.spare);
+            if data.is_last() {
+                self.deliver_assembled(slot, data.kind());
+            }
+            return;
+        }
+        self.world.counters.messages_in += 1;
+        let message = match (data.kind(), data.text()) {
+            (Kind::Text, Some(text)) => Message::Text(text),
+            _ => Message::Binary(data.bytes()),
+        };
+        self.call_for(id, None, |app, io| app.message(io, id, message));
     }
 
     /// Hands a message to the app that came in pieces.

@@ -7,6 +7,7 @@ use tautline_proto::app::{ConnectionId, Delivery, Message, Sent, Slow};
 use tautline_proto::{CloseCode, Control, Header, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part};
 
 use super::backlog::What;
+use super::compression::{Compression, Variants};
 use super::connection::{Assembly, Flags};
 use super::slots::{Slots, slot_of};
 use super::turn::Turn;
@@ -35,6 +36,7 @@ pub(super) struct World<T> {
     pub(super) batching: Batching,
     /// Connections to look at before the turn ends.
     pub(super) listed: Vec<u32>,
+    pub(super) compression: Compression,
     pub(super) random: fastrand::Rng,
     pub(super) now: Instant,
     pub(super) counters: Counters,
@@ -51,6 +53,7 @@ impl<T: Transport> World<T> {
             control: Control::new(),
             batching: Batching::default(),
             listed: Vec::new(),
+            compression: Compression::default(),
             random: fastrand::Rng::new(),
             now: Instant::ZERO,
             counters: Counters::default(),
@@ -70,11 +73,18 @@ impl<T: Transport> World<T> {
             self.too_slow(to);
             return Sent::Closed;
         }
-        let payload = message.as_bytes();
+        let (part, payload) = (Part::Whole(message.kind()), message.as_bytes());
         let mut head = [0; MAX_HEADER];
-        let Ok(head_len) = connection.core.send(Part::Whole(message.kind()), payload, [0; 4], &mut head) else {
-            return Sent::Closed;
+        let compressed = match connection.core.may_compress() {
+            true => self.compression.deflate(slot, payload),
+            false => None,
         };
+        let (head_len, payload) = match compressed {
+            Some(compressed) => (connection.core.send_compressed(part, compressed, [0; 4], &mut head), compressed),
+            None => (connection.core.send(part, payload, [0; 4], &mut head), payload),
+        };
+        let Ok(head_len) = head_len else { return Sent::Closed };
+        let copied = compressed.filter(|compressed| compressed.len() >= LARGE).map(Bytes::copy_from_slice);
         self.counters.messages_out += 1;
         let head = &head[..head_len];
         if payload.len() < LARGE {
@@ -83,7 +93,8 @@ impl<T: Transport> World<T> {
             self.list(slot);
             self.write_if_much(slot);
         } else {
-            let shared = shared.filter(|shared| shared.as_ptr_range().contains(&payload.as_ptr()));
+            let payload = copied.as_deref().unwrap_or(message.as_bytes());
+            let shared = copied.as_ref().or(shared).filter(|shared| shared.as_ptr_range().contains(&payload.as_ptr()));
             self.send_large(slot, head, payload, shared.map(|shared| shared.slice_ref(payload)), What::Own);
         }
         self.sent(slot)
@@ -121,14 +132,17 @@ impl<T: Transport> World<T> {
         // Once; everybody gets the same bytes.
         let frame = self.turn.push(&head[..head_len], payload);
         let mut delivery = Delivery::default();
+        let mut variants = Variants::default();
         for id in to {
-            if !self.takes_published(id, &header, payload, slow, &mut delivery) {
+            if !self.makes_room(id, slow, &mut delivery) || self.gave_compressed(id, kind, payload, slow, &mut variants)
+            {
                 continue;
             }
             let slot = slot_of(id);
-            if let Some(connection) = self.slots.at(slot) {
+            if let Some(connection) = self.slots.at(slot)
+                && connection.core.send_encoded(&header, payload).is_ok()
+            {
                 self.turn.give(&mut connection.entry, slot, frame.clone(), What::Published);
-                delivery.sent += 1;
             }
         }
         self.published = true;
@@ -147,26 +161,54 @@ impl<T: Transport> World<T> {
         if message.payload().len() < LARGE {
             return self.publish(to, message.kind(), message.payload(), slow);
         }
+        let (kind, payload) = (message.kind(), message.payload());
         let mut delivery = Delivery::default();
+        let mut variants = Variants::default();
         for id in to {
-            if self.takes_published(id, message.header(), message.payload(), slow, &mut delivery) {
-                self.send_large(slot_of(id), &[], message.frame(), Some(message.frame().clone()), What::Published);
-                delivery.sent += 1;
+            if !self.makes_room(id, slow, &mut delivery) || self.gave_compressed(id, kind, payload, slow, &mut variants)
+            {
+                continue;
+            }
+            let slot = slot_of(id);
+            if let Some(connection) = self.slots.at(slot)
+                && connection.core.send_encoded(message.header(), payload).is_ok()
+            {
+                self.send_large(slot, &[], message.frame(), Some(message.frame().clone()), What::Published);
             }
         }
+        self.turn.forget_if_unused();
         self.counters.delivered(&delivery);
         delivery
     }
 
-    /// Whether a connection gets a published message, after `slow` has made room for it if need be.
-    fn takes_published(
+    /// Gives a connection a published message compressed, if it compresses and the message is shorter that way.
+    fn gave_compressed(
         &mut self,
         id: ConnectionId,
-        header: &Header,
+        kind: Kind,
         payload: &[u8],
         slow: Slow,
-        delivery: &mut Delivery,
+        variants: &mut Variants,
     ) -> bool {
+        let slot = slot_of(id);
+        let Some(connection) = self.slots.at(slot).filter(|connection| connection.core.may_compress()) else {
+            return false;
+        };
+        let droppable = slow != Slow::Disconnect && connection.is(Flags::BLOCKED);
+        let Some((header, frame, what)) =
+            self.compression.publish(slot, kind, payload, droppable, &mut self.turn, variants)
+        else {
+            return false;
+        };
+        if connection.core.send_encoded(&header, &[]).is_ok() {
+            self.turn.give(&mut connection.entry, slot, frame, what);
+            self.list(slot);
+        }
+        true
+    }
+
+    /// Whether a connection gets a published message, after `slow` has made room for it if need be.
+    fn makes_room(&mut self, id: ConnectionId, slow: Slow, delivery: &mut Delivery) -> bool {
         let Some(connection) = self.slots.get(id).filter(|connection| connection.takes_messages()) else {
             delivery.closed += 1;
             return false;
@@ -192,10 +234,8 @@ impl<T: Transport> World<T> {
                 return false;
             }
         }
-        if connection.core.send_encoded(header, payload).is_err() {
-            delivery.closed += 1;
-            return false;
-        }
+        // It is open, and never in the middle of a message: nothing keeps it from being sent.
+        delivery.sent += 1;
         true
     }
 

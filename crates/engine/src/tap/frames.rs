@@ -16,12 +16,14 @@ pub(super) struct Frames {
     left: u64,
     /// What comes has no meaning any more.
     broken: bool,
+    /// Whether messages may be compressed.
+    compressed: bool,
 }
 
 impl Frames {
     /// The first `skip` bytes continue a frame that has begun before.
-    pub(super) fn new(direction: Direction, skip: u64) -> Self {
-        Self { direction, head: [0; MAX_HEADER], head_len: 0, open: None, left: skip, broken: false }
+    pub(super) fn new(direction: Direction, skip: u64, compressed: bool) -> Self {
+        Self { direction, head: [0; MAX_HEADER], head_len: 0, open: None, left: skip, broken: false, compressed }
     }
 
     /// Takes bytes, and shows each frame once as much of it is there as is shown.
@@ -65,7 +67,7 @@ impl Frames {
         if head.len() < needed(head) {
             return 1;
         }
-        let frame = frame(self.direction, head);
+        let frame = frame(self.direction, head, self.compressed);
         self.head_len = 0;
         self.broken = frame.violation.is_some();
         self.left = frame.len;
@@ -89,7 +91,7 @@ fn needed(head: &[u8]) -> usize {
 }
 
 /// The frame of a header that is there, whatever it says (RFC 6455 §5.2).
-fn frame(direction: Direction, head: &[u8]) -> Frame {
+fn frame(direction: Direction, head: &[u8], compressed: bool) -> Frame {
     let (first, second) = (head[0], head[1]);
     let masked = second & 0x80 != 0;
     let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
@@ -107,15 +109,18 @@ fn frame(direction: Direction, head: &[u8]) -> Frame {
         mask: head.last_chunk().copied().filter(|_| masked),
         len,
         payload: Vec::new(),
-        violation: violation(direction, head, masked),
+        violation: violation(direction, head, masked, compressed),
     }
 }
 
 /// What the protocol core finds wrong with a client's header.
-fn violation(direction: Direction, head: &[u8], masked: bool) -> Option<Violation> {
+fn violation(direction: Direction, head: &[u8], masked: bool, compressed: bool) -> Option<Violation> {
     match (direction, Header::decode(head)) {
         (Direction::Sent, _) => None,
         (Direction::Received, Err(violation)) => Some(violation),
+        (Direction::Received, Ok(Some((header, _)))) if header.compressed && !compressed => {
+            Some(Violation::ReservedBit)
+        }
         (Direction::Received, Ok(_)) => (!masked).then_some(Violation::NotMasked),
     }
 }
@@ -143,7 +148,7 @@ mod tests {
 
     /// What is seen of these bytes, cut where `cut` says.
     fn seen(skip: u64, bytes: &[u8], cut: usize) -> Vec<Frame> {
-        let (mut frames, mut seen) = (Frames::new(Direction::Received, skip), Vec::new());
+        let (mut frames, mut seen) = (Frames::new(Direction::Received, skip, false), Vec::new());
         for piece in [&bytes[..cut], &bytes[cut..]] {
             frames.take(piece, &mut |shown| seen.extend(only(shown)));
         }
@@ -186,7 +191,7 @@ mod tests {
         for cut in interesting {
             assert_eq!(seen(0, &bytes, cut), expected, "cut at {cut}");
         }
-        let (mut frames, mut singly) = (Frames::new(Direction::Received, 0), Vec::new());
+        let (mut frames, mut singly) = (Frames::new(Direction::Received, 0, false), Vec::new());
         bytes.iter().for_each(|byte| frames.take(&[*byte], &mut |shown| singly.extend(only(shown))));
         assert_eq!(singly, expected, "byte by byte");
     }

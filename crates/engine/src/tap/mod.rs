@@ -98,10 +98,12 @@ pub(crate) struct Tap {
 }
 
 impl Tap {
-    /// Begins in the middle: `skip` bytes to come, received and sent, belong to frames that have begun before.
-    pub(crate) fn new(mut watcher: Watcher, skip: (u64, u64)) -> Self {
+    /// Begins in the middle: `skip` bytes to come, received and sent, belong to frames that have begun before. `compressed`:
+    /// messages may be.
+    pub(crate) fn new(mut watcher: Watcher, skip: (u64, u64), compressed: bool) -> Self {
         watcher.show(|seen| seen(Shown::Begun));
-        Self { watcher, received: Frames::new(Direction::Received, skip.0), sent: Frames::new(Direction::Sent, skip.1) }
+        let received = Frames::new(Direction::Received, skip.0, compressed);
+        Self { watcher, received, sent: Frames::new(Direction::Sent, skip.1, compressed) }
     }
 
     /// Whether nobody looks any more.
