@@ -3,6 +3,7 @@
 mod adoption;
 mod answers;
 mod closing;
+mod compression;
 mod control;
 mod inspecting;
 mod keepalive;

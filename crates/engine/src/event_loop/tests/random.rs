@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tautline_proto::app::{ConnectionId, Delivery, Io, Message, Sent, Slow};
+use tautline_proto::handshake::deflate::{Parameters, Sender, WindowBits};
 use tautline_proto::{CloseCode, Ended, Kind, Part};
 
 use super::support::{Call, Client, Happened, QUIET, World, profile, secs, wire};
@@ -207,8 +208,11 @@ fn connect(world: &mut World, rng: &mut Rng) -> Actor {
     if rng.bool() {
         over.1.take_only(rng.usize(..5000));
     }
+    let mut sender = || Sender { window: WindowBits::new(rng.u8(8..=15)).unwrap(), takeover: rng.bool() };
+    let agreed = Parameters { server: sender(), client: sender() };
+    world.deflate = rng.bool().then_some(agreed);
     let peer = world.connect_over(over, &[]);
-    Actor { client: Client::new(peer, world.now), sent: Vec::new(), rest: None }
+    Actor { client: Client::new(peer, world.now).with_deflate(world.deflate), sent: Vec::new(), rest: None }
 }
 
 fn step(world: &mut World, actors: &mut Vec<Actor>, rng: &mut Rng, number: &mut u64) {

@@ -1,11 +1,20 @@
 //! A client: the protocol core in the other role, at the other end of a simulated transport.
 
+use tautline_proto::compression::{DeflateSpace, Deflater, InflateSpace, Inflater};
+use tautline_proto::handshake::deflate::Parameters;
 use tautline_proto::{
-    Config, Connection, Control, Ended, Event, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part, Role, Transport,
-    mask,
+    Config, Connection, Control, Data, Ended, Event, Instant, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part, Role,
+    Transport, mask,
 };
 
 use super::sim::Peer;
+
+struct Compression {
+    inflater: Inflater,
+    deflater: Deflater,
+    inflating: InflateSpace,
+    deflating: DeflateSpace,
+}
 
 static CONFIG: Config = Config::new().ping_interval(None);
 
@@ -18,6 +27,7 @@ pub(crate) struct Client {
     seen: usize,
     unread: Vec<u8>,
     message: Vec<u8>,
+    compression: Option<Compression>,
     pub(crate) messages: Vec<(Kind, Vec<u8>)>,
     over: bool,
 }
@@ -31,9 +41,22 @@ impl Client {
             seen: 0,
             unread: Vec::new(),
             message: Vec::new(),
+            compression: None,
             messages: Vec::new(),
             over: false,
         }
+    }
+
+    /// Compresses as was agreed.
+    pub(crate) fn with_deflate(mut self, agreed: Option<Parameters>) -> Self {
+        self.core = self.core.with_deflate(agreed);
+        self.compression = agreed.map(|agreed| Compression {
+            inflater: Inflater::new(Role::Client, agreed),
+            deflater: Deflater::new(Role::Client, agreed),
+            inflating: InflateSpace::default(),
+            deflating: DeflateSpace::default(),
+        });
+        self
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -44,7 +67,18 @@ impl Client {
     pub(crate) fn send(&mut self, part: Part, payload: &[u8]) -> bool {
         let key = [7, payload.len() as u8, 99, 3];
         let mut head = [0; MAX_HEADER];
-        let Ok(len) = self.core.send(part, payload, key, &mut head) else { return false };
+        let open = self.core.is_open() && !self.core.is_message_in_progress();
+        let compressed = match (&mut self.compression, part) {
+            (Some(Compression { deflater, deflating, .. }), Part::Whole(_)) if open => {
+                deflater.deflate(deflating, payload)
+            }
+            _ => None,
+        };
+        let (sent, payload) = match compressed {
+            Some(compressed) => (self.core.send_compressed(part, compressed, key, &mut head), compressed),
+            None => (self.core.send(part, payload, key, &mut head), payload),
+        };
+        let Ok(len) = sent else { return false };
         let mut frame = [&head[..len], payload].concat();
         mask::apply(key, 0, &mut frame[len..]);
         self.peer.send_bytes(&frame);
@@ -82,11 +116,22 @@ impl Client {
         bytes.extend(new);
         let mut input = &mut bytes[..];
         while let Some(event) = self.core.receive(now, &mut input, &mut self.control) {
-            if let Event::Data(data) = event {
-                self.message.extend_from_slice(data.bytes());
+            let Self { core, control, compression, message, messages, .. } = self;
+            let mut take = |data: &Data<'_>| {
+                message.extend_from_slice(data.bytes());
                 if data.is_last() {
-                    self.messages.push((data.kind(), std::mem::take(&mut self.message)));
+                    messages.push((data.kind(), std::mem::take(message)));
                 }
+            };
+            match (event, compression) {
+                (Event::Data(data), _) => take(&data),
+                (Event::Compressed(piece), Some(Compression { inflater, inflating, .. })) => {
+                    let mut inflation = inflater.inflate(inflating, piece);
+                    while let Some(data) = inflation.next(core, now, control) {
+                        take(&data);
+                    }
+                }
+                _ => {}
             }
         }
         self.unread = input.to_vec();

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tautline_proto::app::{ConnectionId, Io, Opening};
+use tautline_proto::handshake::deflate::Parameters;
 use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{Config, Ended, Instant};
 
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) record: Record,
     pub(crate) profile: Arc<Profile>,
+    /// What is agreed with the clients that connect from now on.
+    pub(crate) deflate: Option<Parameters>,
     peers: Vec<Peer>,
     /// The addresses of those that were said to have ended.
     pub(crate) ends: Arc<Mutex<Vec<SocketAddr>>>,
@@ -57,7 +60,7 @@ impl World {
         event_loop.set_now(now);
         let record = Record::default();
         event_loop.host(Box::new(Recorder { record: record.clone(), act }));
-        Self { event_loop, now, record, profile: profile(QUIET, QUEUE), peers: Vec::new(), ends }
+        Self { event_loop, now, record, profile: profile(QUIET, QUEUE), deflate: None, peers: Vec::new(), ends }
     }
 
     /// As [`new`](Self::new), for an app that echoes.
@@ -87,7 +90,7 @@ impl World {
         path: &str,
         peer: Option<SocketAddr>,
     ) -> Result<ConnectionId, Rejection> {
-        let opening = Opening { path, peer, ..Opening::default() };
+        let opening = Opening { path, peer, deflate: self.deflate, ..Opening::default() };
         self.event_loop.admit(app, &opening, self.profile.clone())
     }
 
