@@ -18,33 +18,83 @@ use crate::{
     workspace::{Workspace, fresh_dir},
 };
 
-/// Which cases run; merged with the addresses into what `wstest` reads.
+/// Which cases run; merged with the addresses into what `wstest` reads. With `--full` nothing is excluded.
 const CASES: &str = "conformance/autobahn/cases.json";
-/// How many cases [`CASES`] selects. A report with fewer means that a role gave up on the way.
-const CASE_COUNT: usize = 301;
-/// The name of the tested program in the reports.
-const AGENT: &str = "tautline";
+/// How many cases [`CASES`] selects, and how many there are. A report with fewer means that a role gave up on the way.
+const CASE_COUNT: (usize, usize) = (337, 517);
 
-/// Autobahn's client tries our server.
+/// One of our programs, and how it compresses.
+struct Subject {
+    /// Its name in the reports.
+    agent: &'static str,
+    program: Program,
+    /// How far back its messages may refer, as the power of two.
+    window: &'static str,
+    /// Runs only with `--full`.
+    full_only: bool,
+}
+
+enum Program {
+    /// `tautline serve`, on the engine.
+    Hub,
+    /// A server made with the library.
+    Server,
+    /// A client made with the library.
+    Client,
+}
+
+const SERVERS: &[Subject] = &[
+    Subject { agent: "engine", program: Program::Hub, window: "15", full_only: false },
+    Subject { agent: "engine-9", program: Program::Hub, window: "9", full_only: true },
+    Subject { agent: "library", program: Program::Server, window: "15", full_only: true },
+    Subject { agent: "library-9", program: Program::Server, window: "9", full_only: true },
+];
+
+const CLIENTS: &[Subject] = &[
+    Subject { agent: "client", program: Program::Client, window: "15", full_only: false },
+    Subject { agent: "client-9", program: Program::Client, window: "9", full_only: true },
+];
+
+impl Subject {
+    fn command(&self, job: &Job<'_>) -> Result<Command, Stop> {
+        let mut command = Command::new(job.var(match self.program {
+            Program::Hub => tools::BIN,
+            Program::Server => tools::AUTOBAHN_SERVER,
+            Program::Client => tools::AUTOBAHN_CLIENT,
+        })?);
+        match self.program {
+            Program::Hub => command
+                .args(["serve", "--app", "echo", "--host", "127.0.0.1", "--compression", "context-takeover"])
+                .args(["--compression-window", self.window]),
+            Program::Server => command.args(["--window", self.window]),
+            Program::Client => command.args(["--window", self.window, "--agent", self.agent]),
+        };
+        Ok(command)
+    }
+}
+
+/// Autobahn's client tries our servers.
 pub(crate) fn server(job: &Job<'_>) -> Outcome {
-    let port = free_port()?.to_string();
-    let log = Log::create(job.workspace.log("autobahn-server.tautline"))?;
-    let mut ours = Command::new(job.var(tools::BIN)?);
-    ours.args(["serve", "--app", "echo", "--host", "127.0.0.1", "--port", &port]);
-    let mut ours = Background::start(&mut ours, &log)?;
-    ours.wait_for_port(port.parse().expect("a port was printed"), job.deadline)?;
-
+    let mut running = Vec::new();
+    let mut servers = Vec::new();
+    for subject in chosen(SERVERS, job.full) {
+        let port = free_port()?.to_string();
+        let log = Log::create(job.workspace.log(&format!("autobahn-server.{}", subject.agent)))?;
+        let mut ours = Background::start(subject.command(job)?.args(["--port", &port]), &log)?;
+        ours.wait_for_port(port.parse().expect("a port was printed"), job.deadline)?;
+        running.push(ours);
+        servers.push(json!({"agent": subject.agent, "url": format!("ws://127.0.0.1:{port}")}));
+    }
     let report = Report::SERVER.dir(job.workspace);
-    let servers = json!([{"agent": AGENT, "url": format!("ws://127.0.0.1:{port}")}]);
-    let spec = write_spec(job, &report, "servers", servers)?;
+    let spec = write_spec(job, &report, "servers", servers.into())?;
     // Its hundreds of lines go into a file of their own: the suite's log is what people see when it fails.
     let log = Log::create(job.workspace.log("autobahn-server.wstest"))?;
     process::run(wstest(job)?.args(["-m", "fuzzingclient", "-s"]).arg(spec), &log, job.deadline)?;
-    ours.still_running()?;
+    running.iter_mut().try_for_each(Background::still_running)?;
     conclude(job, Report::SERVER)
 }
 
-/// Our client goes through the cases of Autobahn's server.
+/// Our clients go through the cases of Autobahn's server.
 pub(crate) fn client(job: &Job<'_>) -> Outcome {
     let port = free_port()?;
     let url = format!("ws://127.0.0.1:{port}");
@@ -55,32 +105,40 @@ pub(crate) fn client(job: &Job<'_>) -> Outcome {
     let mut theirs = Background::start(wstest(job)?.args(["-m", "fuzzingserver", "-w", "0", "-s"]).arg(spec), &log)?;
     theirs.wait_for_port(port, job.deadline)?;
 
-    let log = Log::create(job.workspace.log("autobahn-client.tautline"))?;
-    process::run(Command::new(job.var(tools::AUTOBAHN_CLIENT)?).arg(url), &log, job.deadline)?;
+    for subject in chosen(CLIENTS, job.full) {
+        let log = Log::create(job.workspace.log(&format!("autobahn-client.{}", subject.agent)))?;
+        process::run(subject.command(job)?.arg(&url), &log, job.deadline)?;
+    }
     conclude(job, Report::CLIENT)
+}
+
+fn chosen(subjects: &'static [Subject], full: bool) -> impl Iterator<Item = &'static Subject> {
+    subjects.iter().filter(move |subject| full || !subject.full_only)
 }
 
 /// The report of one role.
 #[derive(Clone, Copy)]
 pub(crate) struct Report {
     name: &'static str,
+    subjects: &'static [Subject],
 }
 
 impl Report {
-    pub(crate) const SERVER: Self = Self { name: "autobahn-server" };
-    pub(crate) const CLIENT: Self = Self { name: "autobahn-client" };
+    pub(crate) const SERVER: Self = Self { name: "autobahn-server", subjects: SERVERS };
+    pub(crate) const CLIENT: Self = Self { name: "autobahn-client", subjects: CLIENTS };
 
     /// Where `wstest` writes it.
     fn dir(self, workspace: &Workspace) -> PathBuf {
         workspace.artifacts().join(self.name)
     }
 
-    /// Reads and judges what the last run of this role left.
-    pub(crate) fn judge(self, workspace: &Workspace) -> Result<Verdict, Stop> {
+    /// Reads and judges what the last run of this role left: for each of our programs, by its name.
+    pub(crate) fn judge(self, workspace: &Workspace, full: bool) -> Result<Vec<(&'static str, Verdict)>, Stop> {
         let path = self.dir(workspace).join("index.json");
         let read = fs::read_to_string(&path).map_err(|error| error.to_string());
-        let index = read.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
-        index.map(|index| judge(&index)).map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))
+        let index = read.and_then(|text| serde_json::from_str::<Value>(&text).map_err(|error| error.to_string()));
+        let index = index.map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))?;
+        Ok(chosen(self.subjects, full).map(|subject| (subject.agent, judge(&index[subject.agent]))).collect())
     }
 }
 
@@ -150,24 +208,29 @@ pub(crate) fn title(group: u32) -> &'static str {
 }
 
 fn conclude(job: &Job<'_>, report: Report) -> Outcome {
-    let verdict = report.judge(job.workspace)?;
-    verdict.lines().for_each(|line| job.log.note(&line));
-    verdict.failures.iter().for_each(|failure| job.log.note(failure));
-    let total = verdict.total();
-    if !verdict.failures.is_empty() {
-        let shown = verdict.failures.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
-        return Err(Stop::Failed(format!("{}: {shown}", total.summary())));
+    let expected = if job.full { CASE_COUNT.1 } else { CASE_COUNT.0 };
+    let mut summaries = Vec::new();
+    for (agent, verdict) in report.judge(job.workspace, job.full)? {
+        job.log.note(agent);
+        verdict.lines().for_each(|line| job.log.note(&line));
+        verdict.failures.iter().for_each(|failure| job.log.note(failure));
+        let total = verdict.total();
+        if !verdict.failures.is_empty() {
+            let shown = verdict.failures.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
+            return Err(Stop::Failed(format!("{agent}: {}: {shown}", total.summary())));
+        }
+        if total.count() != expected {
+            return Err(Stop::Failed(format!("{agent}: the report has {} cases, not {expected}", total.count())));
+        }
+        summaries.push(format!("{agent}: {}", total.summary()));
     }
-    if total.count() != CASE_COUNT {
-        return Err(Stop::Failed(format!("the report has {} cases, not {CASE_COUNT}", total.count())));
-    }
-    Ok(total.summary())
+    Ok(summaries.join("; "))
 }
 
 /// Strict: both behaviours of a case must be OK or INFORMATIONAL.
-fn judge(index: &Value) -> Verdict {
+fn judge(cases: &Value) -> Verdict {
     let mut verdict = Verdict::default();
-    let mut cases: Vec<(&String, &Value)> = index[AGENT].as_object().into_iter().flatten().collect();
+    let mut cases: Vec<(&String, &Value)> = cases.as_object().into_iter().flatten().collect();
     cases.sort_by_key(|(name, _)| numbers(name));
     for (name, case) in cases {
         let (behavior, close) = (text(&case["behavior"]), text(&case["behaviorClose"]));
@@ -205,6 +268,9 @@ fn wstest(job: &Job<'_>) -> Result<Command, Stop> {
 fn write_spec(job: &Job<'_>, report: &Path, key: &str, value: Value) -> Result<PathBuf, Stop> {
     let mut spec: Value =
         serde_json::from_str(&job.workspace.read(CASES)?).map_err(|error| Stop::Failed(format!("{CASES}: {error}")))?;
+    if job.full {
+        spec["exclude-cases"] = json!([]);
+    }
     fresh_dir(report)?;
     spec["outdir"] = json!(report);
     spec[key] = value;
@@ -228,11 +294,11 @@ mod tests {
 
     #[test]
     fn ok_and_informational_pass_and_are_told_apart() {
-        let verdict = judge(&json!({"tautline": {
+        let verdict = judge(&json!({
             "1.1.1": case("OK", "OK"),
             "1.1.2": case("OK", "INFORMATIONAL"),
             "7.1.6": case("INFORMATIONAL", "INFORMATIONAL"),
-        }}));
+        }));
         assert_eq!(verdict.failures, Vec::<String>::new());
         assert_eq!(verdict.groups[&1], Group { ok: 1, informational: 1, failed: 0 });
         assert_eq!(verdict.total().summary(), "1 OK, 2 informational");
@@ -240,13 +306,13 @@ mod tests {
 
     #[test]
     fn non_strict_unclean_and_wrong_codes_fail_in_the_order_of_the_cases() {
-        let verdict = judge(&json!({"tautline": {
+        let verdict = judge(&json!({
             "6.10.1": case("OK", "UNCLEAN"),
             "6.4.1": case("NON-STRICT", "OK"),
             "7.9.1": case("OK", "WRONG CODE"),
             "9.1.1": case("FAILED", "FAILED"),
             "10.1.1": json!({}),
-        }}));
+        }));
         assert_eq!(
             verdict.failures,
             [
@@ -261,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn another_agent_is_no_report() {
-        assert_eq!(judge(&json!({"somebody": {"1.1.1": case("OK", "OK")}})).total().count(), 0);
+    fn an_agent_that_is_not_there_has_no_cases() {
+        assert_eq!(judge(&json!({"somebody": {"1.1.1": case("OK", "OK")}})["us"]).total().count(), 0);
     }
 }

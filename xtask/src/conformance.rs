@@ -15,31 +15,35 @@ const PAGE: &str = "docs/conformance.md";
 const BEGIN: &str = "<!-- autobahn: begin (written by `cargo xtask conformance --write`) -->";
 const END: &str = "<!-- autobahn: end -->";
 
-/// Runs Autobahn against server and client, prints the groups, and writes them into the page if told to.
-pub(crate) fn run(write: bool) -> Result<ExitCode, Stop> {
-    let mut runner = Runner::new(false)?;
+/// Runs Autobahn against servers and clients, prints the groups, and writes them into the page if told to. `full`: all cases,
+/// and all our programs.
+pub(crate) fn run(full: bool, write: bool) -> Result<ExitCode, Stop> {
+    let mut runner = Runner::new(full)?;
     let suites = suites::ALL.iter().filter(|suite| suite.name.starts_with("autobahn-")).collect::<Vec<_>>();
     let results = runner.run_all(&suites);
     let passed = results.iter().all(|result| result.outcome.is_ok());
 
-    let reports = [Report::SERVER, Report::CLIENT].map(|report| report.judge(&runner.workspace));
+    let reports = [Report::SERVER, Report::CLIENT].map(|report| report.judge(&runner.workspace, full));
     for ((suite, result), report) in suites.iter().zip(&results).zip(&reports) {
         // A report of an earlier run must not pass for this one's.
         if matches!(result.outcome, Ok(_) | Err(Stop::Failed(_)))
-            && let Ok(verdict) = report
+            && let Ok(verdicts) = report
         {
-            println!("\n{}: {}", suite.name, verdict.total().summary());
-            verdict.lines().for_each(|line| println!("{line}"));
-            verdict.failures.iter().for_each(|failure| println!("     {failure}"));
+            for (agent, verdict) in verdicts {
+                println!("\n{}: {agent}: {}", suite.name, verdict.total().summary());
+                verdict.lines().for_each(|line| println!("{line}"));
+                verdict.failures.iter().for_each(|failure| println!("     {failure}"));
+            }
         }
     }
     println!();
     let code = runner::conclude(&results, true);
-    if write && passed {
-        let [server, client] = reports;
-        write_page(&runner.workspace, &table(&server?, &client?))?;
+    if write && passed && full {
+        let [servers, clients] = reports;
+        let verdicts: Vec<_> = servers?.into_iter().chain(clients?).collect();
+        write_page(&runner.workspace, &table(&verdicts))?;
     } else if write {
-        println!("{PAGE} is unchanged: only a full pass is written down");
+        println!("{PAGE} is unchanged: only a full pass of all cases (--full) is written down");
     }
     Ok(code)
 }
@@ -64,15 +68,21 @@ fn replace_between(page: &str, table: &str) -> Option<String> {
     Some(format!("{before}{BEGIN}\n{table}{END}{after}"))
 }
 
-/// The results as a Markdown table.
-fn table(server: &Verdict, client: &Verdict) -> String {
-    let mut lines = String::from("| group | cases | server | client |\n|---|---|---|---|\n");
-    for (number, group) in &server.groups {
-        let other = client.groups.get(number).map(|group| group.summary()).unwrap_or_default();
-        lines += &format!("| {number} {} | {} | {} | {other} |\n", title(*number), group.count(), group.summary());
+/// The results as a Markdown table, with a column for each of our programs.
+fn table(verdicts: &[(&str, Verdict)]) -> String {
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let each = |of: &dyn Fn(&Verdict) -> String| verdicts.iter().map(|(_, verdict)| of(verdict)).collect::<Vec<_>>();
+    let agents = verdicts.iter().map(|(agent, _)| (*agent).to_owned());
+    let mut lines = row(["group".to_owned(), "cases".to_owned()].into_iter().chain(agents).collect());
+    lines += &format!("|---|---:|{}\n", "---|".repeat(verdicts.len()));
+    for (number, group) in verdicts.first().into_iter().flat_map(|(_, verdict)| &verdict.groups) {
+        let cells = each(&|verdict| verdict.groups.get(number).map(|group| group.summary()).unwrap_or_default());
+        let head = [format!("{number} {}", title(*number)), group.count().to_string()];
+        lines += &row(head.into_iter().chain(cells).collect());
     }
-    let (server, client) = (server.total(), client.total());
-    lines + &format!("| **all** | **{}** | {} | {} |\n", server.count(), server.summary(), client.summary())
+    let count = verdicts.first().map_or(0, |(_, verdict)| verdict.total().count());
+    let cells = each(&|verdict| verdict.total().summary());
+    lines + &row(["**all**".to_owned(), format!("**{count}**")].into_iter().chain(cells).collect())
 }
 
 #[cfg(test)]
@@ -95,7 +105,8 @@ mod tests {
                 .into(),
             failures: vec![],
         };
-        let table = table(&verdict(), &verdict());
+        let table = table(&[("server", verdict()), ("client", verdict())]);
+        assert!(table.starts_with("| group | cases | server | client |\n|---|---:|---|---|\n"), "{table}");
         assert!(table.contains("| 1 Framing | 16 | 16 OK | 16 OK |\n"), "{table}");
         assert!(table.ends_with("| **all** | **53** | 50 OK, 3 informational | 50 OK, 3 informational |\n"), "{table}");
     }

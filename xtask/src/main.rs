@@ -40,8 +40,11 @@ struct Args {
 enum Command {
     /// Run every suite, fast ones first, installing what they need; ends with a table
     Test(TestArgs),
-    /// Run the Autobahn suites, server and client, and print their results by group
+    /// Run the Autobahn suites, servers and clients, and print their results by group
     Conformance {
+        /// All cases, also those with large compressed messages, with all our programs: an hour
+        #[arg(long)]
+        full: bool,
         /// Also write the results between the markers of docs/conformance.md
         #[arg(long)]
         write: bool,
@@ -82,7 +85,7 @@ fn main() -> ExitCode {
         Command::Test(test) => {
             runner::test(&runner::Options { full: test.full, strict: test.strict || runner::in_ci(), only: test.only })
         }
-        Command::Conformance { write } => conformance::run(write),
+        Command::Conformance { full, write } => conformance::run(full, write),
         Command::Instructions { write: false } => {
             let options = runner::Options { full: false, strict: true, only: vec!["instructions".into()] };
             runner::test(&options)

@@ -54,8 +54,8 @@ pub(crate) const ALL: &[Suite] = &[
     suite("dashboard", "the hub's page in two headless Chromiums, with devices", 240, &[Binaries, InteropTests, Python, Node, Chromium], interop::dashboard),
     suite("micropython", "the labs' MicroPython client in a MicroPython VM", 120, &[Binaries, InteropTests, Node, MicroPython], interop::micropython),
     suite("tls", "wss and https with the labs' command lines, certificates of both sides, other people's clients", 240, &[Binaries, InteropTests, Python, Node, MicroPython], interop::tls),
-    suite("autobahn-server", "Autobahn's 301 core cases against our server", 300, &[Binaries, Autobahn], autobahn::server),
-    suite("autobahn-client", "Autobahn's 301 core cases against our client", 300, &[Binaries, Autobahn], autobahn::client),
+    Suite { name: "autobahn-server", what: "337 of Autobahn's cases (--full: all 517) against our servers, with compression", budget: (400, 6000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::server },
+    Suite { name: "autobahn-client", what: "337 of Autobahn's cases (--full: all 517) against our clients, with compression", budget: (400, 4000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::client },
     Suite { name: "fuzz", what: "every fuzz target for 20 s (--full: 5 min) from its seeds", budget: (600, 5400), needs: &[Cxx], full_only: false, run: fuzz::suite },
 ];
 

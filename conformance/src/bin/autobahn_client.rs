@@ -1,4 +1,5 @@
-//! Takes our client through the cases of an Autobahn fuzzing server: `autobahn-client ws://127.0.0.1:9001 [--agent NAME]`.
+//! Takes our client through the cases of an Autobahn fuzzing server:
+//! `autobahn-client ws://127.0.0.1:9001 [--agent NAME] [--window BITS]`.
 //!
 //! Each case is one connection on which everything is echoed. What the server thinks of it stands in its reports; this
 //! program fails only if a case could not be run to its end.
@@ -10,6 +11,7 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tautline::deflate::{Offer, Sender, WindowBits};
 use tautline::{CloseCode, Connect, connect};
 use tokio::time::timeout;
 
@@ -20,11 +22,11 @@ const REPORTS: Duration = Duration::from_secs(100);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Some((server, agent)) = arguments(env::args().skip(1)) else {
-        eprintln!("usage: autobahn-client ws://HOST:PORT [--agent NAME]");
+    let Some((server, agent, window)) = arguments(env::args().skip(1)) else {
+        eprintln!("usage: autobahn-client ws://HOST:PORT [--agent NAME] [--window BITS]");
         return ExitCode::from(2);
     };
-    match run(&server, &agent).await {
+    match run(&server, &agent, window).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("error: {problem}");
@@ -33,25 +35,35 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The server's URI, without a slash at the end, and the agent.
-fn arguments(mut args: impl Iterator<Item = String>) -> Option<(String, String)> {
-    let (mut server, mut agent) = (None, "tautline".to_owned());
+/// The server's URI, without a slash at the end, the agent, and the window in which messages are compressed.
+fn arguments(mut args: impl Iterator<Item = String>) -> Option<(String, String, WindowBits)> {
+    let (mut server, mut agent, mut window) = (None, "tautline".to_owned(), WindowBits::MAX);
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "--agent" => agent = args.next().filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric()))?,
+            "--agent" => agent = args.next().filter(|name| name.bytes().all(is_plain))?,
+            "--window" => window = args.next()?.parse().ok().and_then(WindowBits::new)?,
             uri if server.is_none() && !uri.starts_with('-') => server = Some(uri.trim_end_matches('/').to_owned()),
             _ => return None,
         }
     }
-    Some((server?, agent))
+    Some((server?, agent, window))
 }
 
-async fn run(server: &str, agent: &str) -> Result<(), String> {
+/// Whether a byte need not be encoded in a query.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
+async fn run(server: &str, agent: &str, window: WindowBits) -> Result<(), String> {
     let count = case_count(connect(format!("{server}/getCaseCount"))).await?;
+    let sender = Sender { window, takeover: true };
+    let offer = Offer { server: sender, client: sender };
     let mut failed = 0;
     for case in 1..=count {
         let uri = format!("{server}/runCase?case={case}&agent={agent}");
-        if let Err(problem) = timeout(CASE, echo(connect(uri))).await.unwrap_or(Err(format!("not done in {CASE:?}"))) {
+        if let Err(problem) =
+            timeout(CASE, echo(connect(uri).deflate(offer))).await.unwrap_or(Err(format!("not done in {CASE:?}")))
+        {
             eprintln!("case {case} of {count}: {problem}");
             failed += 1;
         }

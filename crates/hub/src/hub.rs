@@ -3,8 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
+use tautline::deflate::WindowBits;
 use tautline::{AddressLimits, Server};
 use tautline_engine::{Engine, Settings};
+use tautline_rooms::Compression;
 use tautline_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -31,6 +33,7 @@ pub struct Hub {
     only: Option<AppName>,
     loops: Option<usize>,
     rooms: tautline_rooms::Settings,
+    compression: (Compression, WindowBits),
     store: Option<Store>,
     keep: Keep,
     clients: Clients,
@@ -56,6 +59,7 @@ impl Hub {
             only: None,
             loops: None,
             rooms: tautline_rooms::Settings::default(),
+            compression: (Compression::Off, WindowBits::MAX),
             store: None,
             keep: Keep::default(),
             clients: Clients::default(),
@@ -91,6 +95,13 @@ impl Hub {
     /// How rooms behave. Default: [`tautline_rooms::Settings::default`].
     pub fn rooms(mut self, settings: tautline_rooms::Settings) -> Self {
         self.rooms = settings;
+        self
+    }
+
+    /// How messages of clients that offer it are compressed, and in which window at most, where a room does not say otherwise.
+    /// Default: not at all, and 15 bits.
+    pub fn compression(mut self, compression: Compression, window: WindowBits) -> Self {
+        self.compression = (compression, window);
         self
     }
 
@@ -192,13 +203,23 @@ impl Hub {
         let (tokens, store, authentication_required) =
             (setup.tokens.clone(), setup.store.clone(), self.authentication_required);
         let clients = Clients { tokens: tokens.clone(), authentication_required, ..self.clients };
-        let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, clients, guard.clone()));
+        let site = Arc::new(Site::start(
+            engine,
+            only,
+            self.server.settings(),
+            self.compression,
+            setup,
+            clients,
+            guard.clone(),
+        ));
         let _following = store.map(|store| follow(tokens.clone(), store, Arc::downgrade(&site)));
         self.sessions.set(&site);
         let access = Access { insecure: self.insecure, authentication_required, tokens };
         let http = Http::new(only, site.clone(), guard, access, self.server.tally().clone());
         let inspector = site.inspector().clone();
         let server = self.server.handshakes(move |handshake| inspector.record(handshake));
+        let deflate = site.clone();
+        let server = server.deflate_at(move |path| deflate.deflate(path));
         let server = server.subprotocols([SUBPROTOCOL, RAW_SUBPROTOCOL]).http(move |request| {
             let http = http.clone();
             async move { http.answer(request).await }

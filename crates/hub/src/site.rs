@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tautline::deflate::{Acceptance, Sender, Unlimited, WindowBits};
 use tautline::{Carrier, CloseCode, Handover, Refusal, Request, TlsSession};
 use tautline_engine::{Admitted, Attached, Engine, Host, Inspection, Profile, Shown, Wake};
 use tautline_proto::app::{App, ConnectionId};
 use tautline_proto::handshake::server::{self, Rejection};
-use tautline_rooms::Rights;
+use tautline_rooms::{Compression, Rights};
 use tautline_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -36,6 +37,7 @@ pub(crate) struct Site {
     clients: Clients,
     guard: Guard,
     profiles: Profiles,
+    compression: Compressions,
     store: Option<Store>,
     watch: Watch,
     telemetry: Telemetry,
@@ -51,6 +53,7 @@ impl Site {
         engine: Engine,
         only: Option<AppName>,
         settings: &tautline::Settings,
+        (compression, window): (Compression, WindowBits),
         setup: Setup,
         clients: Clients,
         guard: Guard,
@@ -59,6 +62,7 @@ impl Site {
         let sizes = Sizes { message: config.message_limit(), queue: send_queue };
         let (store, watch, telemetry) = (setup.store.clone(), setup.watch.clone(), setup.telemetry.clone());
         let profiles = Profiles::new(setup.settings(), |bytes| Profile::new(config).send_queue(bytes), send_queue);
+        let compression = Compressions { usual: compression, window, rooms: setup.settings().clone() };
         Self {
             pulses: homes::pulses(&engine),
             store,
@@ -70,6 +74,7 @@ impl Site {
             clients,
             guard,
             profiles,
+            compression,
             engine: Mutex::new(Some(engine)),
         }
     }
@@ -119,6 +124,11 @@ impl Site {
     /// What connections look like on the wire.
     pub(crate) fn inspector(&self) -> &Inspector {
         &self.inspector
+    }
+
+    /// How the messages of a client that asks for this path may be compressed.
+    pub(crate) fn deflate(&self, path: &str) -> Option<Acceptance> {
+        self.compression.of(self.apps.room(path).as_deref())
     }
 
     /// Who carries connections, where all apps are.
@@ -220,6 +230,27 @@ impl Profiles {
     }
 }
 
+/// How messages are compressed: those of most connections, and those of rooms with settings of their own.
+#[derive(Debug)]
+struct Compressions {
+    usual: Compression,
+    window: WindowBits,
+    rooms: tautline_rooms::Settings,
+}
+
+impl Compressions {
+    fn of(&self, room: Option<&str>) -> Option<Acceptance> {
+        let own = room.and_then(|room| self.rooms.of(room).compression);
+        let takeover = match own.unwrap_or(self.usual) {
+            Compression::Off => return None,
+            Compression::NoContextTakeover => false,
+            Compression::ContextTakeover => true,
+        };
+        let sender = Sender { window: self.window, takeover };
+        Some(Acceptance { server: sender, client: sender, unlimited: Unlimited::NoTakeover })
+    }
+}
+
 impl Carrier for Site {
     type Admitted = Admitted;
 
@@ -238,6 +269,7 @@ impl Carrier for Site {
             identity: name,
             attached: token.clone().map(|token| token as Attached),
             secure: request.extensions().get::<TlsSession>().is_some(),
+            deflate: request.deflate(),
             profile: self.profiles.usual.clone(),
         };
         let found = self.apps.find(request.path())?;
@@ -398,9 +430,40 @@ impl Apps {
             Self::Relay(rooms) => return Ok(Found::Rooms(rooms.any(), MAIN.to_owned())),
             Self::All { named, counters, readings, rooms, .. } => (named, counters, readings, rooms),
         };
+        Ok(match Destination::of(path, named)? {
+            Destination::App(hosts) => Found::App(hosts.next()),
+            Destination::Counter(name) => Found::Counter(counters.of(&name)),
+            Destination::Readings => Found::Readings(readings.next()),
+            Destination::Room(room) => Found::Rooms(rooms.of(&room), room),
+        })
+    }
+
+    /// The room at this path, if there can be one.
+    fn room(&self, path: &str) -> Option<String> {
+        match self {
+            Self::Relay(_) => Some(MAIN.to_owned()),
+            Self::All { named, .. } => match Destination::of(path, named) {
+                Ok(Destination::Room(room)) => Some(room),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Where a path leads, where all apps are.
+enum Destination<'a> {
+    App(&'a Hosts),
+    Counter(String),
+    Readings,
+    Room(String),
+}
+
+impl<'a> Destination<'a> {
+    fn of(path: &str, named: &'a [(AppName, Hosts)]) -> Result<Self, Refusal> {
         let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
         if let Some((_, hosts)) = named.iter().find(|(app, _)| app.path() == trimmed) {
-            return Ok(Found::App(hosts.next()));
+            return Ok(Self::App(hosts));
         }
         // A client of that id could not be told from the page's own parts.
         if trimmed != "/" && http::is_taken(trimmed) {
@@ -408,12 +471,12 @@ impl Apps {
         }
         let bad = |problem: BadPath| refusal(Rejection::new(problem.status()));
         if trimmed == AppName::Counter.path() || (trimmed == "/state" || trimmed.starts_with("/state/")) {
-            return counter_name(path).map(|name| Found::Counter(counters.of(&name))).map_err(bad);
+            return counter_name(path).map(Self::Counter).map_err(bad);
         }
         if trimmed.strip_prefix(telemetry::ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            return Ok(Found::Readings(readings.next()));
+            return Ok(Self::Readings);
         }
-        Place::of(path).map(|place| Found::Rooms(rooms.of(&place.room), place.room)).map_err(bad)
+        Place::of(path).map(|place| Self::Room(place.room)).map_err(bad)
     }
 }
 

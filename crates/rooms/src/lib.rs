@@ -45,5 +45,5 @@ pub use effect::{CloseReason, Effect, Problem, Recovery, Refusal, Resume, Welcom
 pub use message::{Message, Payload, Timestamp};
 pub use presence::PresenceChange;
 pub use rooms::{Form, Join, Known, Member, Publisher, Restored, Rights, RoomId, RoomView, Rooms};
-pub use settings::{Duplicates, RoomSettings, Settings, SettingsError, SlowConsumer};
+pub use settings::{Compression, Duplicates, RoomSettings, Settings, SettingsError, SlowConsumer};
 pub use twins::{TwinEffect, TwinPart, TwinSettings, TwinView, Twins};

@@ -59,6 +59,8 @@ pub struct RoomSettings {
     /// From how many bytes on that wait for a member it counts as too slow; for whoever drives the rooms. Default: what it has
     /// for all connections. At least 512 KiB.
     pub queue_bytes: Option<usize>,
+    /// Whether messages to and from members are compressed; for whoever drives the rooms. Default: as those of all connections.
+    pub compression: Option<Compression>,
     /// How many members there can be. Default 100,000.
     pub members: usize,
     /// The least time between two announcements of who came and left. Default 1 s.
@@ -82,6 +84,7 @@ impl Default for RoomSettings {
             probe_timeout: Duration::from_secs(2),
             slow: SlowConsumer::Disconnect,
             queue_bytes: None,
+            compression: None,
             members: 100_000,
             presence_interval: Duration::from_secs(1),
             presence_names: 100,
@@ -133,6 +136,19 @@ impl fmt::Display for SettingsError {
 }
 
 impl std::error::Error for SettingsError {}
+
+/// How the messages of clients that offer it are compressed (RFC 7692).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// They are not.
+    #[default]
+    Off,
+    /// Each by itself: nothing is kept for a client, and what is published is compressed once for all.
+    NoContextTakeover,
+    /// With reference to earlier messages, which makes short ones shorter. Each client takes memory, and each has what is published
+    /// compressed for itself.
+    ContextTakeover,
+}
 
 /// What happens when a client id connects that is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

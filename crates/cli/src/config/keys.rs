@@ -7,7 +7,7 @@ use std::time::Duration;
 use tautline::Origins;
 use tautline_hub::{AppName, Keyless};
 use tautline_identity::ClientAuth;
-use tautline_rooms::{Duplicates, SlowConsumer};
+use tautline_rooms::{Compression, Duplicates, SlowConsumer};
 
 use super::define::{Key, Section, section};
 use super::reader::Reader;
@@ -166,6 +166,17 @@ section! {
         /// at the most.
         send_queue: Bytes = Key::new(r#""1 MiB""#, "TAUTLINE_SEND_QUEUE");
 
+        /// Whether messages to and from clients that offer it are compressed (permessage-deflate): off; each by itself
+        /// (no-context-takeover), which costs no memory between them; or with reference to earlier ones (context-takeover), which
+        /// makes short ones shorter.
+        compression: Compression =
+            Key::new(r#""off""#, "TAUTLINE_COMPRESSION").option("compression", "WHICH");
+
+        /// How far back a message may refer, as the power of two: 8 is 256 bytes, 15 is 32 KiB. With context-takeover a connection
+        /// that is used holds a window for what it receives, and about three times as much for what it sends.
+        compression_window: u8 =
+            Key::new("12", "TAUTLINE_COMPRESSION_WINDOW").bounds(8, 15).option("compression-window", "BITS");
+
         /// How many connections there can be at once, HTTP included; more are answered with 503.
         max_connections: usize = Key::new("100000", "TAUTLINE_MAX_CONNECTIONS").bounds(1, 10_000_000);
 
@@ -258,6 +269,13 @@ section! {
         /// How much may wait to be sent to a member before it counts as too slow: 512 KiB at least.
         queue_bytes: Option<Bytes> =
             Key::unset("send_queue of [websocket]", r#""512 KiB""#, "TAUTLINE_ROOM_QUEUE_BYTES");
+
+        /// Whether messages to and from members that offer it are compressed.
+        compression: Option<Compression> = Key::unset(
+            "compression of [websocket]",
+            r#""no-context-takeover""#,
+            "TAUTLINE_ROOM_COMPRESSION",
+        );
 
         /// How many members there can be.
         members: usize = Key::new("100000", "TAUTLINE_ROOM_MEMBERS").bounds(1, u64::MAX);

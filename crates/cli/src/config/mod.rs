@@ -227,6 +227,7 @@ impl Room {
             probe_timeout: self.probe_timeout,
             slow: self.slow,
             queue_bytes: self.queue_bytes.map(bytes),
+            compression: self.compression,
             members: self.members,
             presence_interval: self.presence_interval,
             presence_names: self.presence_names,

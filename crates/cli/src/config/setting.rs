@@ -147,6 +147,20 @@ impl Setting for u16 {
     }
 }
 
+impl Setting for u8 {
+    fn form(key: &Key) -> String {
+        u16::form(key)
+    }
+
+    fn read(raw: &Raw, key: &Key) -> Option<Self> {
+        raw.whole().filter(|number| fits(*number, key)).and_then(|number| number.try_into().ok())
+    }
+
+    fn toml(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
 impl Setting for u32 {
     fn form(key: &Key) -> String {
         u16::form(key)

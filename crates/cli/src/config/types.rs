@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tautline::Origins;
 use tautline_hub::{AppName, Keyless};
 use tautline_identity::ClientAuth;
-use tautline_rooms::{Duplicates, SlowConsumer};
+use tautline_rooms::{Compression, Duplicates, SlowConsumer};
 
 use super::define::Key;
 use super::raw::{Raw, quoted};
@@ -65,6 +65,14 @@ impl Choice for Duplicates {
 impl Choice for Keyless {
     const NAMES: &'static [(&'static str, Self)] =
         &[("loopback", Self::Loopback), ("everywhere", Self::Everywhere), ("nowhere", Self::Nowhere)];
+}
+
+impl Choice for Compression {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("no-context-takeover", Self::NoContextTakeover),
+        ("context-takeover", Self::ContextTakeover),
+    ];
 }
 
 impl Choice for SlowConsumer {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tautline::deflate::Offer;
 use tautline::{CloseCode, Config, Connect, Ended, WebSocket};
 
 use crate::failure::Failure;
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     /// Offer this subprotocol, the preferred one first (can be repeated)
     #[arg(long = "subprotocol", value_name = "NAME")]
     subprotocols: Vec<String>,
+
+    /// Offer to compress messages (permessage-deflate)
+    #[arg(long)]
+    compress: bool,
 
     /// Send this Origin, as a page of that site would
     #[arg(long)]
@@ -120,6 +125,9 @@ fn open(args: Args) -> Result<Connect, Failure> {
     }
     for name in args.subprotocols {
         connect = connect.subprotocol(name);
+    }
+    if args.compress {
+        connect = connect.deflate(Offer::default());
     }
     if let Some(origin) = args.origin {
         connect = connect.origin(origin);

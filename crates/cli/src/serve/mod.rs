@@ -7,6 +7,7 @@ mod telemetry;
 
 use std::process::ExitCode;
 
+use tautline::deflate::WindowBits;
 use tautline::{AddressLimits, Server};
 use tautline_hub::{AppName, Hub, Keep, Sessions};
 use tautline_store::Store;
@@ -112,6 +113,8 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         max_message,
         origins,
         send_queue,
+        compression,
+        compression_window,
         max_connections,
         max_connections_per_address,
         connection_rate_per_address,
@@ -133,6 +136,8 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         );
     let requests = AddressLimits::new().rate(*request_rate_per_address);
     let mut hub = Hub::new().server(server).rooms(config.rooms.clone()).request_limits(requests);
+    // The key has just these bounds.
+    hub = hub.compression(*compression, WindowBits::new(*compression_window).unwrap_or(WindowBits::MAX));
     hub = hub.insecure(config.access.insecure).require_authentication(config.access.require_authentication);
     if let Some(names) = &config.access.hosts {
         hub = hub.hosts(&names.0);

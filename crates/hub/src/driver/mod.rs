@@ -85,6 +85,7 @@ impl Driver {
             identity: None,
             attached: None,
             secure: request.extensions().get::<tautline::TlsSession>().is_some(),
+            deflate: request.deflate(),
         };
         let admitted = Admitted::new(&self.0, &opening)?;
         admitted.wait_in(request.extensions_mut());

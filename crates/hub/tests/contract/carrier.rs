@@ -31,6 +31,7 @@ impl Carrier for OneApp {
             identity: None,
             attached: None,
             secure: false,
+            deflate: request.deflate(),
             profile: Arc::default(),
         };
         let (reply, answer) = tokio::sync::oneshot::channel();
