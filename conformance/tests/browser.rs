@@ -10,6 +10,41 @@ use tokio::sync::{Mutex, MutexGuard};
 
 const SIZES: [(u32, u32); 2] = [(1100, 800), (390, 844)];
 
+// ---- What a page can do.
+
+#[tokio::test]
+async fn a_page_and_the_hub_compress_their_messages() {
+    for (how, agreed) in [
+        ("off", ""),
+        (
+            "no-context-takeover",
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; client_max_window_bits=12",
+        ),
+        ("context-takeover", "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"),
+    ] {
+        let hub = Hub::start_on(0, &["--compression", how]).await;
+        let mut browser = Browser::start();
+        browser.open(&format!("http://127.0.0.1:{}/", hub.port), "page").await;
+        let script = format!(
+            r#"new Promise((done, failed) => {{
+                const ws = new WebSocket("{}");
+                const sent = Array.from({{ length: 100 }}, (_, n) => `{{"number":${{n}},"sensor":"kitchen"}}`.repeat(n + 1));
+                const got = [];
+                ws.onopen = () => sent.forEach((message) => ws.send(message));
+                ws.onerror = () => failed(new Error("the connection failed"));
+                ws.onmessage = ({{ data }}) => {{
+                    got.push(data);
+                    if (got.length === sent.length) done([ws.extensions, got.every((message, n) => message === sent[n])]);
+                }};
+            }})"#,
+            hub.uri("/echo")
+        );
+        assert_eq!(browser.eval("page", &script).await, json!([agreed, true]), "{how}");
+        browser.has_no_errors("page").await;
+        browser.finish().await;
+    }
+}
+
 // ---- The hub's page.
 
 #[tokio::test]

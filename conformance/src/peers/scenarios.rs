@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tautline::deflate::{Offer, Sender, WindowBits};
 use tautline::{CloseCode, Config, ConnectError, Ended, Event, Message, Server, WebSocket, connect};
 use tokio::time::Instant;
 
@@ -196,6 +197,50 @@ pub async fn subprotocols(language: Language) {
                 assert_eq!(answer["error"], "Server sent no subprotocol", "{answer}");
             }
         }
+    }
+}
+
+/// Their client and our server compress their messages, each by itself or with reference to earlier ones, also those in fragments.
+pub async fn compression_is_agreed(language: Language) {
+    for (how, window) in [("context-takeover", "15"), ("context-takeover", "9"), ("no-context-takeover", "12")] {
+        let hub = Hub::start_on(0, &["--app", "echo", "--compression", how, "--compression-window", window]).await;
+        let mut client = language.client();
+        let answer = client.open(json!({"uri": hub.uri("/"), "compression": true})).await;
+        let agreed = answer["extensions"].as_str().unwrap_or_default();
+        assert!(agreed.starts_with("permessage-deflate"), "{how}: {answer}");
+        assert_eq!(agreed.contains("server_no_context_takeover"), how == "no-context-takeover", "{agreed}");
+        assert_eq!(agreed.contains(&format!("server_max_window_bits={window}")), window != "15", "{agreed}");
+        for message in messages() {
+            client.send(message.clone()).await;
+            client.expect(message).await;
+        }
+        for number in 0..50 {
+            let message = format!(r#"{{"sensor":"kitchen","number":{number},"celsius":21.5}}"#);
+            client.send(message.clone()).await;
+            client.expect(message).await;
+        }
+        client.send_fragments(&["Hello, Hello ".into(), "wörld ".into(), "".into(), "€😀 Hello".into()]).await;
+        client.expect("Hello, Hello wörld €😀 Hello").await;
+        client.finish().await;
+    }
+}
+
+/// Their server and our client compress their messages.
+pub async fn server_compresses(language: Language) {
+    let (_process, port) = language.echo_server(&[]).await;
+    let narrow = Sender { window: WindowBits::new(9).expect("8 to 15"), takeover: true };
+    let alone = Sender { window: WindowBits::MAX, takeover: false };
+    for sender in [Sender::DEFAULT, narrow, alone] {
+        let opening = connect(format!("ws://127.0.0.1:{port}")).deflate(Offer { server: sender, client: sender });
+        let mut ws = within("a connection", opening.into_future()).await.expect("a connection");
+        let agreed = ws.info().deflate.expect("compression is agreed on");
+        assert!(agreed.server.window <= sender.window && agreed.client.window <= sender.window, "{agreed:?}");
+        exchange(&mut ws).await;
+        exchange(&mut ws).await;
+        let large = Message::from(text(1_000_000));
+        within("a large message to leave", ws.send(large.clone())).await.expect("an open connection");
+        assert_same(&within("a large echo", ws.recv()).await.expect("a message"), &large);
+        close(ws).await;
     }
 }
 

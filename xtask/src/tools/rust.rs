@@ -68,7 +68,7 @@ pub(super) fn binaries(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     site.say("building the binaries");
     let mut build = site.workspace.cargo(&["build", "--locked", "--profile", "interop", "--workspace"]);
     build.args(["--exclude", "xtask", "--features", "tautline-conformance/peers", "--bins", "--examples"]);
-    site.run(&mut build, 900)?;
+    site.run(&mut build, 1800)?;
     let built = site.workspace.target.join("interop");
     Ok(["tautline", "examples", "autobahn-client", "autobahn-server"].iter().map(|name| built.join(name)).collect())
 }
@@ -77,7 +77,7 @@ pub(super) fn binaries(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
 pub(super) fn interop_tests(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     site.say("compiling the interop tests");
     let mut tests = site.workspace.cargo(&["test", "--no-run", "--locked", "--package", "tautline-conformance"]);
-    site.run(tests.args(["--features", "peers", "--tests"]), 600)?;
+    site.run(tests.args(["--features", "peers", "--tests"]), 1200)?;
     Ok(vec![])
 }
 

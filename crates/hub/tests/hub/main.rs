@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod compression;
 mod hostile;
 mod http;
 mod identity;
