@@ -8,8 +8,9 @@ use crate::{
 /// Bytes of a bucket: four places of two bytes.
 pub(crate) const BUCKET: usize = 8;
 
-/// So many bytes are looked at to find out where they were before.
-const KEY: usize = 4;
+/// So many bytes are looked at to find out where they were before. Shorter matches save little, and finding them would cost the
+/// places of longer ones.
+const KEY: usize = 5;
 
 /// From this length on a match is taken without looking further.
 const GOOD: u16 = 64;
@@ -71,8 +72,10 @@ impl Search<'_> {
     /// Puts a position in the index, and returns what was in its bucket before; `None` if too little text follows.
     #[inline]
     fn enter(&mut self, at: usize) -> Option<u64> {
-        let key = u32::from_le_bytes(*self.text[at..].first_chunk::<KEY>()?);
-        let bucket = (key.wrapping_mul(0x9e37_79b1) >> 16) as usize & (self.index.len() - 1);
+        let &[a, b, c, d, e] = self.text[at..].first_chunk::<KEY>()?;
+        let key = u32::from_le_bytes([a, b, c, d]).wrapping_mul(0x9e37_79b1);
+        let key = key.wrapping_add(u32::from(e).wrapping_mul(0x85eb_ca6b));
+        let bucket = (key >> 16) as usize & (self.index.len() - 1);
         let places = u64::from_le_bytes(self.index[bucket]);
         self.index[bucket] = (places << 16 | u64::from(self.place(at))).to_le_bytes();
         self.indexed = at + 1;

@@ -33,14 +33,15 @@ fn what_a_connection_keeps_is_a_box_and_a_few_numbers() {
     assert!(size_of::<History<Box<[u8]>>>() <= 40);
 }
 
+/// Zlib, at its usual level, brings 0.273 and 0.214.
 #[test]
-fn readings_become_a_third_when_they_can_refer_to_each_other() {
-    let readings = corpora::readings(100_000, &mut Rng::with_seed(1));
+fn readings_become_small_when_they_refer_to_each_other() {
+    let readings = corpora::readings(500_000, &mut Rng::with_seed(1));
     let total: usize = readings.iter().map(Vec::len).sum();
-    for bits in corpora::windows() {
-        let mut history = history(bits);
+    for (window, percent) in [(9, 30), (15, 23)] {
+        let mut history = history(bits(window));
         let made: usize = readings.iter().map(|reading| compress(&mut history, reading, Flush::Message).len()).sum();
-        assert!(made * 3 < total, "{bits:?}: {made} of {total}");
+        assert!(made * 100 <= total * percent, "{window} bits: {made} of {total}");
     }
 }
 

@@ -37,19 +37,26 @@ pub(crate) fn text(len: usize, rng: &mut Rng) -> Vec<u8> {
     text
 }
 
-/// Messages of a sensor, one after the other.
+/// Messages of a device with some sensors, one after the other, of 92 bytes on average.
 pub(crate) fn readings(len: usize, rng: &mut Rng) -> Vec<Vec<u8>> {
-    let (mut sequence, mut temperature) = (rng.u32(..10_000), 2000);
+    let (mut sequence, mut time) = (rng.u32(10_000..20_000), 1_763_755_200);
+    let (mut temperature, mut pressure) = (2150, 10_132);
     let mut readings = Vec::new();
     let mut total = 0;
     while total < len {
         sequence += 1;
-        temperature += rng.i32(-20..=20);
+        time += 10;
+        temperature = (temperature + rng.i32(-40..=40)).clamp(1500, 3000);
+        pressure += rng.i32(-3..=3);
         let reading = format!(
-            r#"{{"sensor":"kitchen","sequence":{sequence},"temperature":{}.{:02},"battery":{}}}"#,
+            r#"{{"id":"kitchen","seq":{sequence},"ts":{time},"temp":{}.{:02},"hum":{}.{},"hpa":{}.{},"rssi":-{}}}"#,
             temperature / 100,
-            temperature.rem_euclid(100),
-            rng.u8(60..64)
+            temperature % 100,
+            rng.u8(40..60),
+            2 * rng.u8(..5),
+            pressure / 10,
+            pressure % 10,
+            rng.u8(58..72),
         );
         total += reading.len();
         readings.push(reading.into_bytes());

@@ -64,8 +64,8 @@ fn what_zlib_writes_is_read() {
 #[test]
 fn what_zlib_rs_writes_is_read() {
     for bits in corpora::windows().filter(|&bits| bits != WindowBits::MIN) {
-        for (name, data) in corpora::all(50_000, bits, 12) {
-            for level in [0, 1, 6, 9] {
+        for (name, data) in corpora::all(20_000, bits, 12) {
+            for level in [0, 1, 6] {
                 let by = &mut ZlibCompressor::new(bits, level).unwrap();
                 let made = compress_in(by, &data, Flush::Sync, &mut Pieces::Whole);
                 assert!(decompress(&mut window(bits), &made, data.len()).unwrap() == data, "{name}, {bits:?}, {level}");
@@ -93,7 +93,7 @@ fn what_is_written_both_read() {
 #[test]
 fn long_streams_are_read_by_both() {
     fn run<const TOKENS: usize>(bits: WindowBits, seed: u64) {
-        let data = corpora::patchwork(400_000, &mut Rng::with_seed(seed));
+        let data = corpora::patchwork(200_000, &mut Rng::with_seed(seed));
         let by = &mut Compressor::<TOKENS>::new();
         let made = compress_in(&mut by.with(&mut history(bits)), &data, Flush::Sync, &mut Pieces::random(seed));
         assert!(Zlib::new(bits, 6).decompress(&made, data.len()) == data, "{bits:?}, {TOKENS} tokens");
@@ -109,7 +109,7 @@ fn long_streams_are_read_by_both() {
 /// Streams of messages of any kind and size in both directions, the context kept or not.
 #[test]
 fn conversations_with_zlib_are_understood() {
-    for seed in 0..300 {
+    for seed in 0..100 {
         let rng = &mut Rng::with_seed(seed);
         let bits = WindowBits::new(rng.u8(9..=15)).unwrap();
         let (mut zlib, mut history, mut window) = (Zlib::new(bits, rng.u32(1..=9)), history(bits), window(bits));
