@@ -16,6 +16,9 @@
 //! Input and output can be cut anywhere. Nothing that is decompressed makes it panic, take more time than is linear in
 //! input and output, or write more than the caller gave room for.
 //!
+//! [`Compress`] and [`Decompress`] are for programs that leave it to their configuration what compresses; with the feature
+//! `zlib-rs`, that crate is to be had behind them, too.
+//!
 //! # Messages that refer to those before them (RFC 7692)
 //!
 //! ```
@@ -59,6 +62,7 @@ extern crate std;
 mod alphabet;
 mod bit_writer;
 mod block;
+mod codec;
 mod compressor;
 mod decode;
 mod decompressor;
@@ -70,7 +74,10 @@ mod search;
 mod token;
 mod window;
 mod window_bits;
+#[cfg(feature = "zlib-rs")]
+mod zlib;
 
+pub use codec::{Compress, Compressing, Decompress, Decompressing};
 pub use compressor::Compressor;
 pub use decompressor::Decompressor;
 pub use error::{Corrupt, TooSmall};
@@ -78,3 +85,5 @@ pub use history::History;
 pub use progress::{Flush, Progress, Status, TAIL};
 pub use window::Window;
 pub use window_bits::WindowBits;
+#[cfg(feature = "zlib-rs")]
+pub use zlib::{ZlibCompressor, ZlibDecompressor};

@@ -1,15 +1,19 @@
 //! Repetitions, and where they were said before.
 
-use crate::alphabet::{MAX_MATCH, MIN_MATCH};
+use crate::{
+    alphabet::{MAX_MATCH, MIN_MATCH},
+    encode::{distance_symbol, length_symbol},
+};
 
 /// Bytes of a bucket: four places of two bytes.
 pub(crate) const BUCKET: usize = 8;
 
-/// So many bytes are looked at to find out where they were before.
-const KEY: usize = 4;
+/// So many bytes are looked at to find out where they were before. Shorter matches save little, and finding them would cost the
+/// places of longer ones.
+const KEY: usize = 5;
 
-/// What a repetition is worth: longer ones need no looking further.
-const GOOD: usize = 64;
+/// From this length on a match is taken without looking further.
+const GOOD: u16 = 64;
 
 /// Bytes that were there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +47,8 @@ impl Search<'_> {
         let here = self.place(at);
         let reach = self.window.min(at - self.first);
         let most = MAX_MATCH.min(self.text.len() - at);
-        let mut best: Option<Match> = None;
-        let mut best_score = 0;
+        let mut best = None;
+        let mut most_saved = 0;
         for lane in 0..BUCKET / 2 {
             let place = (places >> (16 * lane)) as u16;
             let distance = usize::from(here.wrapping_sub(place));
@@ -52,10 +56,14 @@ impl Search<'_> {
                 continue;
             }
             let length = common(&self.text[at - distance..], &self.text[at..at + most]);
-            let score = score(length, distance);
-            if length >= MIN_MATCH && score > best_score {
-                best_score = score;
-                best = Some(Match { length: length as u16, distance: distance as u16 });
+            if length < MIN_MATCH {
+                continue;
+            }
+            let found = Match { length: length as u16, distance: distance as u16 };
+            let saving = found.saving();
+            if saving > most_saved {
+                most_saved = saving;
+                best = Some(found);
             }
         }
         best
@@ -64,8 +72,10 @@ impl Search<'_> {
     /// Puts a position in the index, and returns what was in its bucket before; `None` if too little text follows.
     #[inline]
     fn enter(&mut self, at: usize) -> Option<u64> {
-        let key = u32::from_le_bytes(*self.text[at..].first_chunk::<KEY>()?);
-        let bucket = (key.wrapping_mul(0x9e37_79b1) >> 16) as usize & (self.index.len() - 1);
+        let &[a, b, c, d, e] = self.text[at..].first_chunk::<KEY>()?;
+        let key = u32::from_le_bytes([a, b, c, d]).wrapping_mul(0x9e37_79b1);
+        let key = key.wrapping_add(u32::from(e).wrapping_mul(0x85eb_ca6b));
+        let bucket = (key >> 16) as usize & (self.index.len() - 1);
         let places = u64::from_le_bytes(self.index[bucket]);
         self.index[bucket] = (places << 16 | u64::from(self.place(at))).to_le_bytes();
         self.indexed = at + 1;
@@ -80,18 +90,20 @@ impl Search<'_> {
 impl Match {
     /// Whether it is worth looking whether a better one begins a byte later.
     pub(crate) fn may_be_beaten(self) -> bool {
-        usize::from(self.length) < GOOD
+        self.length < GOOD
     }
 
     /// Whether this one, a byte later, is better.
-    pub(crate) fn beats(self, other: Match) -> bool {
-        score(self.length.into(), self.distance.into()) > score(other.length.into(), other.distance.into()) + 4
+    pub(crate) fn beats(self, other: Self) -> bool {
+        self.saving() > other.saving()
     }
-}
 
-/// About how many half bytes it saves.
-fn score(length: usize, distance: usize) -> i32 {
-    (length * 4) as i32 - (usize::BITS - distance.leading_zeros()) as i32 / 2
+    /// About how many bits it saves: a literal takes some 7, a match what it takes in the fixed code.
+    fn saving(self) -> i32 {
+        let length_bits = 7 + length_symbol(self.length).extra_bits;
+        let distance_bits = 5 + distance_symbol(self.distance).extra_bits;
+        7 * i32::from(self.length) - (length_bits + distance_bits) as i32
+    }
 }
 
 /// How many bytes are the same, at most as many as `here` has. `there` is longer.
