@@ -1,0 +1,4 @@
+//! The client in a simulated world.
+
+mod events;
+mod world;
