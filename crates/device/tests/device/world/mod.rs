@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tautline_device::{Clock, Event, Instant};
 
-pub use net::{Attempt, Net, Pipe};
+pub use net::{Attempt, Net};
 pub use server::{Answer, Server};
 
 pub const MS: Duration = Duration::from_millis(1);
@@ -125,6 +125,20 @@ impl Clock for World {
         })
         .await;
     }
+}
+
+/// What the first future gives, unless the other one ends before.
+pub async fn select<T, U>(
+    first: impl Future<Output = T>,
+    second: &mut Pin<Box<dyn Future<Output = U> + '_>>,
+) -> Option<T> {
+    let mut first = std::pin::pin!(first);
+    std::future::poll_fn(|cx| match (first.as_mut().poll(cx), second.as_mut().poll(cx)) {
+        (Poll::Ready(result), _) => Poll::Ready(Some(result)),
+        (_, Poll::Ready(_)) => Poll::Ready(None),
+        _ => Poll::Pending,
+    })
+    .await
 }
 
 /// Random bytes, the same ones for the same seed.
