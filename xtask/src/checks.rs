@@ -38,11 +38,18 @@ pub(crate) fn docs(job: &Job<'_>) -> Outcome {
     Ok(String::new())
 }
 
+/// What has to build without the standard library, and with which features.
+const BARE_BUILDS: &[(&str, &str)] = &[
+    ("tautline-deflate", ""),
+    ("tautline-proto", ""),
+    ("tautline-proto", "alloc"),
+    ("tautline-telemetry", ""),
+    ("tautline-device", ""),
+];
+
 pub(crate) fn no_std(job: &Job<'_>) -> Outcome {
     for target in BARE_TARGETS {
-        let builds =
-            [("tautline-proto", ""), ("tautline-proto", "alloc"), ("tautline-telemetry", ""), ("tautline-deflate", "")];
-        for (package, features) in builds {
+        for (package, features) in BARE_BUILDS {
             // A build, not a check: code generation is where a missing atomic or a float shows.
             let mut command = job.cargo(&["build", "--package", package, "--lib", "--locked", "--no-default-features"]);
             job.run(command.args(["--features", features, "--target", target]))?;
