@@ -4,6 +4,8 @@ use core::fmt;
 
 use base64ct::{Base64, Encoding};
 
+use crate::certificate::sequence;
+
 /// What is looked for in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -43,8 +45,8 @@ pub enum PemError {
 ///
 /// If it is not there, encrypted, of a kind that is not supported, malformed, or too large for `memory`.
 pub fn der<'a>(file: &'a [u8], content: Content, memory: &'a mut [u8]) -> Result<&'a [u8], PemError> {
-    // All of them are a SEQUENCE, and no text begins with its tag, "0", followed by a length of this form.
-    if let [0x30, 0x80.. | ..0x20, ..] = file {
+    // Whatever is looked for, it is a SEQUENCE.
+    if sequence(file).is_ok() {
         return Ok(file);
     }
     let mut lines = file.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -112,7 +114,10 @@ mod tests {
     #[test]
     fn der_is_taken_as_it_is() {
         assert_eq!(der(&[0x30, 3, 2, 1, 7], Content::Key, &mut []), Ok(&[0x30, 3, 2, 1, 7][..]));
-        assert_eq!(der(&[0x30, 0x82, 0, 1, 7], Content::Key, &mut []), Ok(&[0x30, 0x82, 0, 1, 7][..]));
+        let (mut long, text) = ([7; 3 + 0x80], b"0 is the tag of a SEQUENCE and a digit");
+        long[..3].copy_from_slice(&[0x30, 0x81, 0x80]);
+        assert_eq!(der(&long, Content::Key, &mut []), Ok(&long[..]));
+        assert_eq!(der(text, Content::Key, &mut []), Err(PemError::Absent));
     }
 
     #[test]
@@ -126,7 +131,6 @@ mod tests {
     fn what_cannot_be_used_is_said() {
         for (file, content, error) in [
             ("", Content::Key, PemError::Absent),
-            ("0 is no DER", Content::Certificate, PemError::Absent),
             ("-----BEGIN CERTIFICATE-----\nMAMCAQc=\n-----END CERTIFICATE-----", Content::Key, PemError::Absent),
             ("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAMCAQc=\n", Content::Key, PemError::Encrypted),
             ("-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n", Content::Key, PemError::Encrypted),

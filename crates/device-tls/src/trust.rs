@@ -108,3 +108,72 @@ fn contains(list: &[u8], oid: &[u8]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// An authority, and a server's certificate for `hub.local`.
+    fn lab() -> (Vec<u8>, Vec<u8>) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = params.self_signed(&key).unwrap().der().to_vec();
+        let issuer = Issuer::new(params, key);
+        let mut params = CertificateParams::new([std::string::String::from("hub.local")]).unwrap();
+        params.extended_key_usages = [ExtendedKeyUsagePurpose::ServerAuth].into();
+        let key = KeyPair::generate().unwrap();
+        (ca, params.signed_by(&key, &issuer).unwrap().der().to_vec())
+    }
+
+    const SERVER: ServerName<'static> = ServerName::Dns("hub.local");
+
+    #[test]
+    fn no_changed_bit_is_trusted() {
+        let (ca, leaf) = lab();
+        let authority = Authority::new(&ca).unwrap();
+        assert!(authority.check(&leaf, &SERVER, Time::Unknown).is_ok());
+        let mut generator = fastrand::Rng::with_seed(5280);
+        for at in 0..leaf.len() {
+            let mut changed = leaf.clone();
+            changed[at] ^= 1 << generator.u8(..8);
+            assert!(authority.check(&changed, &SERVER, Time::Unknown).is_err(), "byte {at}");
+        }
+        for len in 0..leaf.len() {
+            assert!(authority.check(&leaf[..len], &SERVER, Time::Unknown).is_err(), "{len} bytes");
+        }
+        assert!(authority.check(&[&leaf[..], &[0]].concat(), &SERVER, Time::Unknown).is_err(), "a byte more");
+    }
+
+    #[test]
+    fn nothing_makes_the_parser_panic() {
+        let (ca, leaf) = lab();
+        let mut generator = fastrand::Rng::with_seed(5280);
+        let mut parsed = 0;
+        for round in 0..100_000 {
+            let mut der = if round % 2 == 0 { ca.clone() } else { leaf.clone() };
+            for _ in 0..generator.usize(1..4) {
+                let at = generator.usize(..der.len());
+                match generator.u8(..8) {
+                    0 => der.truncate(at + 1),
+                    1 => der.splice(at..at, [generator.u8(..)]).for_each(drop),
+                    2 => der.drain(at..(at + 3).min(der.len() - 1).max(at)).for_each(drop),
+                    _ => der[at] = generator.u8(..),
+                }
+            }
+            if let Ok(certificate) = Certificate::parse(&der) {
+                parsed += 1;
+                let _ = certificate.common_name();
+                let _ = certificate.extensions.names.map(|names| SERVER.is_among(names));
+                let _ = certificate.extensions.purposes.map(|list| contains(list, SERVER_AUTH));
+                let _ = PublicKey::parse(certificate.key);
+            }
+        }
+        assert!(parsed > 1000, "the changes are too wild to show anything: {parsed}");
+    }
+}

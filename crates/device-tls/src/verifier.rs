@@ -24,11 +24,13 @@ pub(crate) struct Verifier<'a> {
     state: State,
 }
 
+// One for each handshake, on its stack: a box would need an allocator.
+#[allow(clippy::large_enum_variant)]
 enum State {
     /// Nothing has come.
     Waiting,
-    /// The certificate is good. What is missing is the signature of this hash by this key.
-    Shown(PublicKey, Sha256),
+    /// The certificate is good. What is missing is this key's signature of this hash of the handshake so far.
+    Shown(PublicKey, [u8; 32]),
     Proven,
     Untrusted(Untrusted),
 }
@@ -59,7 +61,7 @@ impl<'a> Verifier<'a> {
         // what the pinned authority did not sign itself is not trusted by any detour.
         let Some(CertificateEntryRef::X509(der)) = shown.entries.first() else { return Err(Untrusted::Missing) };
         let key = self.authority.check(der, &self.server, self.time)?;
-        Ok(State::Shown(key, transcript.clone()))
+        Ok(State::Shown(key, transcript.clone().finalize().into()))
     }
 
     fn prove(&mut self, proof: &CertificateVerifyRef<'_>) -> Result<State, Untrusted> {
@@ -72,7 +74,7 @@ impl<'a> Verifier<'a> {
         let (context, hash) = rest.split_at_mut(CONTEXT.len());
         padding.copy_from_slice(&PADDING);
         context.copy_from_slice(CONTEXT);
-        hash.copy_from_slice(&transcript.finalize());
+        hash.copy_from_slice(&transcript);
         if key.has_signed(scheme, &message, proof.signature) { Ok(State::Proven) } else { Err(Untrusted::Unproven) }
     }
 

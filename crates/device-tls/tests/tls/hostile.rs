@@ -34,10 +34,10 @@ fn meet<T>(
         // The server's end stays open until the device is done.
         let mut served = None;
         std::future::poll_fn(|context| {
-            if served.is_none() {
-                if let Poll::Ready(end) = server.as_mut().poll(context) {
-                    served = Some(end);
-                }
+            if served.is_none()
+                && let Poll::Ready(end) = server.as_mut().poll(context)
+            {
+                served = Some(end);
             }
             device.as_mut().poll(context)
         })
