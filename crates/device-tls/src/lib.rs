@@ -19,9 +19,9 @@
 //! use embedded_io_async::{Read, Write};
 //! use tautline_device_tls::*;
 //!
-//! // The files of `config.json`; reader and writer are the halves of a TCP connection to `host`.
-//! async fn talk<R: Read, W: Write>(
-//!     (reader, writer): (R, W),
+//! // The files of `config.json`; a socket that is connected to `host`.
+//! async fn talk(
+//!     socket: impl Read + Write,
 //!     host: &str,
 //!     (ca, certificate, key): (&[u8], &[u8], &[u8]),
 //!     random: impl FnMut(&mut [u8]),
@@ -38,7 +38,7 @@
 //!         time: Time::Unknown,
 //!     };
 //!
-//!     let mut wire = Wire::new(reader, writer);
+//!     let mut wire = Wire::new(socket);
 //!     let (mut read, mut write) = ([0; READ_BUFFER], [0; 1536]);
 //!     let mut session = open(&mut wire, Buffers { read: &mut read, write: &mut write }, &settings, random).await?;
 //!     let (mut reader, mut writer) = session.split();
@@ -51,6 +51,9 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! To reconnect, keep the [`Wire`] and the buffers: connect [`Wire::socket`] anew, and [`open`] the next session. That is what a connector of
+//! `tautline-device` does; a [`Session`] splits and closes as its transports do.
 //!
 //! # Limits
 //!
