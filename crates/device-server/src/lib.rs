@@ -9,6 +9,8 @@ extern crate std;
 mod asset;
 mod body;
 mod client;
+#[cfg(feature = "embassy")]
+pub mod embassy;
 mod handler;
 #[cfg(feature = "tokio")]
 pub mod host;
