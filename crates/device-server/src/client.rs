@@ -166,3 +166,19 @@ impl Write for Text {
         Ok(())
     }
 }
+
+// What the documentation promises of a chip; the compiler checks it there.
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(size_of::<Client<1024>>() <= 1024 + 336);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_takes_at_most_440_bytes_besides_its_queue() {
+        // On a host; on a chip, whose pointers are half as long, 336.
+        let size = size_of::<Client<1024>>() - 1024;
+        assert!(size <= 440, "{size}");
+    }
+}
