@@ -27,21 +27,32 @@ const AGENT: &str = "tautline";
 
 /// Autobahn's client tries our server.
 pub(crate) fn server(job: &Job<'_>) -> Outcome {
-    let port = free_port()?.to_string();
-    let log = Log::create(job.workspace.log("autobahn-server.tautline"))?;
+    let port = free_port()?;
     let mut ours = Command::new(job.var(tools::BIN)?);
-    ours.args(["serve", "--app", "echo", "--host", "127.0.0.1", "--port", &port]);
-    let mut ours = Background::start(&mut ours, &log)?;
-    ours.wait_for_port(port.parse().expect("a port was printed"), job.deadline)?;
+    ours.args(["serve", "--app", "echo", "--host", "127.0.0.1", "--port", &port.to_string()]);
+    try_server(job, Report::SERVER, &mut ours, port)
+}
 
-    let report = Report::SERVER.dir(job.workspace);
+/// Autobahn's client tries the small server, by its example.
+pub(crate) fn small_server(job: &Job<'_>) -> Outcome {
+    let port = free_port()?;
+    let mut ours = Command::new(job.var(tools::EXAMPLES)?.join("small_server"));
+    try_server(job, Report::SMALL_SERVER, ours.arg(port.to_string()), port)
+}
+
+fn try_server(job: &Job<'_>, report: Report, ours: &mut Command, port: u16) -> Outcome {
+    let log = Log::create(job.workspace.log(&format!("{}.tautline", report.name)))?;
+    let mut ours = Background::start(ours, &log)?;
+    ours.wait_for_port(port, job.deadline)?;
+
+    let dir = report.dir(job.workspace);
     let servers = json!([{"agent": AGENT, "url": format!("ws://127.0.0.1:{port}")}]);
-    let spec = write_spec(job, &report, "servers", servers)?;
+    let spec = write_spec(job, &dir, "servers", servers)?;
     // Its hundreds of lines go into a file of their own: the suite's log is what people see when it fails.
-    let log = Log::create(job.workspace.log("autobahn-server.wstest"))?;
+    let log = Log::create(job.workspace.log(&format!("{}.wstest", report.name)))?;
     process::run(wstest(job)?.args(["-m", "fuzzingclient", "-s"]).arg(spec), &log, job.deadline)?;
     ours.still_running()?;
-    conclude(job, Report::SERVER)
+    conclude(job, report)
 }
 
 /// Our client goes through the cases of Autobahn's server.
@@ -68,6 +79,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) const SERVER: Self = Self { name: "autobahn-server" };
+    pub(crate) const SMALL_SERVER: Self = Self { name: "autobahn-small-server" };
     pub(crate) const CLIENT: Self = Self { name: "autobahn-client" };
 
     /// Where `wstest` writes it.
