@@ -23,7 +23,9 @@ fn messages_of_every_length_come_back_however_they_are_cut() {
         let mut bed = bed();
         let mut ws = Ws::open(&mut bed, "/echo");
         bed.chunk(chunk);
-        for len in [0, 1, 125, 126, 127, 500, 511, 512, 513, 1000, 1024, 5000, 65_535, 65_536, 100_000] {
+        let lengths = [0, 1, 125, 126, 127, 500, 511, 512, 513, 1000, 1024, 5000, 65_535, 65_536];
+        // Long ones in tiny pieces take long and tell nothing more.
+        for len in lengths.into_iter().filter(|&len| len <= chunk.saturating_mul(1000).max(1024)) {
             let payload: Vec<u8> = (0..len).map(|n| n as u8).collect();
             ws.send(Part::Whole(Kind::Binary), &payload);
             assert!(ws.told(&mut bed) == [Told::Binary(payload)], "{len} bytes in pieces of {chunk}");
