@@ -20,6 +20,8 @@ const NO_STD: &[(&str, &str)] = &[
     ("tautline-telemetry", ""),
     ("tautline-device", ""),
     ("tautline-device-config", ""),
+    ("tautline-device-server", ""),
+    ("tautline-device-server", "embassy"),
     ("tautline-device-tls", "p384,ed25519"),
 ];
 

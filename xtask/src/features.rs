@@ -15,6 +15,7 @@ const LIBRARIES: &[&str] = &[
     "tautline",
     "tautline-deflate",
     "tautline-device",
+    "tautline-device-server",
     "tautline-device-tls",
     "tautline-engine",
     "tautline-identity",

@@ -24,6 +24,10 @@ pub(crate) fn lws(job: &Job<'_>) -> Outcome {
     run(job, "lws")
 }
 
+pub(crate) fn small_server(job: &Job<'_>) -> Outcome {
+    run(job, "small_server")
+}
+
 pub(crate) fn fastapi(job: &Job<'_>) -> Outcome {
     run(job, "fastapi")
 }

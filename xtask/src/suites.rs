@@ -49,13 +49,14 @@ pub(crate) const ALL: &[Suite] = &[
     suite("seeds", "the labs' original programs, both directions", 180, &[Binaries, InteropTests, Python, PythonSeeds], interop::seeds),
     suite("node", "Node's ws, both directions", 120, &[Binaries, InteropTests, Node], interop::node),
     suite("lws", "libwebsockets, both directions", 120, &[Binaries, InteropTests, Lws], interop::lws),
+    suite("small-server", "the small server for chips, on this machine: libwebsockets, Python, Node, a browser", 180, &[Binaries, InteropTests, Python, Node, Lws, Chromium], interop::small_server),
     suite("fastapi", "FastAPI on uvicorn, both directions", 120, &[Binaries, InteropTests, Python], interop::fastapi),
     suite("browser", "the real pages in headless Chromium", 240, &[Binaries, InteropTests, Python, PythonSeeds, Node, Chromium], interop::browser),
     suite("dashboard", "the hub's page in two headless Chromiums, with devices", 240, &[Binaries, InteropTests, Python, Node, Chromium], interop::dashboard),
     suite("micropython", "the labs' MicroPython client in a MicroPython VM", 120, &[Binaries, InteropTests, Node, MicroPython], interop::micropython),
     suite("tls", "wss and https with the labs' command lines, certificates of both sides, other people's clients", 240, &[Binaries, InteropTests, Python, Node, MicroPython], interop::tls),
-    Suite { name: "autobahn-server", what: "337 of Autobahn's cases (--full: all 517) against our servers, with compression", budget: (400, 6000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::server },
-    Suite { name: "autobahn-client", what: "337 of Autobahn's cases (--full: all 517) against our clients, with compression", budget: (400, 4000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::client },
+    Suite { name: "autobahn-server", what: "337 of Autobahn's cases (--full: all 517) against our servers, with compression, and the 301 core ones against the small server", budget: (600, 6000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::server },
+    Suite { name: "autobahn-client", what: "337 of Autobahn's cases (--full: all 517) against our clients, with compression, and the 301 core ones against the device's", budget: (600, 4000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::client },
     Suite { name: "fuzz", what: "every fuzz target for 20 s (--full: 5 min) from its seeds", budget: (600, 5400), needs: &[Cxx], full_only: false, run: fuzz::suite },
 ];
 

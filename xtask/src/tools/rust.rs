@@ -70,7 +70,10 @@ pub(super) fn binaries(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     build.args(["--exclude", "xtask", "--features", "tautline-conformance/peers", "--bins", "--examples"]);
     site.run(&mut build, 1800)?;
     let built = site.workspace.target.join("interop");
-    Ok(["tautline", "examples", "autobahn-client", "autobahn-server"].iter().map(|name| built.join(name)).collect())
+    Ok(["tautline", "examples", "autobahn-client", "autobahn-server", "autobahn-device-client"]
+        .iter()
+        .map(|name| built.join(name))
+        .collect())
 }
 
 /// Compiles the tests that the interop suites run.

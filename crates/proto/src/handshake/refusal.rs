@@ -294,12 +294,16 @@ impl RefusalHeader {
     }
 }
 
-/// RFC 7231 section 6.1 and RFC 6585; clients ignore it, people read it.
-const fn reason_phrase(status: u16) -> &'static str {
+/// What a status is called (RFC 9110 section 15 and RFC 6585); clients ignore it, people read it.
+pub const fn reason_phrase(status: u16) -> &'static str {
     match status {
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",
+        304 => "Not Modified",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
@@ -310,7 +314,12 @@ const fn reason_phrase(status: u16) -> &'static str {
         408 => "Request Timeout",
         409 => "Conflict",
         410 => "Gone",
+        411 => "Length Required",
+        413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        422 => "Unprocessable Content",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
@@ -320,6 +329,7 @@ const fn reason_phrase(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
+        200..300 => "OK",
         300..400 => "Redirect",
         _ => "Refused",
     }

@@ -6,7 +6,7 @@
 //! [`Refusal::headers`] go into the library's response.
 
 pub use super::origin::OriginPolicy;
-pub use super::refusal::{Refusal, RefusalHeader, Rejection};
+pub use super::refusal::{Refusal, RefusalHeader, Rejection, reason_phrase};
 
 use super::deflate::{self, Acceptance};
 use super::extensions::{self, Extension};
@@ -160,6 +160,30 @@ impl<'a> Request<'a> {
     /// Whether this asks for a WebSocket at all; otherwise it is a request for a page. See [`is_upgrade`].
     pub fn is_upgrade(&self) -> bool {
         is_upgrade(self.headers())
+    }
+
+    /// Applies the rules that every request has to keep, whatever it asks for: a valid target, and in HTTP/1.1 exactly one
+    /// valid Host (RFC 9112 section 3.2). For a server that also has pages; [`Request::accept`] applies them itself.
+    ///
+    /// `OPTIONS *` passes, the authority form of `CONNECT` does not.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] that the client is to be told.
+    pub fn check_routing(&self) -> Result<(), Refusal> {
+        if Target::parse(self.target).is_none() && (self.method, self.target) != ("OPTIONS", "*") {
+            return Err(Refusal::BadTarget);
+        }
+        let mut host = None;
+        for (_, value) in self.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Host")) {
+            once(&mut host, ascii_value(value).ok_or(Refusal::BadHeader)?, Refusal::DuplicateHost)?;
+        }
+        match host {
+            // RFC 9112 section 3.2: empty where the target has no authority.
+            Some(host) if !host.is_empty() && Authority::parse(host).is_none() => Err(Refusal::BadHost),
+            None if self.version >= HttpVersion::HTTP_11 => Err(Refusal::MissingHost),
+            _ => Ok(()),
+        }
     }
 
     /// The method, whose case matters.

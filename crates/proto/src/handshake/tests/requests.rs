@@ -250,6 +250,32 @@ fn s4_2_1_a_page_request_is_no_upgrade() {
 }
 
 #[test]
+fn http_3_2_requests_for_pages_keep_the_rules_of_target_and_host() {
+    let check = |line: &str, headers: &[(&str, &str)]| {
+        let bytes = head(line, headers);
+        match server::Handshake::new(Instant::ZERO, &Limits::DEFAULT).receive(Instant::ZERO, &bytes) {
+            Progress::Complete(request) => request.check_routing(),
+            other => panic!("{line}: {other:?}"),
+        }
+    };
+    let host = [("Host", "a:80")];
+    for line in ["GET / HTTP/1.1", "POST /a?b HTTP/1.1", "GET http://[::1]:80/ HTTP/1.1", "OPTIONS * HTTP/1.1"] {
+        assert_eq!(check(line, &host), Ok(()), "{line}");
+    }
+    for line in
+        ["GET * HTTP/1.1", "GET a HTTP/1.1", "GET /#a HTTP/1.1", "CONNECT a:80 HTTP/1.1", "GET http://[/ HTTP/1.1"]
+    {
+        assert_eq!(check(line, &host), Err(Refusal::BadTarget), "{line}");
+    }
+    assert_eq!(check("GET / HTTP/1.1", &[]), Err(Refusal::MissingHost));
+    assert_eq!(check("GET / HTTP/1.0", &[]), Ok(()));
+    assert_eq!(check("GET / HTTP/1.1", &[("Host", "")]), Ok(()));
+    assert_eq!(check("GET / HTTP/1.0", &[("Host", "a"), ("host", "a")]), Err(Refusal::DuplicateHost));
+    assert_eq!(check("GET / HTTP/1.1", &[("Host", "a b")]), Err(Refusal::BadHost));
+    assert_eq!(check("GET / HTTP/1.1", &[("Host", "\u{e9}")]), Err(Refusal::BadHeader));
+}
+
+#[test]
 fn s4_2_1_missing_version_is_400() {
     let refusal = refused("Sec-WebSocket-Version", &[]);
     assert_eq!((refusal, refusal.status()), (Refusal::MissingVersion, 400));
