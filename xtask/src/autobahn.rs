@@ -98,7 +98,11 @@ impl Subject {
     /// The same as a client of this server.
     fn client(&self, job: &Job<'_>, url: &str) -> Result<Command, Stop> {
         let mut command = self.command(job)?;
-        command.args(["--agent", self.agent, url]);
+        // The device's has its name from birth.
+        if !matches!(self.program, Program::Device) {
+            command.args(["--agent", self.agent]);
+        }
+        command.arg(url);
         Ok(command)
     }
 

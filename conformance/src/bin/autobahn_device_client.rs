@@ -19,7 +19,7 @@ use tokio::time::timeout;
 const CASE: Duration = Duration::from_secs(100);
 
 /// The name in the reports.
-const AGENT: &str = "tautline";
+const AGENT: &str = "device";
 
 /// The longest message of the cases.
 const MESSAGE: usize = 16 << 20;
