@@ -131,7 +131,7 @@ fn scalar(value: &Json) -> Option<Value<'_>> {
 
 /// What a device has answered: JSON, or the reason why not.
 pub(super) fn result(outcome: &Outcome<'_>) -> Result<Box<str>, Box<str>> {
-    let value = outcome.value.as_ref().map(super::desk::value);
+    let value = outcome.value.as_ref().map(super::values::value);
     match (outcome.status, value) {
         (Status::Done, value) => Ok(serde_json::to_string(&value).unwrap_or_default().into()),
         (_, Some(senml::Value::Text(reason))) => Err(reason.into()),

@@ -3,17 +3,19 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tautline_store::{DeviceKey, DeviceSession, SensorKind, Write};
+use tautline_store::{DeviceSession, Write};
 use tautline_telemetry::hub::{Links, Received, Session, answer};
 use tautline_telemetry::{
-    Acknowledgement, Address, Authentic, Body, Busy, ErrorCode, Forged, Hello, Key, Kind, MAX_MESSAGE, Message,
-    Problem, Readings, Side, Type, Value, Welcome,
+    Acknowledgement, Address, Authentic, Body, Busy, ErrorCode, Hello, Key, Kind, MAX_MESSAGE, Message, Problem,
+    Readings, Welcome,
 };
 
-use super::commands::{Line, News, result};
+use super::commands::{News, result};
 use super::counters::Counters;
+use super::device::{Device, Open, Units};
+use super::keys::Keys;
+use super::values::{kind, value};
 use crate::rooms;
-use crate::senml;
 use crate::telemetry::{AHEAD_MS, Taken, Telemetry};
 
 /// How many readings, and messages, may wait for the store.
@@ -21,9 +23,6 @@ const WAITING: usize = 50_000;
 
 /// How many devices without a key there can be.
 const KEYLESS: usize = 100_000;
-
-/// How many sessions of a device are in memory at once: it has one, and another one after a restart.
-const SESSIONS: usize = 4;
 
 /// How many seconds a device may be quiet: less than the time that a usual NAT remembers it.
 const QUIET: u16 = 25;
@@ -60,7 +59,7 @@ pub(super) struct Sender {
 pub(super) struct Desk {
     pub(super) telemetry: Telemetry,
     links: Links,
-    keys: HashMap<u32, Keys>,
+    pub(super) keys: HashMap<u32, Keys>,
     pub(super) devices: HashMap<u32, Device>,
     /// Those that have commands to carry out.
     pub(super) ordered: BTreeSet<u32>,
@@ -72,75 +71,6 @@ pub(super) struct Desk {
     waiting: Batch,
     committing: Option<Vec<Number>>,
     pub(super) counters: Counters,
-}
-
-/// The keys of a device.
-#[derive(Debug)]
-struct Keys {
-    kept: DeviceKey,
-    key: Key,
-    /// The one before, until the device has used the new one.
-    previous: Option<Key>,
-    /// Whether the device has used its key.
-    is_used: bool,
-}
-
-impl Keys {
-    fn new(kept: DeviceKey) -> Self {
-        let previous = kept.previous.map(|previous| Key::new(&previous.0));
-        Self { key: Key::new(&kept.key.0), previous, is_used: false, kept }
-    }
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Device {
-    pub(super) name: Arc<str>,
-    /// Those that have said hello, the one that was new last at the end: that is the current one, once it has said anything.
-    pub(super) sessions: Vec<Open>,
-    /// What is stored of other sessions.
-    stored: HashMap<u64, Known>,
-    pub(super) line: Line,
-}
-
-/// What is known of a session that is not in memory.
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    stored: Acknowledgement,
-    /// It was in memory since the hub was started.
-    was_here: bool,
-}
-
-/// Sensors and their units.
-type Units = Vec<(u32, Box<str>)>;
-
-/// A session in memory.
-#[derive(Debug)]
-pub(super) struct Open {
-    pub(super) session: Session,
-    /// Messages that wait for a commit.
-    outstanding: u32,
-    /// Whether it has said anything new.
-    pub(super) linked: bool,
-    /// Whether it was in memory before.
-    was_here: bool,
-    /// The number of its last hello.
-    hello: u32,
-    /// What its hello says of units, until it says anything new.
-    units: Units,
-    /// By index.
-    sensors: Vec<(u8, u32)>,
-    pub(super) peer: Peer,
-}
-
-impl Open {
-    fn number(&self) -> u64 {
-        self.session.address().session
-    }
-
-    fn sensor(&self, index: u8) -> Option<u32> {
-        let at = self.sensors.binary_search_by_key(&index, |(index, _)| *index).ok()?;
-        Some(self.sensors[at].1)
-    }
 }
 
 /// A message of a session.
@@ -159,7 +89,7 @@ pub(super) struct Batch {
 }
 
 /// What is wrong with a message whose sender is who it says.
-enum Wrong {
+pub(super) enum Wrong {
     Error(ErrorCode, &'static str),
     Busy,
 }
@@ -172,10 +102,8 @@ impl Desk {
     /// `secret`: random bytes, others at each start. `sessions`: what the store has.
     pub(super) fn new(telemetry: Telemetry, secret: &[u8; 32], sessions: &[DeviceSession]) -> Self {
         let mut devices: HashMap<u32, Device> = HashMap::new();
-        for DeviceSession { device, session, highest, bitmap, .. } in sessions {
-            if let Some(stored) = Acknowledgement::new(*highest, *bitmap) {
-                devices.entry(*device).or_default().stored.insert(*session, Known { stored, was_here: false });
-            }
+        for session in sessions {
+            devices.entry(session.device).or_default().restore(session);
         }
         Self {
             telemetry,
@@ -191,38 +119,8 @@ impl Desk {
         }
     }
 
-    /// The keys of all devices, as they are now. A device whose key is new or was revoked has to begin anew.
-    pub(super) fn set_keys(&mut self, kept: Vec<DeviceKey>) {
-        let mut before = std::mem::take(&mut self.keys);
-        for kept in kept {
-            let number = kept.number;
-            let keys = match before.remove(&number) {
-                Some(keys) if keys.kept == kept => keys,
-                // It has used its new key, and the store does not know that yet.
-                Some(keys) if keys.is_used && keys.kept.key == kept.key && keys.kept.revoked_ms == kept.revoked_ms => {
-                    if kept.previous.is_some() {
-                        self.news.push(News::KeyUsed { device: number, key: kept.key });
-                    }
-                    Keys { kept, ..keys }
-                }
-                before => {
-                    let was_good = before.is_some_and(|keys| keys.kept.revoked_ms.is_none());
-                    if !was_good || kept.revoked_ms.is_some() {
-                        self.send_away(number);
-                    }
-                    Keys::new(kept)
-                }
-            };
-            self.keys.insert(number, keys);
-        }
-        // What had a key and has none now.
-        for number in before.into_keys() {
-            self.send_away(number);
-        }
-    }
-
     /// Ends the sessions of a device: it has to say hello again, if it may.
-    fn send_away(&mut self, number: u32) {
+    pub(super) fn send_away(&mut self, number: u32) {
         let Some(device) = self.devices.get_mut(&number) else { return };
         for open in std::mem::take(&mut device.sessions) {
             device.remember(&open);
@@ -270,39 +168,6 @@ impl Desk {
             reply(from.peer, message, 0, &body, key.as_ref(), out);
         }
         true
-    }
-
-    /// Finds out whether a message is from whom it says, and with which key.
-    fn authenticate<'a>(
-        &mut self,
-        from: Sender,
-        message: &Message<'a>,
-    ) -> Result<(Authentic<'a>, Option<Key>), (ErrorCode, &'static str)> {
-        let forged = |_: Forged| (ErrorCode::NOT_AUTHENTIC, "the tag is not right");
-        let Some(keys) = self.keys.get_mut(&message.header().address.device) else {
-            if !from.may_be_keyless {
-                return Err((ErrorCode::UNKNOWN_DEVICE, "the hub has no key for this device"));
-            }
-            return message.authenticate(Side::Device, None).map(|authentic| (authentic, None)).map_err(forged);
-        };
-        if keys.kept.revoked_ms.is_some() {
-            return Err((ErrorCode::UNKNOWN_DEVICE, "the key was revoked"));
-        }
-        match message.authenticate(Side::Device, Some(&keys.key)) {
-            Ok(authentic) => {
-                // It has its new key: the old one is worth nothing from now on.
-                if keys.previous.take().is_some() {
-                    self.news.push(News::KeyUsed { device: keys.kept.number, key: keys.kept.key });
-                }
-                keys.is_used = true;
-                Ok((authentic, Some(keys.key.clone())))
-            }
-            Err(error) => {
-                let previous = keys.previous.as_ref().ok_or_else(|| forged(error))?;
-                let authentic = message.authenticate(Side::Device, Some(previous)).map_err(forged)?;
-                Ok((authentic, Some(previous.clone())))
-            }
-        }
     }
 
     fn hello(
@@ -359,13 +224,13 @@ impl Desk {
     /// The name of a device. With a key it is the one that the key was made for.
     fn name(&mut self, device: u32, hello: &Hello<'_>) -> Result<Arc<str>, Wrong> {
         if let Some(keys) = self.keys.get(&device) {
-            return Ok(keys.kept.name.clone());
+            return Ok(keys.name().clone());
         }
         let conflict = || wrong(ErrorCode::CONFLICT, "the name belongs to another device");
         if !rooms::is_name(hello.name) {
             return Err(wrong(ErrorCode::MALFORMED, "a name has no control characters"));
         }
-        if self.keys.values().any(|keys| *keys.kept.name == *hello.name) {
+        if self.keys.values().any(|keys| **keys.name() == *hello.name) {
             return Err(conflict());
         }
         match self.names.get(hello.name) {
@@ -515,59 +380,9 @@ impl Desk {
         }
     }
 
-    /// The key that a device is known to have.
-    pub(super) fn key_of(&self, device: u32) -> Option<&Key> {
-        self.keys.get(&device).map(|keys| keys.previous.as_ref().unwrap_or(&keys.key))
-    }
-
     /// How many devices have a session that has sent something.
     pub(super) fn devices(&self) -> usize {
         self.devices.values().filter(|device| device.sessions.iter().any(|open| open.linked)).count()
-    }
-}
-
-impl Device {
-    fn session(&mut self, number: u64) -> Option<&mut Open> {
-        self.sessions.iter_mut().find(|open| open.number() == number)
-    }
-
-    /// Takes a session into memory. The one that was new longest ago makes room, if nothing of it waits for a commit and it is
-    /// not the current one.
-    fn open(&mut self, open: Open) -> Result<(), Wrong> {
-        if self.sessions.len() >= SESSIONS {
-            let last = self.sessions.len() - 1;
-            let oldest = self.sessions[..last].iter().position(|open| open.outstanding == 0).ok_or(Wrong::Busy)?;
-            let oldest = self.sessions.remove(oldest);
-            self.remember(&oldest);
-        }
-        // In front of the current one, which a mere hello does not replace.
-        let at = self.sessions.len() - usize::from(self.sessions.last().is_some_and(|open| open.linked));
-        self.stored.remove(&open.number());
-        self.sessions.insert(at, open);
-        Ok(())
-    }
-
-    /// The index that the current session has for a sensor.
-    pub(super) fn index_of(&self, is: impl Fn(u32) -> bool) -> Option<u8> {
-        let sensors = &self.sessions.last()?.sensors;
-        sensors.iter().find(|(_, id)| is(*id)).map(|(index, _)| *index)
-    }
-
-    /// Keeps what has to be known of a session that leaves the memory. A mere hello leaves nothing.
-    fn remember(&mut self, open: &Open) {
-        let stored = open.session.stored();
-        if open.linked || open.was_here || stored != Acknowledgement::default() {
-            self.stored.insert(open.number(), Known { stored, was_here: true });
-        }
-    }
-
-    /// A session has said something new.
-    fn is_current(&mut self, number: u64) {
-        if let Some(at) = self.sessions.iter().position(|open| open.number() == number) {
-            let mut open = self.sessions.remove(at);
-            open.linked = true;
-            self.sessions.push(open);
-        }
     }
 }
 
@@ -590,45 +405,6 @@ impl Batch {
         }
         self.numbers.push(number);
         Ok((self.readings.len() - before) as u64)
-    }
-}
-
-pub(super) fn value(value: &Value<'_>) -> senml::Value {
-    let unsigned = |number: u64| match i64::try_from(number) {
-        Ok(integer) => senml::Value::Integer(integer),
-        Err(_) => senml::Value::Real(number as f64),
-    };
-    match *value {
-        Value::Bool(boolean) => senml::Value::Boolean(boolean),
-        Value::I8(number) => senml::Value::Integer(number.into()),
-        Value::I16(number) => senml::Value::Integer(number.into()),
-        Value::I32(number) => senml::Value::Integer(number.into()),
-        Value::I64(number) => senml::Value::Integer(number),
-        Value::U8(number) => senml::Value::Integer(number.into()),
-        Value::U16(number) => senml::Value::Integer(number.into()),
-        Value::U32(number) => senml::Value::Integer(number.into()),
-        Value::U64(number) => unsigned(number),
-        Value::F32(number) => senml::Value::Real(shortest(number)),
-        Value::F64(number) => senml::Value::Real(number),
-        Value::Text(text) => senml::Value::Text(text.to_owned()),
-        Value::Bytes(bytes) => senml::Value::Data(bytes.to_owned()),
-    }
-}
-
-/// The number that was meant, with as few decimals as it has: 21.3 where the nearest one of 32 bits is 21.299999.
-fn shortest(number: f32) -> f64 {
-    const SCALES: [f64; 7] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
-    let exact = f64::from(number);
-    let rounded = SCALES.iter().map(|scale| (exact * scale).round() / scale);
-    rounded.into_iter().find(|rounded| *rounded as f32 == number).unwrap_or(exact)
-}
-
-fn kind(kind: Type) -> SensorKind {
-    match kind {
-        Type::Bool => SensorKind::Boolean,
-        Type::Text => SensorKind::Text,
-        Type::Bytes => SensorKind::Bytes,
-        _ => SensorKind::Number,
     }
 }
 

@@ -6,10 +6,13 @@
 mod commands;
 mod counters;
 mod desk;
+mod device;
+mod keys;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
+mod values;
 
 use std::collections::HashMap;
 use std::fmt;

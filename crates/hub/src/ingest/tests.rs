@@ -370,7 +370,7 @@ fn numbers_of_32_bits_are_stored_as_they_were_meant() {
         (1e-9, f64::from(1e-9_f32)),
         (1e30, f64::from(1e30_f32)),
     ] {
-        assert_eq!(super::desk::value(&Value::F32(given)), crate::senml::Value::Real(meant));
+        assert_eq!(super::values::value(&Value::F32(given)), crate::senml::Value::Real(meant));
     }
 }
 
