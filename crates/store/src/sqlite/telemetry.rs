@@ -105,15 +105,16 @@ pub(super) fn put_session(db: &Connection, session: &DeviceSession) -> Result<()
     .map(drop)
 }
 
-pub(super) fn forget_sessions(db: &Connection, before_ms: i64) -> Result<(), StoreError> {
+pub(super) fn forget_sessions(db: &Connection, before_ms: i64, most: u32) -> Result<(), StoreError> {
     execute(
         db,
-        "DELETE FROM device_sessions WHERE at_ms < ?1 AND (device, session) NOT IN (
+        "DELETE FROM device_sessions WHERE (device, session) IN (
              SELECT device, session FROM (
-                 SELECT device, session, row_number() OVER (PARTITION BY device ORDER BY at_ms DESC, session) AS place
+                 SELECT device, session, at_ms,
+                     row_number() OVER (PARTITION BY device ORDER BY at_ms DESC, session) AS place
                  FROM device_sessions)
-             WHERE place = 1)",
-        [before_ms],
+             WHERE place > 1 AND (at_ms < ?1 OR place > ?2))",
+        params![before_ms, most],
     )
     .map(drop)
 }
