@@ -10,6 +10,7 @@ use tautline_telemetry::{
     Readings, Welcome,
 };
 
+use super::clock::Now;
 use super::commands::{News, result};
 use super::counters::Counters;
 use super::device::{Device, Open, Units};
@@ -69,7 +70,9 @@ pub(super) struct Desk {
     names: HashMap<Arc<str>, u32>,
     /// What waits for the commit that is under way to end.
     waiting: Batch,
-    committing: Option<Vec<Number>>,
+    committing: Option<Committing>,
+    /// Sessions that the store is to forget.
+    forgetting: Vec<(u32, u64)>,
     pub(super) counters: Counters,
 }
 
@@ -86,6 +89,13 @@ struct Number {
 pub(super) struct Batch {
     pub(super) readings: Vec<Taken>,
     numbers: Vec<Number>,
+}
+
+/// What a commit under way is about.
+#[derive(Debug)]
+struct Committing {
+    numbers: Vec<Number>,
+    forgetting: Vec<(u32, u64)>,
 }
 
 /// What is wrong with a message whose sender is who it says.
@@ -115,6 +125,7 @@ impl Desk {
             names: HashMap::new(),
             waiting: Batch::default(),
             committing: None,
+            forgetting: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -122,12 +133,20 @@ impl Desk {
     /// Ends the sessions of a device: it has to say hello again, if it may.
     pub(super) fn send_away(&mut self, number: u32) {
         let Some(device) = self.devices.get_mut(&number) else { return };
-        for open in std::mem::take(&mut device.sessions) {
-            device.remember(&open);
-        }
+        self.forgetting.extend(device.send_away().into_iter().map(|session| (number, session)));
         self.ordered.remove(&number);
         if std::mem::take(&mut device.line).is_there() {
             self.news.push(News::Left { device: number, name: device.name.clone() });
+        }
+    }
+
+    /// Forgets a device without a key that has not been heard from for long, but for what is stored of its sessions.
+    pub(super) fn forget(&mut self, number: u32) {
+        self.send_away(number);
+        let Some(device) = self.devices.get_mut(&number) else { return };
+        self.names.remove(&std::mem::take(&mut device.name));
+        if device.is_nobody() {
+            self.devices.remove(&number);
         }
     }
 
@@ -137,7 +156,7 @@ impl Desk {
     }
 
     /// A message has come. Answers whether its sender is who it says.
-    pub(super) fn receive(&mut self, now_ms: u64, from: Sender, message: &Message<'_>, out: &mut Vec<Reply>) -> bool {
+    pub(super) fn receive(&mut self, now: Now, from: Sender, message: &Message<'_>, out: &mut Vec<Reply>) -> bool {
         let device = message.header().address.device;
         let (authentic, key) = match self.authenticate(from, message) {
             Ok(authentic) => authentic,
@@ -149,8 +168,8 @@ impl Desk {
             }
         };
         let handled = match message.header().kind {
-            Kind::Hello => self.hello(now_ms, from.peer, message, &authentic, key.as_ref(), out),
-            _ => self.message(now_ms, from.peer, message, &authentic, key.as_ref(), out),
+            Kind::Hello => self.hello(now, from.peer, message, &authentic, key.as_ref(), out),
+            _ => self.message(now, from.peer, message, &authentic, key.as_ref(), out),
         };
         if let Err(wrong) = handled {
             let about = message.header().kind;
@@ -172,7 +191,7 @@ impl Desk {
 
     fn hello(
         &mut self,
-        now_ms: u64,
+        now: Now,
         peer: Peer,
         message: &Message<'_>,
         authentic: &Authentic<'_>,
@@ -188,7 +207,6 @@ impl Desk {
         };
         let name = self.name(address.device, &hello)?;
         let (sensors, units) = self.sensors(&name, &hello)?;
-        let link = self.links.link(address.device, address.session);
         let device = self.devices.entry(address.device).or_default();
         if device.name != name {
             if device.line.leave() {
@@ -197,26 +215,30 @@ impl Desk {
             self.names.remove(&device.name);
             device.name = name;
         }
+        device.heard_ms = now.ms;
         device.line.had(hello.last_command);
         let sequence = authentic.header().sequence;
-        let stored = match device.session(address.session) {
+        let (link, stored) = match device.session(address.session) {
             Some(open) => {
+                open.sent_away = false;
                 // Not a copy of an earlier one.
                 if sequence > open.hello {
                     (open.hello, open.sensors, open.units) = (sequence, sensors, units);
                 }
-                open.session.stored()
+                (open.session.address().link, open.session.stored())
             }
             None => {
-                let known = device.stored.get(&address.session).copied().unwrap_or_default();
+                let known = device.known(address.session);
+                let link = self.links.link_after(address.device, address.session, device.forgotten);
                 let session = Session::restore(Address { link, ..address }, known.stored);
-                let (outstanding, linked, was_here) = (0, false, known.was_here);
-                let open = Open { session, outstanding, linked, was_here, hello: sequence, sensors, units, peer };
-                device.open(open)?;
-                known.stored
+                let (outstanding, linked, was_here, sent_away) = (0, false, known.was_here, false);
+                let open =
+                    Open { session, outstanding, linked, was_here, sent_away, hello: sequence, sensors, units, peer };
+                self.forgetting.extend(device.open(open)?.map(|forgotten| (address.device, forgotten)));
+                (link, known.stored)
             }
         };
-        let welcome = Welcome { stored, time: now_ms, quiet: QUIET };
+        let welcome = Welcome { stored, time: now.calendar_ms, quiet: QUIET };
         reply(peer, message, link, &Body::Welcome(welcome), key, out);
         Ok(())
     }
@@ -264,7 +286,7 @@ impl Desk {
 
     fn message(
         &mut self,
-        now_ms: u64,
+        now: Now,
         peer: Peer,
         message: &Message<'_>,
         authentic: &Authentic<'_>,
@@ -274,11 +296,8 @@ impl Desk {
         let address = authentic.header().address;
         let full = self.is_full();
         let no_link = || wrong(ErrorCode::NO_LINK, "");
-        if address.link != self.links.link(address.device, address.session) {
-            return Err(no_link());
-        }
         let device = self.devices.get_mut(&address.device).ok_or_else(no_link)?;
-        let open = device.session(address.session).ok_or_else(no_link)?;
+        let open = device.session(address.session).filter(|open| !open.sent_away).ok_or_else(no_link)?;
         let stored = open.session.stored();
         let received = open.session.receive(authentic);
         // A copy of an old question is not known for one where the session was forgotten in between.
@@ -288,7 +307,8 @@ impl Desk {
         match received {
             Received::Readings { sequence, readings } => {
                 let number = Number { device: address.device, session: address.session, sequence };
-                let taken = if full { Err(Wrong::Busy) } else { self.waiting.add(now_ms, open, number, &readings) };
+                let taken =
+                    if full { Err(Wrong::Busy) } else { self.waiting.add(now.calendar_ms, open, number, &readings) };
                 match taken {
                     Ok(count) => {
                         open.outstanding += 1;
@@ -306,7 +326,7 @@ impl Desk {
             }
             Received::Pending => self.counters.duplicates += 1,
             Received::TimeRequest { .. } => {
-                reply(peer, message, address.link, &Body::Time(now_ms), key, out);
+                reply(peer, message, address.link, &Body::Time(now.calendar_ms), key, out);
             }
             Received::Result { number, outcome } => over = Some((number, result(&outcome))),
             Received::Refused(code) => return Err(wrong(code, "")),
@@ -319,7 +339,8 @@ impl Desk {
                 self.telemetry.set_unit(id, &unit);
             }
             device.is_current(address.session);
-            if device.line.heard(now_ms) {
+            device.heard_ms = now.ms;
+            if device.line.heard(now.ms) {
                 let (name, proven) = (device.name.clone(), key.is_some());
                 self.news.push(News::Came { device: address.device, name, proven, peer });
             }
@@ -333,51 +354,63 @@ impl Desk {
     }
 
     /// What is to be committed next, if nothing is being committed: readings, and how far that brings the sessions.
-    pub(super) fn next_batch(&mut self, now_ms: u64) -> Option<(Vec<Taken>, Vec<Write>)> {
+    pub(super) fn next_batch(&mut self, now: Now) -> Option<(Vec<Taken>, Vec<Write>)> {
         if self.committing.is_some() || self.waiting.numbers.is_empty() {
             return None;
         }
         let Batch { readings, numbers } = std::mem::take(&mut self.waiting);
         let mut sessions: HashMap<(u32, u64), Acknowledgement> = HashMap::new();
-        for Number { device, session, sequence } in &numbers {
-            let open = self.devices.get_mut(device).and_then(|device| device.session(*session));
-            let known = || open.map(|open| open.session.stored()).unwrap_or_default();
-            sessions.entry((*device, *session)).or_insert_with(known).add(*sequence);
+        for number in &numbers {
+            let known = || self.open_of(number).map(|open| open.session.stored()).unwrap_or_default();
+            sessions.entry((number.device, number.session)).or_insert_with(known).add(number.sequence);
         }
-        let at_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let at_ms = i64::try_from(now.calendar_ms).unwrap_or(i64::MAX);
         let write = |((device, session), stored): ((u32, u64), Acknowledgement)| {
             let (highest, bitmap) = (stored.highest(), stored.bitmap());
             Write::DeviceSession(DeviceSession { device, session, highest, bitmap, at_ms })
         };
-        self.committing = Some(numbers);
-        Some((readings, sessions.into_iter().map(write).collect()))
+        let forgetting = std::mem::take(&mut self.forgetting);
+        // First, since one of them may have come again.
+        let forget =
+            forgetting.iter().map(|(device, session)| Write::ForgetSession { device: *device, session: *session });
+        let writes = forget.chain(sessions.into_iter().map(write)).collect();
+        self.committing = Some(Committing { numbers, forgetting });
+        Some((readings, writes))
     }
 
     /// The batch is stored, or not. Who is told so, with one acknowledgement for each session.
     pub(super) fn committed(&mut self, stored: bool, out: &mut Vec<Reply>) {
-        let mut told: Vec<(u32, u64)> = Vec::new();
-        for Number { device, session, sequence } in self.committing.take().unwrap_or_default() {
-            // What waits for a commit stays in memory.
-            let Some(open) = self.devices.get_mut(&device).and_then(|device| device.session(session)) else { continue };
+        let Some(Committing { numbers, forgetting }) = self.committing.take() else { return };
+        if !stored {
+            self.forgetting.extend(forgetting);
+        }
+        let mut told: Vec<Number> = Vec::new();
+        for number in numbers {
+            let Some(open) = self.open_of(&number) else { continue };
             open.outstanding -= 1;
             if stored {
-                open.session.committed(sequence);
-                told.push((device, session));
+                open.session.committed(number.sequence);
+                told.push(number);
             } else {
-                open.session.release(sequence);
+                open.session.release(number.sequence);
             }
         }
-        told.sort_unstable();
-        told.dedup();
-        for (device, session) in told {
-            let key = self.key_of(device).cloned();
-            let Some(open) = self.devices.get_mut(&device).and_then(|device| device.session(session)) else { continue };
+        told.sort_unstable_by_key(|number| (number.device, number.session));
+        told.dedup_by_key(|number| (number.device, number.session));
+        for number in told {
+            let key = self.key_of(number.device).cloned();
+            let Some(open) = self.open_of(&number) else { continue };
             let mut bytes = vec![0; 128];
             if let Ok(length) = open.session.acknowledgement(key.as_ref(), &mut bytes) {
                 bytes.truncate(length);
                 out.push(Reply { to: open.peer, bytes });
             }
         }
+    }
+
+    /// The session of a message that waits for a commit: until then it stays in memory.
+    fn open_of(&mut self, number: &Number) -> Option<&mut Open> {
+        self.devices.get_mut(&number.device)?.session(number.session)
     }
 
     /// How many devices have a session that has sent something.

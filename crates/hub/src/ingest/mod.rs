@@ -3,6 +3,7 @@
 //! Sockets hand what comes to one [`Desk`], which decides. A commit of the store takes what has gathered during the one before, so the
 //! more comes the fewer commits a reading costs; devices are told when it is over.
 
+mod clock;
 mod commands;
 mod counters;
 mod desk;
@@ -17,24 +18,28 @@ mod values;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tautline_proto::app::ConnectionId;
 use tautline_rooms::Command;
 use tautline_store::{DeviceKey, DeviceSession, Store, StoreError, Write};
-use tautline_telemetry::{MAX_TIME, Message};
+use tautline_telemetry::Message;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use clock::Clock;
 use commands::News;
 pub(crate) use counters::Counters;
 use desk::{Desk, Peer, Reply, Sender};
+use device::KNOWN;
 
 use crate::devices::{Devices, Line, Way};
 use crate::homes::{Homes, Setup};
+use crate::rooms::now_ms;
 use crate::telemetry::Telemetry;
 
 /// How often the keys of devices are read again.
@@ -92,6 +97,7 @@ pub(crate) struct Shared(Arc<Inner>);
 
 struct Inner {
     desk: Mutex<Desk>,
+    clock: Clock,
     keyless: Keyless,
     store: Store,
     /// Who knows the devices, once it is there.
@@ -103,14 +109,23 @@ struct Inner {
     work: Notify,
     /// A commit is over: there is room for more.
     room: Notify,
-    /// There are commands to send.
-    ordered: Notify,
+    /// Commands for the desk. Whoever gives one is on an event loop, and must not wait for the desk; how many there can be, the devices'
+    /// own limits say.
+    orders: mpsc::UnboundedSender<Ordered>,
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ingest").field("udp", &self.0.udp.len()).finish_non_exhaustive()
     }
+}
+
+/// A command for a device, and for how long its result counts.
+#[derive(Debug)]
+struct Ordered {
+    device: u32,
+    command: Arc<Command>,
+    within: Duration,
 }
 
 /// What a running ingest has counted.
@@ -145,10 +160,12 @@ pub(crate) async fn open(sockets: Ingest, setup: &mut Setup) -> io::Result<JoinS
 fn start(ingest: Ingest, telemetry: Telemetry, store: Store, desk: Desk) -> io::Result<(Shared, JoinSet<()>)> {
     let Ingest { udp, tcp, keyless } = ingest;
     let udp = udp.into_iter().map(udp::Socket::new).collect::<io::Result<Vec<_>>>()?;
-    let (work, room, ordered) = (Notify::new(), Notify::new(), Notify::new());
+    let (work, room) = (Notify::new(), Notify::new());
+    let (orders, ordered) = mpsc::unbounded_channel();
     let (desk, devices, tcp_connections) = (Mutex::new(desk), OnceLock::new(), Mutex::default());
     let shared = Shared(Arc::new(Inner {
         desk,
+        clock: Clock::start(),
         keyless,
         store: store.clone(),
         devices,
@@ -156,7 +173,7 @@ fn start(ingest: Ingest, telemetry: Telemetry, store: Store, desk: Desk) -> io::
         tcp: tcp_connections,
         work,
         room,
-        ordered,
+        orders,
     }));
     let mut tasks = JoinSet::new();
     for number in 0..shared.0.udp.len() {
@@ -167,7 +184,7 @@ fn start(ingest: Ingest, telemetry: Telemetry, store: Store, desk: Desk) -> io::
     }
     tasks.spawn(follow_keys(shared.clone(), store));
     tasks.spawn(commit(shared.clone(), telemetry));
-    tasks.spawn(command(shared.clone()));
+    tasks.spawn(command(shared.clone(), ordered));
     tasks.spawn(sweep(shared.clone()));
     Ok((shared, tasks))
 }
@@ -183,11 +200,14 @@ impl Shared {
         let _ = self.0.devices.set(devices);
     }
 
-    /// Gives a device a command. What becomes of it is told to the devices.
-    pub(crate) fn command(&self, device: u32, command: &Command, until_ms: u64) {
-        let Command { id, name, payload, .. } = command;
-        self.at_desk(|desk, _| desk.command(now_ms(), device, id, name, payload, until_ms));
-        self.0.ordered.notify_one();
+    /// Gives a device a command, whose result counts only within a time. What becomes of it is told to the devices.
+    pub(crate) fn command(&self, device: u32, command: Arc<Command>, within: Duration) {
+        // Who takes them ends with the hub.
+        let _ = self.0.orders.send(Ordered { device, command, within });
+    }
+
+    fn now(&self) -> clock::Now {
+        self.0.clock.now()
     }
 
     /// Has the desk do something, sends what it answers, and tells what has happened.
@@ -243,7 +263,7 @@ impl Shared {
     /// Handles a message and answers it. Whether its sender is who it says.
     fn handle(&self, from: Peer, address: SocketAddr, message: &Message<'_>) -> bool {
         let sender = Sender { peer: from, may_be_keyless: self.0.keyless.lets(address) };
-        let authentic = self.at_desk(|desk, replies| desk.receive(now_ms(), sender, message, replies));
+        let authentic = self.at_desk(|desk, replies| desk.receive(self.now(), sender, message, replies));
         self.0.work.notify_one();
         authentic
     }
@@ -266,7 +286,7 @@ impl Shared {
 /// Stores what has gathered, one commit after the other.
 async fn commit(shared: Shared, telemetry: Telemetry) {
     loop {
-        let batch = shared.desk().next_batch(now_ms());
+        let batch = shared.desk().next_batch(shared.now());
         let Some((readings, writes)) = batch else {
             shared.0.work.notified().await;
             continue;
@@ -291,16 +311,24 @@ async fn commit(shared: Shared, telemetry: Telemetry) {
 }
 
 /// Sends commands, and sends them again.
-async fn command(shared: Shared) {
+async fn command(shared: Shared, mut orders: mpsc::UnboundedReceiver<Ordered>) {
+    let mut waiting = false;
     loop {
-        let waiting = shared.at_desk(|desk, replies| desk.transmit_commands(now_ms(), replies));
-        let ordered = shared.0.ordered.notified();
-        if waiting {
-            // Either something new is to be sent, or something again.
-            let _ = tokio::time::timeout(AGAIN, ordered).await;
-        } else {
-            ordered.await;
-        }
+        // Either something new is to be sent, or something again.
+        let patience = if waiting { AGAIN } else { Duration::MAX };
+        let order = match tokio::time::timeout(patience, orders.recv()).await {
+            Ok(None) => return,
+            Ok(order) => order,
+            Err(_) => None,
+        };
+        waiting = shared.at_desk(|desk, replies| {
+            let now = shared.now();
+            for Ordered { device, command, within } in order.into_iter().chain(iter::from_fn(|| orders.try_recv().ok()))
+            {
+                desk.command(now, device, &command, within);
+            }
+            desk.transmit_commands(now.ms, replies)
+        });
     }
 }
 
@@ -309,7 +337,7 @@ async fn sweep(shared: Shared) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
         interval.tick().await;
-        shared.at_desk(|desk, _| desk.sweep(now_ms()));
+        shared.at_desk(|desk, _| desk.sweep(shared.now().ms));
     }
 }
 
@@ -345,17 +373,12 @@ async fn follow_keys(shared: Shared, store: Store) {
 /// The sessions and keys that the store has; sessions of devices that were away too long, and are in another one since, are forgotten. It blocks.
 fn restore(store: &Store) -> Result<(Vec<DeviceSession>, Vec<DeviceKey>), StoreError> {
     // All links are worthless from now on, so nothing that was recorded of them can come again.
-    let before_ms = i64::try_from(now_ms()).unwrap_or(0) - AWAY_MS;
+    let before_ms = now_ms() - AWAY_MS;
     let (told, forgotten) = std::sync::mpsc::channel();
-    let submitted = store.submit(vec![Write::ForgetSessions { before_ms }], move |result| {
+    let submitted = store.submit(vec![Write::ForgetSessions { before_ms, most: KNOWN }], move |result| {
         let _ = told.send(result);
     });
     submitted.map_err(|error| StoreError::Io(error.to_string()))?;
     forgotten.recv().unwrap_or(Err(StoreError::Closed))?;
     store.read(|reader| Ok((reader.device_sessions()?, reader.device_keys()?)))
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(MAX_TIME).min(MAX_TIME)
 }

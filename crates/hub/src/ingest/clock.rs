@@ -1,0 +1,30 @@
+//! What time it is.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tautline_telemetry::MAX_TIME;
+
+/// A time, by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Now {
+    /// By the calendar, in milliseconds since 1970 (UTC), below 2^48: what readings and devices are told. It may jump, back as well.
+    pub(super) calendar_ms: u64,
+    /// Milliseconds since the hub was started: what waits and silence are measured with.
+    pub(super) ms: u64,
+}
+
+/// Both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(super) fn now(self) -> Now {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Now { calendar_ms: millis(since_1970).min(MAX_TIME), ms: millis(self.0.elapsed()) }
+    }
+}
