@@ -39,7 +39,7 @@ mod watch;
 pub use clients::Sessions;
 pub use driver::{Driver, carry};
 pub use hub::{Hub, Listen};
-pub use ingest::{Ingest, Keyless};
+pub use ingest::{Encryption, Ingest, Keyless};
 pub use name::{AppName, UnknownApp};
 pub use retention::Keep;
 pub use rooms::{RAW_SUBPROTOCOL, SUBPROTOCOL};

@@ -4,29 +4,21 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tautline_store::{DeviceSession, Write};
-use tautline_telemetry::hub::{Links, Received, Session, answer};
+use tautline_telemetry::hub::{Links, Received, answer};
 use tautline_telemetry::{
-    Acknowledgement, Address, Authentic, Body, Busy, ErrorCode, Hello, Key, Kind, MAX_MESSAGE, Message, Problem,
-    Readings, Welcome,
+    Acknowledgement, Authentic, Body, Busy, ErrorCode, Key, Kind, MAX_MESSAGE, Message, Problem, Readings,
 };
 
 use super::clock::Now;
 use super::commands::{News, result};
 use super::counters::Counters;
-use super::device::{Device, Open, Units};
+use super::device::{Device, Open};
 use super::keys::Keys;
-use super::values::{kind, value};
-use crate::rooms;
+use super::values::value;
 use crate::telemetry::{AHEAD_MS, Taken, Telemetry};
 
 /// How many readings, and messages, may wait for the store.
 const WAITING: usize = 50_000;
-
-/// How many devices without a key there can be.
-const KEYLESS: usize = 100_000;
-
-/// How many seconds a device may be quiet: less than the time that a usual NAT remembers it.
-const QUIET: u16 = 25;
 
 /// After which time a device comes back to a hub that has too much to do, in milliseconds.
 const BUSY: u32 = 500;
@@ -49,17 +41,19 @@ pub(super) struct Reply {
 
 /// Who sent a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sender {
+pub(super) struct Sender<'a> {
     pub(super) peer: Peer,
     /// Whether it may do without a key.
     pub(super) may_be_keyless: bool,
+    /// The name in its certificate. It speaks for the device of this name and for no other, and needs no key for that.
+    pub(super) certified: Option<&'a str>,
 }
 
 /// All devices.
 #[derive(Debug)]
 pub(super) struct Desk {
     pub(super) telemetry: Telemetry,
-    links: Links,
+    pub(super) links: Links,
     pub(super) keys: HashMap<u32, Keys>,
     pub(super) devices: HashMap<u32, Device>,
     /// Those that have commands to carry out.
@@ -67,13 +61,16 @@ pub(super) struct Desk {
     /// What others have to be told.
     pub(super) news: Vec<News>,
     /// Whose name it is, of devices without a key.
-    names: HashMap<Arc<str>, u32>,
+    pub(super) names: HashMap<Arc<str>, u32>,
     /// What waits for the commit that is under way to end.
     waiting: Batch,
     committing: Option<Committing>,
     /// Sessions that the store is to forget.
-    forgetting: Vec<(u32, u64)>,
+    pub(super) forgetting: Vec<(u32, u64)>,
     pub(super) counters: Counters,
+    /// How many messages were taken to be stored, and of how many it is known what became of them.
+    pub(super) taken: u64,
+    pub(super) settled: u64,
 }
 
 /// A message of a session.
@@ -104,7 +101,7 @@ pub(super) enum Wrong {
     Busy,
 }
 
-const fn wrong(code: ErrorCode, text: &'static str) -> Wrong {
+pub(super) const fn wrong(code: ErrorCode, text: &'static str) -> Wrong {
     Wrong::Error(code, text)
 }
 
@@ -127,6 +124,8 @@ impl Desk {
             committing: None,
             forgetting: Vec::new(),
             counters: Counters::default(),
+            taken: 0,
+            settled: 0,
         }
     }
 
@@ -155,8 +154,18 @@ impl Desk {
         self.waiting.readings.len() >= WAITING || self.waiting.numbers.len() >= WAITING
     }
 
-    /// A message has come. Answers whether its sender is who it says.
-    pub(super) fn receive(&mut self, now: Now, from: Sender, message: &Message<'_>, out: &mut Vec<Reply>) -> bool {
+    /// A message has come.
+    ///
+    /// # Errors
+    ///
+    /// Why its sender is not who it says.
+    pub(super) fn receive(
+        &mut self,
+        now: Now,
+        from: Sender<'_>,
+        message: &Message<'_>,
+        out: &mut Vec<Reply>,
+    ) -> Result<(), &'static str> {
         let device = message.header().address.device;
         let (authentic, key) = match self.authenticate(from, message) {
             Ok(authentic) => authentic,
@@ -164,12 +173,12 @@ impl Desk {
                 self.counters.refused(code);
                 let problem = Problem { about: message.header().kind, code, text };
                 reply(from.peer, message, 0, &Body::Error(problem), None, out);
-                return false;
+                return Err(text);
             }
         };
         let handled = match message.header().kind {
-            Kind::Hello => self.hello(now, from.peer, message, &authentic, key.as_ref(), out),
-            _ => self.message(now, from.peer, message, &authentic, key.as_ref(), out),
+            Kind::Hello => self.hello(now, from, message, &authentic, key.as_ref(), out),
+            _ => self.message(now, from, message, &authentic, key.as_ref(), out),
         };
         if let Err(wrong) = handled {
             let about = message.header().kind;
@@ -186,108 +195,13 @@ impl Desk {
             };
             reply(from.peer, message, 0, &body, key.as_ref(), out);
         }
-        true
-    }
-
-    fn hello(
-        &mut self,
-        now: Now,
-        peer: Peer,
-        message: &Message<'_>,
-        authentic: &Authentic<'_>,
-        key: Option<&Key>,
-        out: &mut Vec<Reply>,
-    ) -> Result<(), Wrong> {
-        let address = authentic.header().address;
-        if address.link != 0 {
-            return Err(wrong(ErrorCode::MALFORMED, "a hello has no link"));
-        }
-        let Ok(Body::Hello(hello)) = authentic.body() else {
-            return Err(wrong(ErrorCode::MALFORMED, "this is no hello"));
-        };
-        let name = self.name(address.device, &hello)?;
-        let (sensors, units) = self.sensors(&name, &hello)?;
-        let device = self.devices.entry(address.device).or_default();
-        if device.name != name {
-            if device.line.leave() {
-                self.news.push(News::Left { device: address.device, name: device.name.clone() });
-            }
-            self.names.remove(&device.name);
-            device.name = name;
-        }
-        device.heard_ms = now.ms;
-        device.line.had(hello.last_command);
-        let sequence = authentic.header().sequence;
-        let (link, stored) = match device.session(address.session) {
-            Some(open) => {
-                open.sent_away = false;
-                // Not a copy of an earlier one.
-                if sequence > open.hello {
-                    (open.hello, open.sensors, open.units) = (sequence, sensors, units);
-                }
-                (open.session.address().link, open.session.stored())
-            }
-            None => {
-                let known = device.known(address.session);
-                let link = self.links.link_after(address.device, address.session, device.forgotten);
-                let session = Session::restore(Address { link, ..address }, known.stored);
-                let (outstanding, linked, was_here, sent_away) = (0, false, known.was_here, false);
-                let open =
-                    Open { session, outstanding, linked, was_here, sent_away, hello: sequence, sensors, units, peer };
-                self.forgetting.extend(device.open(open)?.map(|forgotten| (address.device, forgotten)));
-                (link, known.stored)
-            }
-        };
-        let welcome = Welcome { stored, time: now.calendar_ms, quiet: QUIET };
-        reply(peer, message, link, &Body::Welcome(welcome), key, out);
         Ok(())
-    }
-
-    /// The name of a device. With a key it is the one that the key was made for.
-    fn name(&mut self, device: u32, hello: &Hello<'_>) -> Result<Arc<str>, Wrong> {
-        if let Some(keys) = self.keys.get(&device) {
-            return Ok(keys.name().clone());
-        }
-        let conflict = || wrong(ErrorCode::CONFLICT, "the name belongs to another device");
-        if !rooms::is_name(hello.name) {
-            return Err(wrong(ErrorCode::MALFORMED, "a name has no control characters"));
-        }
-        if self.keys.values().any(|keys| **keys.name() == *hello.name) {
-            return Err(conflict());
-        }
-        match self.names.get(hello.name) {
-            Some(other) if *other != device => Err(conflict()),
-            Some(_) => Ok(hello.name.into()),
-            None if self.names.len() >= KEYLESS => Err(Wrong::Busy),
-            None => {
-                let name: Arc<str> = hello.name.into();
-                self.names.insert(name.clone(), device);
-                Ok(name)
-            }
-        }
-    }
-
-    /// The numbers of the sensors that a device declares, by index, and their units.
-    fn sensors(&self, device: &Arc<str>, hello: &Hello<'_>) -> Result<(Vec<(u8, u32)>, Units), Wrong> {
-        let mut sensors = Vec::with_capacity(hello.sensors.len());
-        let mut units = Vec::with_capacity(hello.sensors.len());
-        for sensor in hello.sensors.iter() {
-            if !rooms::is_name(sensor.name) || !rooms::is_name(sensor.unit) {
-                return Err(wrong(ErrorCode::MALFORMED, "names and units have no control characters"));
-            }
-            let id = self.telemetry.sensor(device, sensor.name, sensor.unit, kind(sensor.kind));
-            let id = id.map_err(|_| wrong(ErrorCode::REFUSED, "there are as many sensors as there can be"))?;
-            sensors.push((sensor.index, id));
-            units.push((id, sensor.unit.into()));
-        }
-        sensors.sort_unstable();
-        Ok((sensors, units))
     }
 
     fn message(
         &mut self,
         now: Now,
-        peer: Peer,
+        from: Sender<'_>,
         message: &Message<'_>,
         authentic: &Authentic<'_>,
         key: Option<&Key>,
@@ -297,6 +211,9 @@ impl Desk {
         let full = self.is_full();
         let no_link = || wrong(ErrorCode::NO_LINK, "");
         let device = self.devices.get_mut(&address.device).ok_or_else(no_link)?;
+        if from.certified.is_some_and(|certified| *certified != *device.name) {
+            return Err(wrong(ErrorCode::CONFLICT, "the certificate is for another device"));
+        }
         let open = device.session(address.session).filter(|open| !open.sent_away).ok_or_else(no_link)?;
         let stored = open.session.stored();
         let received = open.session.receive(authentic);
@@ -312,6 +229,7 @@ impl Desk {
                 match taken {
                     Ok(count) => {
                         open.outstanding += 1;
+                        self.taken += 1;
                         self.counters.readings += count;
                     }
                     Err(wrong) => {
@@ -322,27 +240,28 @@ impl Desk {
             }
             Received::Known => {
                 self.counters.duplicates += 1;
-                reply(peer, message, address.link, &Body::Acknowledgement(stored), key, out);
+                reply(from.peer, message, address.link, &Body::Acknowledgement(stored), key, out);
             }
             Received::Pending => self.counters.duplicates += 1,
             Received::TimeRequest { .. } => {
-                reply(peer, message, address.link, &Body::Time(now.calendar_ms), key, out);
+                reply(from.peer, message, address.link, &Body::Time(now.calendar_ms), key, out);
             }
             Received::Result { number, outcome } => over = Some((number, result(&outcome))),
             Received::Refused(code) => return Err(wrong(code, "")),
             Received::Hello(_) => return Err(no_link()),
         }
         if is_new {
-            open.peer = peer;
+            open.peer = from.peer;
             // Whoever only says hello may be somebody with a copy.
             for (id, unit) in std::mem::take(&mut open.units) {
                 self.telemetry.set_unit(id, &unit);
             }
             device.is_current(address.session);
             device.heard_ms = now.ms;
+            device.certified = from.certified.is_some();
             if device.line.heard(now.ms) {
-                let (name, proven) = (device.name.clone(), key.is_some());
-                self.news.push(News::Came { device: address.device, name, proven, peer });
+                let (name, proven) = (device.name.clone(), key.is_some() || device.certified);
+                self.news.push(News::Came { device: address.device, name, proven, peer: from.peer });
             }
         }
         if let Some((number, result)) = over
@@ -384,6 +303,7 @@ impl Desk {
         if !stored {
             self.forgetting.extend(forgetting);
         }
+        self.settled += numbers.len() as u64;
         let mut told: Vec<Number> = Vec::new();
         for number in numbers {
             let Some(open) = self.open_of(&number) else { continue };
@@ -442,7 +362,14 @@ impl Batch {
 }
 
 /// Answers a message, if the answer is not larger.
-fn reply(to: Peer, message: &Message<'_>, link: u64, body: &Body<'_>, key: Option<&Key>, out: &mut Vec<Reply>) {
+pub(super) fn reply(
+    to: Peer,
+    message: &Message<'_>,
+    link: u64,
+    body: &Body<'_>,
+    key: Option<&Key>,
+    out: &mut Vec<Reply>,
+) {
     let mut bytes = [0; MAX_MESSAGE];
     if let Ok(length) = answer(message, link, body, key, &mut bytes) {
         out.push(Reply { to, bytes: bytes[..length].to_vec() });

@@ -33,6 +33,8 @@ pub(super) struct Device {
     last: u64,
     /// When it last said anything, in milliseconds of the hub's clock.
     pub(super) heard_ms: u64,
+    /// Whether what it said last came with a certificate of its name.
+    pub(super) certified: bool,
     pub(super) line: Line,
 }
 
@@ -130,6 +132,11 @@ impl Device {
         }
         self.sessions = waiting;
         over.iter().filter_map(|open| self.remember(open)).collect()
+    }
+
+    /// Whether it is there, and has proven its name by a certificate.
+    pub(super) fn is_certified(&self) -> bool {
+        self.certified && self.line.is_there()
     }
 
     /// Whether nothing has to be known of it.

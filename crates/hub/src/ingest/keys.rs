@@ -65,12 +65,12 @@ impl Desk {
     /// Finds out whether a message is from whom it says, and with which key.
     pub(super) fn authenticate<'a>(
         &mut self,
-        from: Sender,
+        from: Sender<'_>,
         message: &Message<'a>,
     ) -> Result<(Authentic<'a>, Option<Key>), (ErrorCode, &'static str)> {
         let forged = |_: Forged| (ErrorCode::NOT_AUTHENTIC, "the tag is not right");
         let Some(keys) = self.keys.get_mut(&message.header().address.device) else {
-            if !from.may_be_keyless {
+            if !from.may_be_keyless && from.certified.is_none() {
                 return Err((ErrorCode::UNKNOWN_DEVICE, "the hub has no key for this device"));
             }
             return message.authenticate(Side::Device, None).map(|authentic| (authentic, None)).map_err(forged);

@@ -5,9 +5,12 @@
 
 mod clock;
 mod commands;
+mod complaints;
+mod conversation;
 mod counters;
 mod desk;
 mod device;
+mod greeting;
 mod keys;
 mod tcp;
 #[cfg(test)]
@@ -20,9 +23,12 @@ use std::fmt;
 use std::io;
 use std::iter;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use rustls::ServerConfig;
+use tautline::Addresses;
 use tautline_proto::app::ConnectionId;
 use tautline_rooms::Command;
 use tautline_store::{DeviceKey, DeviceSession, Store, StoreError, Write};
@@ -33,10 +39,12 @@ use tokio::task::JoinSet;
 
 use clock::Clock;
 use commands::News;
+use complaints::Complaints;
 pub(crate) use counters::Counters;
 use desk::{Desk, Peer, Reply, Sender};
 use device::KNOWN;
 
+use crate::clients::Clients;
 use crate::devices::{Devices, Line, Way};
 use crate::homes::{Homes, Setup};
 use crate::rooms::now_ms;
@@ -64,8 +72,38 @@ pub struct Ingest {
     pub udp: Vec<UdpSocket>,
     /// Sockets that listen.
     pub tcp: Vec<TcpListener>,
-    /// Who may send without a key.
+    /// Who may send without a key. Whoever shows a certificate may.
     pub keyless: Keyless,
+    /// Whether TLS is spoken over TCP.
+    pub tls: Encryption,
+}
+
+/// Whether devices speak TLS over TCP. It is told by the first byte of a connection, so one port is enough.
+#[derive(Clone, Debug, Default)]
+pub enum Encryption {
+    /// They do not.
+    #[default]
+    Off,
+    /// They may.
+    Optional(Arc<ServerConfig>),
+    /// They have to.
+    Required(Arc<ServerConfig>),
+}
+
+impl Encryption {
+    /// Without what the hub speaks by HTTP: this protocol has no name there.
+    fn without_protocols(self) -> Self {
+        let strip = |config: Arc<ServerConfig>| {
+            let mut config = ServerConfig::clone(&config);
+            config.alpn_protocols.clear();
+            Arc::new(config)
+        };
+        match self {
+            Self::Off => Self::Off,
+            Self::Optional(config) => Self::Optional(strip(config)),
+            Self::Required(config) => Self::Required(strip(config)),
+        }
+    }
 }
 
 /// Who may send readings without a key.
@@ -99,6 +137,12 @@ struct Inner {
     desk: Mutex<Desk>,
     clock: Clock,
     keyless: Keyless,
+    encryption: Encryption,
+    /// Whose certificates are good.
+    clients: Clients,
+    /// What each address has.
+    addresses: Addresses,
+    complaints: Complaints,
     store: Store,
     /// Who knows the devices, once it is there.
     devices: OnceLock<Arc<Homes<Devices>>>,
@@ -136,20 +180,33 @@ pub(crate) struct Snapshot {
     pub(crate) devices: usize,
 }
 
-/// Starts to take readings, until the answer is dropped; `setup` has what is counted.
+/// Starts to take readings, until the answer is dropped; `setup` has what is counted. Connections count among those of their
+/// addresses.
 ///
 /// # Errors
 ///
 /// There is no store, it cannot be read, or a socket is not usable.
-pub(crate) async fn open(sockets: Ingest, setup: &mut Setup) -> io::Result<JoinSet<()>> {
+pub(crate) async fn open(
+    sockets: Ingest,
+    setup: &mut Setup,
+    clients: Clients,
+    addresses: Addresses,
+) -> io::Result<JoinSet<()>> {
     let store = setup.store.clone().ok_or_else(|| io::Error::other("readings need a store"))?;
     let kept = store.clone();
     let (sessions, keys) = tokio::task::spawn_blocking(move || restore(&kept)).await?.map_err(io::Error::other)?;
     let mut desk = Desk::new(setup.telemetry.clone(), &rand::random(), &sessions);
     desk.set_keys(keys);
-    let (shared, tasks) = start(sockets, setup.telemetry.clone(), store, desk)?;
+    let doors = Doors { clients, addresses };
+    let (shared, tasks) = start(sockets, doors, setup.telemetry.clone(), store, desk)?;
     setup.ingest = Some(shared);
     Ok(tasks)
+}
+
+/// Who is let in.
+struct Doors {
+    clients: Clients,
+    addresses: Addresses,
 }
 
 /// Starts to take readings, until the answer is dropped.
@@ -157,8 +214,15 @@ pub(crate) async fn open(sockets: Ingest, setup: &mut Setup) -> io::Result<JoinS
 /// # Errors
 ///
 /// A socket is not usable.
-fn start(ingest: Ingest, telemetry: Telemetry, store: Store, desk: Desk) -> io::Result<(Shared, JoinSet<()>)> {
-    let Ingest { udp, tcp, keyless } = ingest;
+fn start(
+    ingest: Ingest,
+    doors: Doors,
+    telemetry: Telemetry,
+    store: Store,
+    desk: Desk,
+) -> io::Result<(Shared, JoinSet<()>)> {
+    let Ingest { udp, tcp, keyless, tls } = ingest;
+    let Doors { clients, addresses } = doors;
     let udp = udp.into_iter().map(udp::Socket::new).collect::<io::Result<Vec<_>>>()?;
     let (work, room) = (Notify::new(), Notify::new());
     let (orders, ordered) = mpsc::unbounded_channel();
@@ -167,6 +231,10 @@ fn start(ingest: Ingest, telemetry: Telemetry, store: Store, desk: Desk) -> io::
         desk,
         clock: Clock::start(),
         keyless,
+        encryption: tls.without_protocols(),
+        clients,
+        addresses,
+        complaints: Complaints::default(),
         store: store.clone(),
         devices,
         udp,
@@ -261,11 +329,56 @@ impl Shared {
     }
 
     /// Handles a message and answers it. Whether its sender is who it says.
-    fn handle(&self, from: Peer, address: SocketAddr, message: &Message<'_>) -> bool {
-        let sender = Sender { peer: from, may_be_keyless: self.0.keyless.lets(address) };
-        let authentic = self.at_desk(|desk, replies| desk.receive(self.now(), sender, message, replies));
+    fn handle(&self, from: Sender<'_>, address: SocketAddr, message: &Message<'_>) -> bool {
+        let authentic = self.at_desk(|desk, replies| desk.receive(self.now(), from, message, replies));
         self.0.work.notify_one();
-        authentic
+        authentic.map_err(|reason| self.complain(reason, address)).is_ok()
+    }
+
+    /// What came is no message.
+    fn malformed(&self, from: SocketAddr) {
+        self.desk().counters.malformed += 1;
+        self.complain("what came is no message", from);
+    }
+
+    /// A connection is refused, for a reason that is counted and one for people.
+    fn refuse(&self, reason: &'static str, words: &'static str, from: SocketAddr) {
+        self.count_refused(reason);
+        self.complain(words, from);
+    }
+
+    fn count_refused(&self, reason: &'static str) {
+        self.desk().counters.refused_connection(reason);
+    }
+
+    /// Logs something that somebody else causes, now and then.
+    fn complain(&self, reason: &'static str, peer: SocketAddr) {
+        if let Some(times) = self.0.complaints.note(self.now().ms, reason) {
+            tracing::warn!(%peer, times, "sensor data refused: {reason}");
+        }
+    }
+
+    /// Waits while too much waits for the store.
+    async fn has_room(&self) {
+        self.until(|desk| !desk.is_full()).await;
+    }
+
+    /// Waits until everything that has come until now is stored, or is known not to be.
+    async fn settled(&self) {
+        let taken = self.desk().taken;
+        self.until(|desk| desk.settled >= taken).await;
+    }
+
+    /// Waits for something that commits bring about.
+    async fn until(&self, is: impl Fn(&Desk) -> bool) {
+        loop {
+            let mut room = pin!(self.0.room.notified());
+            room.as_mut().enable();
+            if is(&self.desk()) {
+                return;
+            }
+            room.await;
+        }
     }
 
     fn send(&self, replies: Vec<Reply>) {
