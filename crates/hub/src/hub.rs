@@ -196,10 +196,11 @@ impl Hub {
             }
             None => None,
         };
-        let site = Arc::new(Site::start(engine, only, self.server.settings(), setup, clients, guard.clone()));
+        let access = Access { insecure: self.insecure, authentication_required, tokens: tokens.clone() };
+        let settings = self.server.settings();
+        let site = Arc::new(Site::start(engine, only, settings, setup, clients, access.clone(), guard.clone()));
         let _following = store.map(|store| follow(tokens.clone(), store, Arc::downgrade(&site)));
         self.sessions.set(&site);
-        let access = Access { insecure: self.insecure, authentication_required, tokens };
         let http = Http::new(only, site.clone(), guard, access, self.server.tally().clone());
         let inspector = site.inspector().clone();
         let server = self.server.handshakes(move |handshake| inspector.record(handshake));

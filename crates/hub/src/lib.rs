@@ -30,6 +30,7 @@ mod name;
 mod page;
 mod retention;
 mod rooms;
+mod selection;
 mod senml;
 mod site;
 mod telemetry;

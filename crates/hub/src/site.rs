@@ -15,11 +15,12 @@ use tautline_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::access::Right;
+use crate::access::{Access, Right};
 use crate::apps::{Clock, Counters, Echo, Hello, Rooms, counter_name};
 use crate::clients::{self, Clients, Identity};
 use crate::devices::Devices;
 use crate::homes::{self, Homes, Pulse, Setup, Sizes};
+use crate::http::problem::Problem;
 use crate::http::{self, Guard};
 use crate::ingest;
 use crate::inspector::Inspector;
@@ -34,6 +35,7 @@ use crate::watch::Watch;
 pub(crate) struct Site {
     apps: Apps,
     clients: Clients,
+    access: Access,
     guard: Guard,
     profiles: Profiles,
     store: Option<Store>,
@@ -53,6 +55,7 @@ impl Site {
         settings: &tautline::Settings,
         setup: Setup,
         clients: Clients,
+        access: Access,
         guard: Guard,
     ) -> Self {
         let (config, send_queue) = settings.parts();
@@ -68,6 +71,7 @@ impl Site {
             inspector: Inspector::default(),
             apps: Apps::start(&engine, only, setup, sizes),
             clients,
+            access,
             guard,
             profiles,
             engine: Mutex::new(Some(engine)),
@@ -243,6 +247,11 @@ impl Carrier for Site {
         let found = self.apps.find(request.path())?;
         if let Some(token) = &token {
             found.permit(token)?;
+        }
+        if matches!(found, Found::Readings(_)) && telemetry::is_live(request.query()) {
+            // It shows what the API shows.
+            let permitted = self.access.permit(token.clone(), Some(request.peer().ip()), Right::Read, None);
+            permitted.map_err(Problem::into_refusal)?;
         }
         if let Found::Rooms(_, room) = &found {
             opening.profile = self.profiles.of(room);

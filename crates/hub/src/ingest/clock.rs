@@ -1,8 +1,10 @@
 //! What time it is.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tautline_telemetry::MAX_TIME;
+
+use crate::rooms::now_ms;
 
 /// A time, by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +25,7 @@ impl Clock {
     }
 
     pub(super) fn now(self) -> Now {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        Now { calendar_ms: millis(since_1970).min(MAX_TIME), ms: millis(self.0.elapsed()) }
+        let calendar_ms = u64::try_from(now_ms()).unwrap_or_default().min(MAX_TIME);
+        Now { calendar_ms, ms: u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX) }
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn put_sensor(db: &Connection, sensor: &Sensor) -> Result<(), StoreEr
         "INSERT INTO sensors (id, device, name, unit, kind, keep_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (id) DO UPDATE SET device = excluded.device, name = excluded.name, unit = excluded.unit,
              kind = excluded.kind, keep_ms = excluded.keep_ms",
-        params![id, &**device, &**name, &**unit, kind_name(*kind), keep_ms],
+        params![id, &**device, &**name, &**unit, kind.name(), keep_ms],
     )?;
     if same { Ok(()) } else { check_all(db) }
 }
@@ -119,15 +119,6 @@ pub(super) fn forget_sessions(db: &Connection, before_ms: i64, most: u32) -> Res
     .map(drop)
 }
 
-fn kind_name(kind: SensorKind) -> &'static str {
-    match kind {
-        SensorKind::Boolean => "boolean",
-        SensorKind::Number => "number",
-        SensorKind::Text => "text",
-        SensorKind::Bytes => "bytes",
-    }
-}
-
 pub(super) const SENSORS: &str = "SELECT id, device, name, unit, kind, keep_ms FROM sensors ORDER BY id";
 
 pub(super) fn sensor(row: &Row<'_>) -> rusqlite::Result<Sensor> {
@@ -136,13 +127,7 @@ pub(super) fn sensor(row: &Row<'_>) -> rusqlite::Result<Sensor> {
         device: row.get(1)?,
         name: row.get(2)?,
         unit: row.get(3)?,
-        kind: match row.get_ref(4)?.as_str()? {
-            "boolean" => SensorKind::Boolean,
-            "number" => SensorKind::Number,
-            "text" => SensorKind::Text,
-            "bytes" => SensorKind::Bytes,
-            _ => return Err(unknown(4)),
-        },
+        kind: SensorKind::of_name(row.get_ref(4)?.as_str()?).ok_or_else(|| unknown(4))?,
         keep_ms: row.get(5)?,
     })
 }
