@@ -120,6 +120,11 @@ impl Site {
         self.ingest.as_ref().map(ingest::Shared::snapshot)
     }
 
+    /// What of sensor data over UDP and TCP has failed, if anything has.
+    pub(crate) fn ingest_failed(&self) -> Option<&'static str> {
+        self.ingest.as_ref().and_then(ingest::Shared::failed)
+    }
+
     /// What connections look like on the wire.
     pub(crate) fn inspector(&self) -> &Inspector {
         &self.inspector

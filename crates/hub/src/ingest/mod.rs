@@ -149,6 +149,8 @@ struct Inner {
     udp: Vec<udp::Socket>,
     /// By number.
     tcp: Mutex<HashMap<u64, mpsc::Sender<Vec<u8>>>>,
+    /// Which task has panicked.
+    failed: OnceLock<&'static str>,
     /// Something waits for a commit.
     work: Notify,
     /// A commit is over: there is room for more.
@@ -235,6 +237,7 @@ fn start(
         clients,
         addresses,
         complaints: Complaints::default(),
+        failed: OnceLock::new(),
         store: store.clone(),
         devices,
         udp,
@@ -245,22 +248,49 @@ fn start(
     }));
     let mut tasks = JoinSet::new();
     for number in 0..shared.0.udp.len() {
-        tasks.spawn(udp::receive(shared.clone(), number));
+        tasks.spawn(watched("udp", &shared, udp::receive(shared.clone(), number)));
     }
     for listener in tcp {
-        tasks.spawn(tcp::accept(shared.clone(), listener));
+        tasks.spawn(watched("tcp", &shared, tcp::accept(shared.clone(), listener)));
     }
-    tasks.spawn(follow_keys(shared.clone(), store));
-    tasks.spawn(commit(shared.clone(), telemetry));
-    tasks.spawn(command(shared.clone(), ordered));
-    tasks.spawn(sweep(shared.clone()));
+    tasks.spawn(watched("keys", &shared, follow_keys(shared.clone(), store)));
+    tasks.spawn(watched("commit", &shared, commit(shared.clone(), telemetry)));
+    tasks.spawn(watched("commands", &shared, command(shared.clone(), ordered)));
+    tasks.spawn(watched("sweep", &shared, sweep(shared.clone())));
     Ok((shared, tasks))
+}
+
+/// A task without which readings are not taken as they should be: if it panics, that is known.
+fn watched<T: Future<Output = ()> + Send>(
+    name: &'static str,
+    shared: &Shared,
+    task: T,
+) -> impl Future<Output = ()> + Send + use<T> {
+    struct Alarm(Shared, &'static str);
+    impl Drop for Alarm {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                // Which was the first is enough.
+                let _ = self.0.0.failed.set(self.1);
+            }
+        }
+    }
+    let alarm = Alarm(shared.clone(), name);
+    async move {
+        let _alarm = alarm;
+        task.await;
+    }
 }
 
 impl Shared {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let desk = self.desk();
         Snapshot { counters: desk.counters.clone(), devices: desk.devices() }
+    }
+
+    /// Which of the tasks has failed, if one has.
+    pub(crate) fn failed(&self) -> Option<&'static str> {
+        self.0.failed.get().copied()
     }
 
     /// Who knows the devices. To be called once.
