@@ -1,7 +1,8 @@
-"""Sensors over TCP (docs/protocol/telemetry.md): telemetry_tcp.py [HOST [PORT [DEVICE [KEY [COUNT [SECONDS]]]]]]"""
-import hmac, random, secrets, socket, struct, sys, time
-host, port, device, key, count, pause = sys.argv[1:] + ["127.0.0.1", "65433", "1", "", "0", "1"][len(sys.argv) - 1:]
+"""Sensors over TCP (docs/protocol/telemetry.md): telemetry_tcp.py [HOST [PORT [DEVICE [KEY [COUNT [SECONDS [CA]]]]]]]"""
+import hmac, random, secrets, socket, ssl, struct, sys, time
+host, port, device, key, count, pause, ca = sys.argv[1:] + ["127.0.0.1", "65433", "1", "", "0", "1", ""][len(sys.argv) - 1:]
 device, key, session = int(device), bytes.fromhex(key), secrets.randbits(64) or 1  # a session of its own for each run
+wrap = ssl.create_default_context(cafile=ca).wrap_socket if ca else lambda sock, server_hostname: sock  # CA: TLS, trusting it
 HEADER = struct.Struct(">2sBBHHIIQQ")  # magic, version, kind, flags, length, device, sequence, session, link
 HELLO = struct.pack(">I7pBB4B11s3s", 0, b"python", 0, 1, 0, 10, 11, 3, b"temperature", b"Cel").ljust(64, b"\0")
 
@@ -11,10 +12,9 @@ def tag(message):
 def ask(stream, kind, sequence, body, link):  # sends a message; returns kind, link and body of the answer
     length = HEADER.size + len(body) + len(tag(b""))
     message = HEADER.pack(b"TL", 1, kind, not key, length, device, sequence, session, link) + body
-    stream.write(message + tag(message))
-    stream.flush()
-    head = stream.read(8)  # they tell how long the message is
-    answer = head + stream.read(struct.unpack_from(">H", head, 6)[0] - 8)
+    stream.write(message + tag(message)); stream.flush()
+    answer = stream.read(8)  # they tell how long the message is
+    answer += stream.read(struct.unpack_from(">H", answer, 6)[0] - 8)
     message, given = (answer[:-16], answer[-16:]) if key else (answer, b"")
     _, _, kind, flags, _, to, _, own, link = HEADER.unpack_from(message)
     ours = (to, own, flags & 1) == (device, session, not key) and hmac.compare_digest(tag(message), given)
@@ -26,7 +26,7 @@ while number < int(count) or int(count) == 0:
     while stored < number:  # again and again, until the hub has stored it
         age, hellos = int((time.monotonic() - taken) * 1000), hellos + (link == 0)
         try:
-            stream = stream or socket.create_connection((host, int(port)), timeout=10).makefile("rwb")
+            stream = stream or wrap(socket.create_connection((host, int(port)), timeout=10), server_hostname=host).makefile("rwb")
             message = (2, number, struct.pack(">QHH", age, 1, 0) + record, link) if link else (1, hellos, HELLO, 0)
             kind, new, body = ask(stream, *message)
             if kind in (0x81, 0x82):  # welcome, acknowledgement: both begin with the highest number that is stored

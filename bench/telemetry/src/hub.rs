@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use tautline_hub::{Ingest, Keyless};
+use tautline_hub::{Encryption, Ingest, Keyless};
 use tautline_store::{Settings, Store};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -21,7 +21,12 @@ pub(crate) fn serve(folder: &Path) -> io::Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let tcp = TcpListener::bind("127.0.0.1:0").await?;
         let address = tcp.local_addr()?;
-        let ingest = Ingest { udp: vec![UdpSocket::bind(address).await?], tcp: vec![tcp], keyless: Keyless::Loopback };
+        let ingest = Ingest {
+            udp: vec![UdpSocket::bind(address).await?],
+            tcp: vec![tcp],
+            keyless: Keyless::Loopback,
+            tls: Encryption::Off,
+        };
         println!("{}", address.port());
         tautline_hub::Hub::new().store(store).ingest(ingest).run(listener, pending::<()>()).await
     })

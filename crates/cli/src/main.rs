@@ -2,6 +2,7 @@
 
 mod backup;
 mod beside;
+mod calendar;
 mod cert;
 mod config;
 mod connect;

@@ -1,6 +1,6 @@
 //! Who may do what by HTTP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -83,6 +83,21 @@ impl Access {
             let kind = if denied.status() == 400 { Kind::BadRequest } else { Kind::Unauthorized };
             Problem::new(kind, denied.to_string())
         })?;
+        self.permit(shown, peer.map(SocketAddr::ip), right, rooms)
+    }
+
+    /// The same for somebody on this address who has shown this token, or none.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn permit(
+        &self,
+        shown: Option<Arc<Token>>,
+        peer: Option<IpAddr>,
+        right: Right,
+        rooms: Option<&[String]>,
+    ) -> Result<Caller, Problem> {
         if let Some(token) = shown {
             let permissions = token.permissions();
             if !permissions.allow(right) {
@@ -99,7 +114,7 @@ impl Access {
             return Ok(Caller { token: Some(token) });
         }
         // An IPv4 address arrives as an IPv6 one at a listener for both.
-        let is_here = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+        let is_here = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
         if !self.authentication_required && (is_here || self.insecure) {
             return Ok(Caller::default());
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use rustls::ServerConnection;
 use tautline::{CloseCode, PeerCertificates, Refusal, Request};
 use tautline_identity::client_name;
+use tokio::sync::watch;
 
 use crate::site::Site;
 use crate::tokens::{CHALLENGE, Denied, Token, Tokens};
@@ -37,7 +38,8 @@ impl Clients {
     /// Who a client is.
     pub(crate) fn identify(&self, request: &Request) -> Result<Identity, Refusal> {
         let token = self.tokens.of_request(request.headers(), request.query()).map_err(refusal)?;
-        let name = self.certified(request)?;
+        let leaf = request.extensions().get().and_then(|PeerCertificates(chain)| chain.first());
+        let name = leaf.map(|leaf| self.certified(leaf)).transpose()?;
         if name.is_none() && token.is_none() && self.authentication_required {
             let reason = "clients have to show a certificate or an access token here";
             return Err(Refusal::new(401, reason).header("WWW-Authenticate", CHALLENGE));
@@ -46,10 +48,12 @@ impl Clients {
         Ok(Identity { name, token })
     }
 
-    /// The name in a client's certificate; `None` if it has shown none.
-    fn certified(&self, request: &Request) -> Result<Option<String>, Refusal> {
-        let Some(PeerCertificates(chain)) = request.extensions().get() else { return Ok(None) };
-        let Some(leaf) = chain.first() else { return Ok(None) };
+    /// The name in a client's own certificate (in DER), which TLS has found to be trusted.
+    ///
+    /// # Errors
+    ///
+    /// It may not come in with it.
+    pub(crate) fn certified(&self, leaf: &[u8]) -> Result<String, Refusal> {
         if self.sessions.is_revoked(leaf) {
             return Err(Refusal::new(403, "the client's certificate is revoked"));
         }
@@ -59,7 +63,7 @@ impl Clients {
                 let reason = format!("the client certificate of {name:?} is not among those that may connect");
                 Err(Refusal::new(403, reason))
             }
-            _ => Ok(Some(name)),
+            _ => Ok(name),
         }
     }
 }
@@ -79,6 +83,8 @@ pub struct Sessions(Arc<Inner>);
 struct Inner {
     site: OnceLock<Weak<Site>>,
     revoked: RwLock<Option<Arc<IsRevoked>>>,
+    /// There is news of who is revoked.
+    news: watch::Sender<()>,
 }
 
 type IsRevoked = dyn Fn(&[u8]) -> bool + Send + Sync;
@@ -105,11 +111,21 @@ impl Sessions {
         revoked.as_ref().is_some_and(|is_revoked| is_revoked(leaf))
     }
 
-    /// Closes the WebSockets of the clients whose own certificate (in DER) is revoked, with 1008, and opens no more for them,
-    /// also where a TLS session is older. `is_revoked` is called by the event loops and must not block.
+    /// Waits until a certificate is revoked. Cancel safe.
+    pub(crate) async fn revoked(&self, leaf: &[u8]) {
+        let mut news = self.0.news.subscribe();
+        while !self.is_revoked(leaf) {
+            // The sender is this one's own.
+            let _ = news.changed().await;
+        }
+    }
+
+    /// Closes the connections of the clients whose own certificate (in DER) is revoked, WebSockets with 1008, and opens no more for
+    /// them, also where a TLS session is older. `is_revoked` is called by the event loops and must not block.
     pub fn end_revoked(&self, is_revoked: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
         let is_revoked: Arc<IsRevoked> = Arc::new(is_revoked);
         *self.0.revoked.write().unwrap_or_else(PoisonError::into_inner) = Some(is_revoked.clone());
+        self.0.news.send_replace(());
         let Some(site) = self.0.site.get().and_then(Weak::upgrade) else { return };
         let which = move |session: &ServerConnection| {
             session.peer_certificates().and_then(<[_]>::first).is_some_and(|leaf| is_revoked(leaf))

@@ -14,7 +14,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use crate::senml;
+use crate::selection::Selection;
+use crate::telemetry;
 
 /// How many events are kept.
 const KEPT: usize = 1024;
@@ -78,9 +79,23 @@ impl Kind {
 pub(crate) struct Event {
     pub(crate) number: u64,
     pub(crate) kind: Kind,
-    room: Option<Arc<str>>,
+    about: About,
     /// JSON.
     pub(crate) data: String,
+}
+
+/// What an event is about.
+#[derive(Debug, Default)]
+struct About {
+    room: Option<Arc<str>>,
+    device: Option<Arc<str>>,
+    sensor: Option<Arc<str>>,
+}
+
+impl About {
+    fn room(room: &Arc<str>) -> impl FnOnce() -> Self {
+        || Self { room: Some(room.clone()), ..Self::default() }
+    }
 }
 
 /// Where events are told and heard. Clones are the same.
@@ -134,7 +149,7 @@ impl Events {
             message: Option<&'a RawValue>,
         }
         let message = envelope.and_then(|envelope| serde_json::from_str(envelope).ok());
-        self.tell(Kind::Message, Some(room), &Told { room, offset, message });
+        self.tell(Kind::Message, About::room(room), &Told { room, offset, message });
     }
 
     /// Who came to a room and who left it lately, as an envelope.
@@ -144,7 +159,7 @@ impl Events {
             room: &'a str,
             presence: Option<&'a RawValue>,
         }
-        self.tell(Kind::Presence, Some(room), &Told { room, presence: serde_json::from_str(envelope).ok() });
+        self.tell(Kind::Presence, About::room(room), &Told { room, presence: serde_json::from_str(envelope).ok() });
     }
 
     /// A client has come to a room.
@@ -155,7 +170,7 @@ impl Events {
             client: &'a str,
             address: Option<SocketAddr>,
         }
-        self.tell(Kind::Connected, Some(room), &Told { room, client, address });
+        self.tell(Kind::Connected, About::room(room), &Told { room, client, address });
     }
 
     /// A client has left a room, for a reason in plain words.
@@ -167,7 +182,7 @@ impl Events {
             address: Option<SocketAddr>,
             reason: &'a str,
         }
-        self.tell(Kind::Disconnected, Some(room), &Told { room, client, address, reason });
+        self.tell(Kind::Disconnected, About::room(room), &Told { room, client, address, reason });
     }
 
     /// A counter has another value.
@@ -177,21 +192,13 @@ impl Events {
             name: &'a str,
             value: i64,
         }
-        self.tell(Kind::Counter, None, &Told { name, value });
+        self.tell(Kind::Counter, About::default, &Told { name, value });
     }
 
     /// A sensor has said something, which is stored.
-    pub(crate) fn reading(&self, device: &str, sensor: &str, unit: &str, at_ms: i64, value: &senml::Value) {
-        #[derive(Serialize)]
-        struct Told<'a> {
-            device: &'a str,
-            sensor: &'a str,
-            #[serde(skip_serializing_if = "str::is_empty")]
-            unit: &'a str,
-            at_ms: i64,
-            value: &'a senml::Value,
-        }
-        self.tell(Kind::Reading, None, &Told { device, sensor, unit, at_ms, value });
+    pub(crate) fn reading(&self, told: &telemetry::Told<'_>) {
+        let about = About { device: Some(told.device.clone()), sensor: Some(told.sensor.clone()), room: None };
+        self.tell(Kind::Reading, || about, told);
     }
 
     /// A document of a room has changed, or was removed. Whoever wants its value asks for it.
@@ -204,7 +211,7 @@ impl Events {
             #[serde(skip_serializing_if = "std::ops::Not::not")]
             removed: bool,
         }
-        self.tell(Kind::Document, Some(room), &Told { room, name, version, removed });
+        self.tell(Kind::Document, About::room(room), &Told { room, name, version, removed });
     }
 
     /// A half of a device's twin, `desired` or `reported`, has changed. Whoever wants its value asks for it.
@@ -215,7 +222,8 @@ impl Events {
             part: &'static str,
             version: u64,
         }
-        self.tell(Kind::Twin, None, &Told { device, part, version });
+        let about = || About { device: Some(device.into()), ..About::default() };
+        self.tell(Kind::Twin, about, &Told { device, part, version });
     }
 
     /// Listens to what passes the filter: from now on, or from behind the event with the id `last` on.
@@ -258,7 +266,7 @@ impl Events {
         number.parse().ok()
     }
 
-    fn tell(&self, kind: Kind, room: Option<&Arc<str>>, told: &impl Serialize) {
+    fn tell(&self, kind: Kind, about: impl FnOnce() -> About, told: &impl Serialize) {
         if !self.wanted() {
             return;
         }
@@ -269,7 +277,7 @@ impl Events {
             self.0.wanted.store(false, Ordering::Relaxed);
             return ring.rest();
         }
-        ring.push(kind, room.cloned(), data);
+        ring.push(kind, about(), data);
         drop(ring);
         self.0.news.send_replace(());
     }
@@ -280,10 +288,10 @@ impl Events {
 }
 
 impl Ring {
-    fn push(&mut self, kind: Kind, room: Option<Arc<str>>, data: String) {
+    fn push(&mut self, kind: Kind, about: About, data: String) {
         self.last += 1;
         self.bytes += Self::weight(&data);
-        self.events.push_back(Arc::new(Event { number: self.last, kind, room, data }));
+        self.events.push_back(Arc::new(Event { number: self.last, kind, about, data }));
         while self.events.len() > KEPT || self.bytes > KEPT_BYTES {
             let Some(oldest) = self.events.pop_front() else { return };
             self.bytes -= Self::weight(&oldest.data);
@@ -310,12 +318,17 @@ pub(crate) struct Filter {
     /// Events of these rooms, and none that belong to no room.
     pub(crate) rooms: Option<Vec<String>>,
     pub(crate) kinds: Option<Vec<Kind>>,
+    /// Events of these devices and sensors, and none that belong to no device; and if there are sensors, none that belong to no sensor.
+    pub(crate) selection: Selection,
 }
 
 impl Filter {
     fn passes(&self, event: &Event) -> bool {
-        let in_room = |rooms: &Vec<String>| event.room.as_deref().is_some_and(|room| rooms.iter().any(|r| r == room));
-        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&event.kind)) && self.rooms.as_ref().is_none_or(in_room)
+        let About { room, device, sensor } = &event.about;
+        let in_room = |rooms: &Vec<String>| room.as_deref().is_some_and(|room| rooms.iter().any(|r| r == room));
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&event.kind))
+            && self.rooms.as_ref().is_none_or(in_room)
+            && self.selection.includes(device.as_deref(), sensor.as_deref())
     }
 }
 

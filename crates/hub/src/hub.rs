@@ -152,7 +152,9 @@ impl Hub {
         self
     }
 
-    /// Takes readings of sensors over UDP and TCP, too. It needs a [`store`](Self::store).
+    /// Takes readings of sensors over UDP and TCP, too. It needs a [`store`](Self::store). TCP connections count among those of
+    /// their addresses, see [`Server::address_limits`]; [`allowed_clients`](Self::allowed_clients) and [`Sessions`] hold for their
+    /// certificates, too.
     pub fn ingest(mut self, ingest: Ingest) -> Self {
         self.ingest = Some(ingest);
         self
@@ -194,27 +196,23 @@ impl Hub {
         let (rooms, store) = (self.rooms, self.store);
         let mut setup = tokio::task::spawn_blocking(|| Setup::read(rooms, store)).await?.map_err(io::Error::other)?;
         let events = setup.watch.events.clone();
-        let _ingesting = match self.ingest {
-            Some(sockets) => Some(ingest::open(sockets, &mut setup).await?),
-            None => None,
-        };
         let engine = Engine::start(settings)?;
         let guard = Guard::new(self.hosts, self.server.allowed_origins().clone()).limit(self.requests);
         let (tokens, store, authentication_required) =
             (setup.tokens.clone(), setup.store.clone(), self.authentication_required);
         let clients = Clients { tokens: tokens.clone(), authentication_required, ..self.clients };
-        let site = Arc::new(Site::start(
-            engine,
-            only,
-            self.server.settings(),
-            self.compression,
-            setup,
-            clients,
-            guard.clone(),
-        ));
+        let _ingesting = match self.ingest {
+            Some(sockets) => {
+                Some(ingest::open(sockets, &mut setup, clients.clone(), self.server.addresses().clone()).await?)
+            }
+            None => None,
+        };
+        let access = Access { insecure: self.insecure, authentication_required, tokens: tokens.clone() };
+        let settings = self.server.settings();
+        let site = Site::start(engine, only, settings, setup, clients, access.clone(), guard.clone());
+        let site = Arc::new(site.compressing(self.compression));
         let _following = store.map(|store| follow(tokens.clone(), store, Arc::downgrade(&site)));
         self.sessions.set(&site);
-        let access = Access { insecure: self.insecure, authentication_required, tokens };
         let http = Http::new(only, site.clone(), guard, access, self.server.tally().clone());
         let inspector = site.inspector().clone();
         let server = self.server.handshakes(move |handshake| inspector.record(handshake));

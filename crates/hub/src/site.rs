@@ -16,11 +16,12 @@ use tautline_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::access::Right;
+use crate::access::{Access, Right};
 use crate::apps::{Clock, Counters, Echo, Hello, Rooms, counter_name};
 use crate::clients::{self, Clients, Identity};
 use crate::devices::Devices;
 use crate::homes::{self, Homes, Pulse, Setup, Sizes};
+use crate::http::problem::Problem;
 use crate::http::{self, Guard};
 use crate::ingest;
 use crate::inspector::Inspector;
@@ -35,6 +36,7 @@ use crate::watch::Watch;
 pub(crate) struct Site {
     apps: Apps,
     clients: Clients,
+    access: Access,
     guard: Guard,
     profiles: Profiles,
     compression: Compressions,
@@ -53,16 +55,17 @@ impl Site {
         engine: Engine,
         only: Option<AppName>,
         settings: &tautline::Settings,
-        (compression, window): (Compression, WindowBits),
         setup: Setup,
         clients: Clients,
+        access: Access,
         guard: Guard,
     ) -> Self {
         let (config, send_queue) = settings.parts();
         let sizes = Sizes { message: config.message_limit(), queue: send_queue };
         let (store, watch, telemetry) = (setup.store.clone(), setup.watch.clone(), setup.telemetry.clone());
         let profiles = Profiles::new(setup.settings(), |bytes| Profile::new(config).send_queue(bytes), send_queue);
-        let compression = Compressions { usual: compression, window, rooms: setup.settings().clone() };
+        let compression =
+            Compressions { usual: Compression::Off, window: WindowBits::MAX, rooms: setup.settings().clone() };
         Self {
             pulses: homes::pulses(&engine),
             store,
@@ -72,11 +75,18 @@ impl Site {
             inspector: Inspector::default(),
             apps: Apps::start(&engine, only, setup, sizes),
             clients,
+            access,
             guard,
             profiles,
             compression,
             engine: Mutex::new(Some(engine)),
         }
+    }
+
+    /// How messages are compressed where a room does not say otherwise, and in which window at most.
+    pub(crate) fn compressing(mut self, (usual, window): (Compression, WindowBits)) -> Self {
+        self.compression = Compressions { usual, window, ..self.compression };
+        self
     }
 
     /// The rooms on every loop, where all apps are.
@@ -119,6 +129,11 @@ impl Site {
     /// What has come over UDP and TCP, if that is served.
     pub(crate) fn ingested(&self) -> Option<ingest::Snapshot> {
         self.ingest.as_ref().map(ingest::Shared::snapshot)
+    }
+
+    /// What of sensor data over UDP and TCP has failed, if anything has.
+    pub(crate) fn ingest_failed(&self) -> Option<&'static str> {
+        self.ingest.as_ref().and_then(ingest::Shared::failed)
     }
 
     /// What connections look like on the wire.
@@ -275,6 +290,11 @@ impl Carrier for Site {
         let found = self.apps.find(request.path())?;
         if let Some(token) = &token {
             found.permit(token)?;
+        }
+        if matches!(found, Found::Readings(_)) && telemetry::is_live(request.query()) {
+            // It shows what the API shows.
+            let permitted = self.access.permit(token.clone(), Some(request.peer().ip()), Right::Read, None);
+            permitted.map_err(Problem::into_refusal)?;
         }
         if let Found::Rooms(_, room) = &found {
             opening.profile = self.profiles.of(room);

@@ -80,6 +80,25 @@ pub enum SensorKind {
     Bytes,
 }
 
+impl SensorKind {
+    const ALL: [Self; 4] = [Self::Boolean, Self::Number, Self::Text, Self::Bytes];
+
+    /// Its name: `boolean`, `number`, `text` or `bytes`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Number => "number",
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    /// The one of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// A reading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {

@@ -111,10 +111,20 @@ pub enum Write {
     },
     /// How far a session has come. In one submission with the readings that it counts, or a crash comes between them.
     DeviceSession(DeviceSession),
-    /// Sessions of devices that changed last before a time are forgotten, but for the last one of each device.
+    /// A session is forgotten, if it is known.
+    ForgetSession {
+        /// The device's number.
+        device: u32,
+        /// The session's.
+        session: u64,
+    },
+    /// Sessions of devices that changed last before a time are forgotten, and those of a device that has too many; but for the last
+    /// one of each device.
     ForgetSessions {
-        /// Those that changed at this time or later stay.
+        /// Those that changed at this time or later stay,
         before_ms: i64,
+        /// if no more of the same device changed later than these.
+        most: u32,
     },
     /// A sensor, new or changed.
     ///
@@ -147,7 +157,8 @@ impl Write {
             Self::Device(device) => device.size(),
             Self::Connection(connection) => connection.size(),
             Self::DeviceKey(key) => key.name.len(),
-            Self::ForgetPreviousKey { .. } | Self::DeviceSession(_) | Self::ForgetSessions { .. } => 0,
+            Self::ForgetPreviousKey { .. } | Self::DeviceSession(_) => 0,
+            Self::ForgetSession { .. } | Self::ForgetSessions { .. } => 0,
             Self::Sensor(sensor) => sensor.size(),
             Self::Readings(readings) => readings.iter().map(Reading::size).sum(),
         };

@@ -12,7 +12,7 @@ use tautline_rooms::{Compression, Duplicates, SlowConsumer};
 use super::define::{Key, Section, section};
 use super::reader::Reader;
 use super::setting::{Bytes, Setting};
-use super::types::{LogFormat, Names, Place, Secret};
+use super::types::{Encrypted, LogFormat, Names, Place, Secret};
 use crate::logging::Level;
 
 /// All sections, in the order in which they are shown.
@@ -115,8 +115,12 @@ section! {
             Key::unset("65433, unless it is taken", "65433", "TAUTLINE_TELEMETRY_PORT").bounds(0, 65535).option("telemetry-port", "PORT");
 
         /// Which devices may do without a key: those on this machine, those everywhere (whoever reaches the port can speak for
-        /// any device then), or those nowhere.
+        /// any device then), or those nowhere. One that shows a client certificate over TCP needs none.
         keyless: Keyless = Key::new(r#""loopback""#, "TAUTLINE_TELEMETRY_KEYLESS");
+
+        /// Whether TLS is spoken over TCP, with the certificates of [tls]: off, optional (if there are any; the first byte of a
+        /// connection tells) or required. Over UDP nothing is encrypted.
+        tls: Encrypted = Key::new(r#""optional""#, "TAUTLINE_TELEMETRY_TLS");
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) use command::{Args, run};
 pub(crate) use keys::{Access, Listen, Log, Storage, Telemetry, Tls, WebSocket};
 pub(crate) use options::{Options, Unlisted};
 pub(crate) use setting::Choice;
-pub(crate) use types::{LogFormat, Place};
+pub(crate) use types::{Encrypted, LogFormat, Place};
 
 /// The file that is read if there is one and no other was named.
 const USUAL_FILE: &str = "tautline.toml";
@@ -154,6 +154,10 @@ impl Config {
         if access.require_authentication && access.insecure {
             problems.push("[access] has both require_authentication and insecure: they exclude each other".into());
         }
+        let certified = options.only_tls || tls.is_set();
+        if telemetry.enabled && telemetry.tls == Encrypted::Required && !certified {
+            problems.push("[telemetry] requires TLS, and there are no certificates: set the keys of [tls]".into());
+        }
         let default = settings(None, &room, &settled, &mut problems);
         let named = named.into_iter().filter_map(|(name, room)| Some((name, room?)));
         let named = named.map(|(name, room)| {
@@ -165,7 +169,7 @@ impl Config {
             return Err(Problems(problems));
         }
         Ok(Self {
-            tls: (options.only_tls || tls.is_set()).then_some(tls),
+            tls: certified.then_some(tls),
             rooms: tautline_rooms::Settings { rooms: rooms.limit, default, named },
             listen,
             access,

@@ -32,6 +32,17 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Whether TLS is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encrypted {
+    /// No.
+    Off,
+    /// If there are certificates, by those who want to.
+    Optional,
+    /// By everybody.
+    Required,
+}
+
 /// Text that is not to be shown anywhere.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(pub(crate) String);
@@ -60,6 +71,11 @@ impl Choice for ClientAuth {
 
 impl Choice for Duplicates {
     const NAMES: &'static [(&'static str, Self)] = &[("reject", Self::Reject), ("takeover", Self::TakeOver)];
+}
+
+impl Choice for Encrypted {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("optional", Self::Optional), ("required", Self::Required)];
 }
 
 impl Choice for Keyless {

@@ -6,8 +6,9 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use tautline_store::{DeviceKey, Secret, Write};
 
+use super::open;
 use super::pass::{Pass, check_name};
-use super::{now_ms, open};
+use crate::calendar::now_ms;
 use crate::config::Unlisted;
 use crate::failure::Failure;
 use crate::output::{complain, harmless, try_say};

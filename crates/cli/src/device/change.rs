@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use tautline_store::{DeviceKey, Secret, Write};
 
 use super::add::{pass, show};
-use super::{find, now_ms, open};
+use super::{find, open};
+use crate::calendar::now_ms;
 use crate::config::Unlisted;
 use crate::failure::Failure;
 use crate::output::{complain, harmless, say};

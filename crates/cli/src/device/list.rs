@@ -1,10 +1,9 @@
 //! Showing devices that have keys.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use tautline_store::DeviceKey;
 
 use super::open;
+use crate::calendar::words as time;
 use crate::config::Unlisted;
 use crate::failure::Failure;
 use crate::output::{harmless, say, table};
@@ -33,10 +32,6 @@ fn row(key: &DeviceKey) -> [String; 4] {
         (None, None) => "good".to_owned(),
     };
     [key.number.to_string(), harmless(&key.name), time(key.created_ms), state]
-}
-
-fn time(ms: i64) -> String {
-    tautline_identity::utc(UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or_default()))
 }
 
 #[cfg(test)]

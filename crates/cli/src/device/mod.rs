@@ -6,7 +6,6 @@ mod list;
 mod pass;
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use tautline_store::{Beside, DeviceKey};
@@ -63,9 +62,4 @@ fn open(options: &Unlisted, create: bool) -> Result<Beside, Failure> {
 fn find(keys: Vec<DeviceKey>, name: &str) -> Result<DeviceKey, Failure> {
     let unknown = || Failure::new(format!("there is no device {}: `tautline device list` shows all", harmless(name)));
     keys.into_iter().find(|key| &*key.name == name).ok_or_else(unknown)
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

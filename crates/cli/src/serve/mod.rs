@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let bound = addresses::bind(&config).await?;
     let store = open_store(&config).await?;
     let ingest = match &store {
-        Some(_) => telemetry::bind(&config).await?,
+        Some(_) => telemetry::bind(&config, certificates.as_ref()).await?,
         None => None,
     };
     note_tokens(&config, store.as_ref());

@@ -1,8 +1,9 @@
 //! The port for sensor data.
 
-use tautline_hub::Ingest;
+use tautline_hub::{Encryption, Ingest};
 
-use crate::config::Config;
+use super::certificates::Certificates;
+use crate::config::{Config, Encrypted};
 use crate::failure::Failure;
 use crate::listen::{self, Unusable};
 
@@ -15,7 +16,7 @@ const PORT: u16 = 65433;
 ///
 /// The port that was asked for cannot be had. Where nobody has asked for one, that is only logged: several hubs may be started on a
 /// machine by somebody who does not think of it.
-pub(super) async fn bind(config: &Config) -> Result<Option<Ingest>, Failure> {
+pub(super) async fn bind(config: &Config, certificates: Option<&Certificates>) -> Result<Option<Ingest>, Failure> {
     let settings = &config.telemetry;
     // One app alone keeps to its port.
     if !settings.enabled || config.listen.app.is_some() {
@@ -25,8 +26,15 @@ pub(super) async fn bind(config: &Config) -> Result<Option<Ingest>, Failure> {
     match (sockets(host, settings.port.unwrap_or(PORT)).await, settings.port) {
         (Ok((tcp, udp)), _) => {
             let address = tcp.first().and_then(|listener| listener.local_addr().ok());
-            tracing::info!(address = address.map(tracing::field::display), "sensor data is taken over UDP and TCP");
-            Ok(Some(Ingest { udp, tcp, keyless: settings.keyless }))
+            let tls = encryption(settings.tls, certificates);
+            let how = match &tls {
+                Encryption::Off => "",
+                Encryption::Optional(_) => ", with or without TLS",
+                Encryption::Required(_) => " with TLS",
+            };
+            let address = address.map(tracing::field::display);
+            tracing::info!(address, "sensor data is taken over UDP and TCP{how}");
+            Ok(Some(Ingest { udp, tcp, keyless: settings.keyless, tls }))
         }
         (Err(error), None) => {
             tracing::warn!("no sensor data is taken over UDP and TCP: {error} (--telemetry-port chooses another)");
@@ -36,6 +44,15 @@ pub(super) async fn bind(config: &Config) -> Result<Option<Ingest>, Failure> {
             let remedy = "choose another with --telemetry-port";
             Err(error.with_remedies(&format!("stop what holds it or {remedy}"), remedy))
         }
+    }
+}
+
+fn encryption(wanted: Encrypted, certificates: Option<&Certificates>) -> Encryption {
+    // Where TLS is required there are certificates, or the configuration was refused.
+    match (wanted, certificates.map(Certificates::config)) {
+        (Encrypted::Off, _) | (_, None) => Encryption::Off,
+        (Encrypted::Optional, Some(config)) => Encryption::Optional(config),
+        (Encrypted::Required, Some(config)) => Encryption::Required(config),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::crew::{self, Member};
 use super::fleet::{Limits, Target};
 use super::plan::Plan;
+use super::tls::{self, Tls};
 use super::wire::Faults;
 use crate::failure::Failure;
 
@@ -15,6 +16,7 @@ Examples:
   tautline simulate --transport tcp --devices 1000 --for 1m
   tautline simulate --loss 20% --duplicate 10% --reorder 10% --latency 50
   tautline simulate --key-file fleet --count 100 --json  the devices that `tautline device add` wrote to the file
+  tautline simulate --transport tcp --ca tls/ca/ca.crt --hub 192.168.1.20
   tautline simulate --transport http --hub 192.168.1.20:8000
 
 Each device has a temperature, a humidity, a battery, a door, a count of passages and a state. It takes commands: intervals, \
@@ -85,6 +87,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", default_value = "sim", conflicts_with = "key_file", value_parser = name)]
     name: String,
 
+    /// Encrypt, trusting the authorities that this system trusts
+    #[arg(long)]
+    tls: bool,
+
+    /// Encrypt, trusting the authority of this file (PEM), such as tls/ca/ca.crt
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
     /// How long to wait for acknowledgements at the end
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
     drain: Duration,
@@ -145,6 +155,10 @@ impl Args {
             let text = "--loss, --duplicate, --reorder and --latency are about datagrams: they need --transport udp";
             return Err(Failure::usage(text));
         }
+        let trust = tls::trust(self.tls, self.ca.as_ref());
+        if self.transport != Transport::Tcp && trust.is_some() {
+            return Err(Failure::usage("--tls and --ca need --transport tcp"));
+        }
         let port = if matches!(self.transport, Transport::Http | Transport::Ws) { 8000 } else { 65433 };
         let hub = self.hub.trim_start_matches("http://").trim_start_matches("ws://").trim_end_matches('/');
         let host = if has_port(hub) { hub.to_owned() } else { format!("{hub}:{port}") };
@@ -153,7 +167,9 @@ impl Args {
         let found = tokio::net::lookup_host(&host).await.map(|mut found| found.next());
         let found = found.map_err(|error| unknown(error.to_string()))?;
         let address = found.ok_or_else(|| unknown("it has no address".into()))?;
-        Ok(Target { transport: self.transport, address, host })
+        let name = host.rsplit_once(':').map_or(&*host, |(name, _)| name);
+        let tls = trust.map(|trust| Tls::new(trust, name)).transpose()?;
+        Ok(Target { transport: self.transport, address, host, tls })
     }
 
     fn faults(&self) -> Faults {

@@ -16,6 +16,7 @@ use super::crew::Member;
 use super::link::{Place, Way};
 use super::plan::{Clock, Orders, Plan};
 use super::tally::Tally;
+use super::tls::Tls;
 use super::{poster, tcp, udp};
 use crate::failure::Failure;
 use crate::output::complain;
@@ -45,6 +46,8 @@ pub(super) struct Target {
     pub(super) address: SocketAddr,
     /// As the user has named it, with a port.
     pub(super) host: String,
+    /// If it is spoken to with TLS.
+    pub(super) tls: Option<Tls>,
 }
 
 /// When it ends.
@@ -145,7 +148,8 @@ fn start_tcp(fleet: &Arc<Fleet>, clock: Clock, orders: &watch::Receiver<Orders>,
         let (fleet, orders) = (fleet.clone(), orders.clone());
         devices.spawn(async move {
             let Fleet { members, plan, target, tally, .. } = &*fleet;
-            tcp::run(target.address, &members[place], plan, tally, clock, orders).await;
+            let hub = tcp::Hub { address: target.address, tls: target.tls.as_ref() };
+            tcp::run(hub, &members[place], plan, tally, clock, orders).await;
         });
     }
 }

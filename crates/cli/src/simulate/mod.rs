@@ -12,6 +12,7 @@ mod sensors;
 mod station;
 mod tally;
 mod tcp;
+mod tls;
 mod udp;
 mod wire;
 

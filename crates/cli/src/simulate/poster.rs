@@ -1,6 +1,6 @@
 //! Devices that hand in their readings by HTTP or WebSocket, each over a connection of its own that is kept.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
@@ -14,6 +14,7 @@ use super::schedule::Schedule;
 use super::sensors::{Room, SENSORS};
 use super::tally::Tally;
 use super::tcp::back_off;
+use crate::calendar::now_ms;
 
 /// How many times all sensors are read before readings are skipped.
 const WAITING: usize = 300;
@@ -24,7 +25,7 @@ const ANSWER: Duration = Duration::from_secs(15);
 
 /// Readings of one moment.
 pub(super) struct Reading {
-    pub(super) at_ms: u64,
+    pub(super) at_ms: i64,
     pub(super) values: Map<String, Value>,
 }
 
@@ -171,9 +172,4 @@ impl Poster<'_> {
 async fn stopped(mut orders: watch::Receiver<Orders>) {
     // Without anybody to give orders there is nothing to wait for.
     let _ = orders.wait_for(|orders| orders.stop).await;
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

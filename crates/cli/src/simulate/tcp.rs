@@ -1,11 +1,12 @@
 //! Devices with a TCP connection each.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tautline_telemetry::device::Config;
 use tautline_telemetry::{MAX_MESSAGE, message_length};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,6 +15,7 @@ use super::crew::Member;
 use super::plan::{Clock, Orders, Plan, changed};
 use super::station::{OUTBOX, Station};
 use super::tally::Tally;
+use super::tls::Tls;
 
 /// How long opening a connection may take.
 const OPENING: Duration = Duration::from_secs(5);
@@ -30,9 +32,17 @@ pub(super) fn back_off(attempts: u32) -> u64 {
     20 + rand::random_range(0..most)
 }
 
+/// Where the hub is, and how its devices speak to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hub<'a> {
+    pub(super) address: SocketAddr,
+    /// `None`: nothing is encrypted.
+    pub(super) tls: Option<&'a Tls>,
+}
+
 /// A device, until everything is done and acknowledged, or it is told to stop.
 pub(super) async fn run(
-    hub: SocketAddr,
+    hub: Hub<'_>,
     member: &Member,
     plan: &Plan,
     tally: &Tally,
@@ -82,12 +92,25 @@ enum Over {
 }
 
 /// A connection; `None` if there is none to be had.
-async fn open(hub: SocketAddr) -> Option<TcpStream> {
-    let stream = timeout(OPENING, TcpStream::connect(hub)).await.ok()?.ok()?;
-    // A message is sent because it is time for it.
-    stream.set_nodelay(true).ok()?;
-    Some(stream)
+async fn open(hub: Hub<'_>) -> Option<Box<dyn Stream>> {
+    let opening = async {
+        let stream = TcpStream::connect(hub.address).await.ok()?;
+        // A message is sent because it is time for it.
+        stream.set_nodelay(true).ok()?;
+        match hub.tls {
+            Some(Tls { connector, host }) => {
+                Some(Box::new(connector.connect(host.clone(), stream).await.ok()?) as Box<dyn Stream>)
+            }
+            None => Some(Box::new(stream) as Box<dyn Stream>),
+        }
+    };
+    timeout(OPENING, opening).await.ok()?
 }
+
+/// A connection, encrypted or not.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Reads sensors while there is no connection. Returns when there is nothing left to do.
 async fn keep_reading(station: &mut Station<'_>, clock: Clock, orders: &mut watch::Receiver<Orders>) {
@@ -111,15 +134,15 @@ async fn keep_reading(station: &mut Station<'_>, clock: Clock, orders: &mut watc
 }
 
 async fn talk(
-    mut stream: TcpStream,
+    stream: Box<dyn Stream>,
     station: &mut Station<'_>,
     clock: Clock,
     orders: &mut watch::Receiver<Orders>,
 ) -> Over {
-    let (mut reading, mut writing) = stream.split();
+    let (mut reading, mut writing) = split(stream);
     let (mut came, mut goes) = (Vec::new(), Vec::new());
     let mut message = [0; MAX_MESSAGE];
-    let mut answered = false;
+    let (mut answered, mut unflushed) = (false, false);
     let storms = orders.borrow().storms;
     loop {
         let now = clock.now();
@@ -128,8 +151,9 @@ async fn talk(
             && let Some(len) = station.poll_transmit(now, &mut message)
         {
             goes.extend_from_slice(&message[..len]);
+            unflushed = true;
         }
-        if station.is_done() && goes.is_empty() {
+        if station.is_done() && goes.is_empty() && !unflushed {
             return Over::Device;
         }
         // While something waits for the socket, nothing more is taken from the session.
@@ -141,9 +165,12 @@ async fn talk(
                 }
                 answered = true;
             }
-            written = writing.write(&goes), if !goes.is_empty() => match written {
-                Ok(n @ 1..) => drop(goes.drain(..n)),
-                _ => return Over::Connection { answered },
+            written = advance(&mut writing, &goes), if !goes.is_empty() || unflushed => match written {
+                Ok(n) => {
+                    goes.drain(..n);
+                    unflushed = n > 0;
+                }
+                Err(_) => return Over::Connection { answered },
             },
             () = clock.until(next) => {}
             new = changed(orders) => {
@@ -158,6 +185,17 @@ async fn talk(
                 }
             }
         }
+    }
+}
+
+/// Writes some of what goes and answers how much; if there is nothing, what TLS still holds of what it has taken.
+async fn advance(stream: &mut (impl AsyncWrite + Unpin), goes: &[u8]) -> io::Result<usize> {
+    if goes.is_empty() {
+        return stream.flush().await.map(|()| 0);
+    }
+    match stream.write(goes).await {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        written => written,
     }
 }
 

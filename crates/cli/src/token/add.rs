@@ -7,7 +7,8 @@ use tautline_identity::TokenText;
 use tautline_store::{Token, Write};
 
 use super::expiry::Expiry;
-use super::{failure, is_good, millis, open, time, tokens, words};
+use super::{failure, is_good, open, tokens, words};
+use crate::calendar::{millis, words as time};
 use crate::config::Unlisted;
 use crate::failure::Failure;
 use crate::output::{complain, harmless, try_say};

@@ -3,7 +3,8 @@
 use tautline_hub::Permissions;
 use tautline_store::Token;
 
-use super::{is_good, now_ms, open, time, tokens, words};
+use super::{is_good, open, tokens, words};
+use crate::calendar::{now_ms, words as time};
 use crate::config::Unlisted;
 use crate::failure::Failure;
 use crate::output::{harmless, say, table};

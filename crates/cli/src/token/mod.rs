@@ -6,7 +6,6 @@ mod list;
 mod revoke;
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use tautline_hub::Permissions;
@@ -67,23 +66,9 @@ fn failure(error: StoreError) -> Failure {
     Failure::new(error.to_string())
 }
 
-fn now_ms() -> i64 {
-    millis(SystemTime::now())
-}
-
-fn millis(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// Whether it can be used.
 fn is_good(token: &Token, now: i64) -> bool {
     token.revoked_ms.is_none() && token.expires_ms.is_none_or(|expires| expires > now)
-}
-
-/// For people.
-fn time(ms: i64) -> String {
-    tautline_identity::utc(UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or_default()))
 }
 
 /// What is permitted, and where, in words.

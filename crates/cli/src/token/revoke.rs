@@ -3,7 +3,8 @@
 use tautline_identity::TokenText;
 use tautline_store::Write;
 
-use super::{failure, is_good, now_ms, open, tokens};
+use super::{failure, is_good, open, tokens};
+use crate::calendar::now_ms;
 use crate::config::Unlisted;
 use crate::failure::Failure;
 use crate::output::{harmless, say};

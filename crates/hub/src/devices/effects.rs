@@ -63,7 +63,9 @@ impl Devices {
                 let connection = ConnectionId(to);
                 let envelope = device::command(&command, deadline);
                 match (self.lines.get(&connection).map(|line| &line.way), &self.home) {
-                    (Some(Way::Telemetry(ingest, device)), _) => ingest.command(*device, &command, deadline.0),
+                    (Some(Way::Telemetry(ingest, device)), _) => {
+                        ingest.command(*device, command, deadline.since(self.wall.now(io.now())));
+                    }
                     // That it is written is all that can be known of it.
                     (Some(Way::Room { host, raw: true }), Some(home)) => {
                         let home = home.clone();

@@ -69,7 +69,7 @@ fn filters_are_by_room_and_kind() {
     let events = Events::default();
     let listen = |rooms: Option<&str>, kinds: Option<Kind>| {
         let rooms = rooms.map(|room| vec![room.to_owned()]);
-        events.listen(Filter { rooms, kinds: kinds.map(|kind| vec![kind]) }, None).unwrap().0
+        events.listen(Filter { rooms, kinds: kinds.map(|kind| vec![kind]), ..Filter::default() }, None).unwrap().0
     };
     let (mut lab, mut counters) = (listen(Some("lab"), None), listen(None, Some(Kind::Counter)));
     events.connected(&"lab".into(), "esp", None);

@@ -86,6 +86,9 @@ async fn not_ready(site: &Site, deadline: Instant) -> Vec<String> {
         answer
     });
     let mut problems = Vec::new();
+    if let Some(task) = site.ingest_failed() {
+        problems.push(format!("sensor data over UDP and TCP: the task `{task}` has failed, which is a bug"));
+    }
     for (index, answer) in answers.into_iter().enumerate() {
         if !matches!(timeout_at(deadline, answer).await, Ok(Ok(()))) {
             problems.push(format!("event loop {index} does not answer"));

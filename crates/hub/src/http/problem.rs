@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tautline::Refusal;
 
 use crate::tokens::CHALLENGE;
 
@@ -91,6 +92,12 @@ impl Problem {
     pub(crate) fn current(mut self, current: &impl Serialize) -> Self {
         self.current = serde_json::to_string(current).ok();
         self
+    }
+
+    /// The same answer to who asks for a WebSocket.
+    pub(crate) fn into_refusal(self) -> Refusal {
+        let refusal = Refusal::new(self.kind.status().as_u16(), self.detail);
+        if self.kind == Kind::Unauthorized { refusal.header("WWW-Authenticate", CHALLENGE) } else { refusal }
     }
 
     /// What is wrong with this very request.

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use tautline_telemetry::{Command, MAX_MESSAGE, Outcome, Status, Value};
 
+use super::clock::Now;
 use super::desk::{Desk, Peer, Reply};
 use crate::senml;
 use tautline_store::Secret;
@@ -15,6 +17,9 @@ const WAITING: usize = 16;
 
 /// For how long a device counts as being there that says nothing, in milliseconds: it was told to say something three times as often.
 const SILENCE: u64 = 90_000;
+
+/// After how long a device without a key loses its name, in milliseconds: who comes later can have it.
+const FORGOTTEN: u64 = 600_000;
 
 /// All sensors of a device.
 const ALL: u8 = 255;
@@ -53,7 +58,7 @@ struct Order {
     id: Arc<str>,
     number: u32,
     what: What,
-    /// Until when its result counts.
+    /// Until when its result counts, by the hub's clock.
     until_ms: u64,
 }
 
@@ -131,7 +136,7 @@ fn scalar(value: &Json) -> Option<Value<'_>> {
 
 /// What a device has answered: JSON, or the reason why not.
 pub(super) fn result(outcome: &Outcome<'_>) -> Result<Box<str>, Box<str>> {
-    let value = outcome.value.as_ref().map(super::desk::value);
+    let value = outcome.value.as_ref().map(super::values::value);
     match (outcome.status, value) {
         (Status::Done, value) => Ok(serde_json::to_string(&value).unwrap_or_default().into()),
         (_, Some(senml::Value::Text(reason))) => Err(reason.into()),
@@ -168,16 +173,9 @@ impl Line {
 }
 
 impl Desk {
-    /// Gives a device a command. One that is known is not given again.
-    pub(super) fn command(
-        &mut self,
-        now_ms: u64,
-        device: u32,
-        id: &Arc<str>,
-        name: &str,
-        payload: &str,
-        until_ms: u64,
-    ) {
+    /// Gives a device a command, whose result counts only within a time. One that is known is not given again.
+    pub(super) fn command(&mut self, now: Now, device: u32, command: &tautline_rooms::Command, within: Duration) {
+        let tautline_rooms::Command { id, name, payload, .. } = command;
         let Some(known) = self.devices.get(&device) else { return };
         if known.line.orders.iter().any(|order| order.id == *id) {
             return;
@@ -192,9 +190,10 @@ impl Desk {
         match what {
             Ok(what) => {
                 // Above every number that it was given before, also before a restart: there is hardly one command a second.
-                let seconds = u32::try_from(now_ms / 1000).unwrap_or(u32::MAX);
+                let seconds = u32::try_from(now.calendar_ms / 1000).unwrap_or(u32::MAX);
                 known.line.last = seconds.max(known.line.last.saturating_add(1));
                 let number = known.line.last;
+                let until_ms = now.ms.saturating_add(u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
                 known.line.orders.push_back(Order { id, number, what, until_ms });
                 self.ordered.insert(device);
             }
@@ -237,13 +236,21 @@ impl Desk {
         !self.ordered.is_empty()
     }
 
-    /// Takes note of devices that have not been heard from for long.
+    /// Takes note of devices that have not been heard from for long, and gives away the names of those without a key.
     pub(super) fn sweep(&mut self, now_ms: u64) {
+        let mut gone = Vec::new();
         for (number, device) in &mut self.devices {
             if device.line.heard_ms.is_some_and(|heard| heard + SILENCE < now_ms) {
                 device.line.heard_ms = None;
                 self.news.push(News::Left { device: *number, name: device.name.clone() });
             }
+            let has_name = !device.name.is_empty() && !self.keys.contains_key(number);
+            if has_name && device.heard_ms + FORGOTTEN < now_ms {
+                gone.push(*number);
+            }
+        }
+        for number in gone {
+            self.forget(number);
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Counters {
     pub(crate) malformed: u64,
     /// Messages that were refused, by code.
     refused: BTreeMap<u8, u64>,
+    /// Connections that were refused, by reason.
+    connections: BTreeMap<&'static str, u64>,
 }
 
 impl Counters {
@@ -24,8 +26,14 @@ impl Counters {
         *self.refused.entry(code.0).or_default() += 1;
     }
 
-    /// Messages that were refused, by the name of the reason.
+    pub(super) fn refused_connection(&mut self, reason: &'static str) {
+        *self.connections.entry(reason).or_default() += 1;
+    }
+
+    /// Messages and connections that were refused, by the name of the reason.
     pub(crate) fn refusals(&self) -> impl Iterator<Item = (String, u64)> {
-        self.refused.iter().map(|(code, count)| (ErrorCode(*code).to_string().replace(' ', "_"), *count))
+        let messages =
+            self.refused.iter().map(|(code, count)| (ErrorCode(*code).to_string().replace(' ', "_"), *count));
+        messages.chain(self.connections.iter().map(|(reason, count)| ((*reason).to_owned(), *count)))
     }
 }

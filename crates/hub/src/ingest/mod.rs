@@ -3,35 +3,51 @@
 //! Sockets hand what comes to one [`Desk`], which decides. A commit of the store takes what has gathered during the one before, so the
 //! more comes the fewer commits a reading costs; devices are told when it is over.
 
+mod clock;
 mod commands;
+mod complaints;
+mod conversation;
 mod counters;
 mod desk;
+mod device;
+mod greeting;
+mod keys;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
+mod values;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use rustls::ServerConfig;
+use tautline::Addresses;
 use tautline_proto::app::ConnectionId;
 use tautline_rooms::Command;
 use tautline_store::{DeviceKey, DeviceSession, Store, StoreError, Write};
-use tautline_telemetry::{MAX_TIME, Message};
+use tautline_telemetry::Message;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use clock::Clock;
 use commands::News;
+use complaints::Complaints;
 pub(crate) use counters::Counters;
 use desk::{Desk, Peer, Reply, Sender};
+use device::KNOWN;
 
+use crate::clients::Clients;
 use crate::devices::{Devices, Line, Way};
 use crate::homes::{Homes, Setup};
+use crate::rooms::now_ms;
 use crate::telemetry::Telemetry;
 
 /// How often the keys of devices are read again.
@@ -56,8 +72,38 @@ pub struct Ingest {
     pub udp: Vec<UdpSocket>,
     /// Sockets that listen.
     pub tcp: Vec<TcpListener>,
-    /// Who may send without a key.
+    /// Who may send without a key. Whoever shows a certificate may.
     pub keyless: Keyless,
+    /// Whether TLS is spoken over TCP.
+    pub tls: Encryption,
+}
+
+/// Whether devices speak TLS over TCP. It is told by the first byte of a connection, so one port is enough.
+#[derive(Clone, Debug, Default)]
+pub enum Encryption {
+    /// They do not.
+    #[default]
+    Off,
+    /// They may.
+    Optional(Arc<ServerConfig>),
+    /// They have to.
+    Required(Arc<ServerConfig>),
+}
+
+impl Encryption {
+    /// Without what the hub speaks by HTTP: this protocol has no name there.
+    fn without_protocols(self) -> Self {
+        let strip = |config: Arc<ServerConfig>| {
+            let mut config = ServerConfig::clone(&config);
+            config.alpn_protocols.clear();
+            Arc::new(config)
+        };
+        match self {
+            Self::Off => Self::Off,
+            Self::Optional(config) => Self::Optional(strip(config)),
+            Self::Required(config) => Self::Required(strip(config)),
+        }
+    }
 }
 
 /// Who may send readings without a key.
@@ -89,25 +135,43 @@ pub(crate) struct Shared(Arc<Inner>);
 
 struct Inner {
     desk: Mutex<Desk>,
+    clock: Clock,
     keyless: Keyless,
+    encryption: Encryption,
+    /// Whose certificates are good.
+    clients: Clients,
+    /// What each address has.
+    addresses: Addresses,
+    complaints: Complaints,
     store: Store,
     /// Who knows the devices, once it is there.
     devices: OnceLock<Arc<Homes<Devices>>>,
     udp: Vec<udp::Socket>,
     /// By number.
     tcp: Mutex<HashMap<u64, mpsc::Sender<Vec<u8>>>>,
+    /// Which task has panicked.
+    failed: OnceLock<&'static str>,
     /// Something waits for a commit.
     work: Notify,
     /// A commit is over: there is room for more.
     room: Notify,
-    /// There are commands to send.
-    ordered: Notify,
+    /// Commands for the desk. Whoever gives one is on an event loop, and must not wait for the desk; how many there can be, the devices'
+    /// own limits say.
+    orders: mpsc::UnboundedSender<Ordered>,
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ingest").field("udp", &self.0.udp.len()).finish_non_exhaustive()
     }
+}
+
+/// A command for a device, and for how long its result counts.
+#[derive(Debug)]
+struct Ordered {
+    device: u32,
+    command: Arc<Command>,
+    within: Duration,
 }
 
 /// What a running ingest has counted.
@@ -118,20 +182,33 @@ pub(crate) struct Snapshot {
     pub(crate) devices: usize,
 }
 
-/// Starts to take readings, until the answer is dropped; `setup` has what is counted.
+/// Starts to take readings, until the answer is dropped; `setup` has what is counted. Connections count among those of their
+/// addresses.
 ///
 /// # Errors
 ///
 /// There is no store, it cannot be read, or a socket is not usable.
-pub(crate) async fn open(sockets: Ingest, setup: &mut Setup) -> io::Result<JoinSet<()>> {
+pub(crate) async fn open(
+    sockets: Ingest,
+    setup: &mut Setup,
+    clients: Clients,
+    addresses: Addresses,
+) -> io::Result<JoinSet<()>> {
     let store = setup.store.clone().ok_or_else(|| io::Error::other("readings need a store"))?;
     let kept = store.clone();
     let (sessions, keys) = tokio::task::spawn_blocking(move || restore(&kept)).await?.map_err(io::Error::other)?;
     let mut desk = Desk::new(setup.telemetry.clone(), &rand::random(), &sessions);
     desk.set_keys(keys);
-    let (shared, tasks) = start(sockets, setup.telemetry.clone(), store, desk)?;
+    let doors = Doors { clients, addresses };
+    let (shared, tasks) = start(sockets, doors, setup.telemetry.clone(), store, desk)?;
     setup.ingest = Some(shared);
     Ok(tasks)
+}
+
+/// Who is let in.
+struct Doors {
+    clients: Clients,
+    addresses: Addresses,
 }
 
 /// Starts to take readings, until the answer is dropped.
@@ -139,34 +216,70 @@ pub(crate) async fn open(sockets: Ingest, setup: &mut Setup) -> io::Result<JoinS
 /// # Errors
 ///
 /// A socket is not usable.
-fn start(ingest: Ingest, telemetry: Telemetry, store: Store, desk: Desk) -> io::Result<(Shared, JoinSet<()>)> {
-    let Ingest { udp, tcp, keyless } = ingest;
+fn start(
+    ingest: Ingest,
+    doors: Doors,
+    telemetry: Telemetry,
+    store: Store,
+    desk: Desk,
+) -> io::Result<(Shared, JoinSet<()>)> {
+    let Ingest { udp, tcp, keyless, tls } = ingest;
+    let Doors { clients, addresses } = doors;
     let udp = udp.into_iter().map(udp::Socket::new).collect::<io::Result<Vec<_>>>()?;
-    let (work, room, ordered) = (Notify::new(), Notify::new(), Notify::new());
+    let (work, room) = (Notify::new(), Notify::new());
+    let (orders, ordered) = mpsc::unbounded_channel();
     let (desk, devices, tcp_connections) = (Mutex::new(desk), OnceLock::new(), Mutex::default());
     let shared = Shared(Arc::new(Inner {
         desk,
+        clock: Clock::start(),
         keyless,
+        encryption: tls.without_protocols(),
+        clients,
+        addresses,
+        complaints: Complaints::default(),
+        failed: OnceLock::new(),
         store: store.clone(),
         devices,
         udp,
         tcp: tcp_connections,
         work,
         room,
-        ordered,
+        orders,
     }));
     let mut tasks = JoinSet::new();
     for number in 0..shared.0.udp.len() {
-        tasks.spawn(udp::receive(shared.clone(), number));
+        tasks.spawn(watched("udp", &shared, udp::receive(shared.clone(), number)));
     }
     for listener in tcp {
-        tasks.spawn(tcp::accept(shared.clone(), listener));
+        tasks.spawn(watched("tcp", &shared, tcp::accept(shared.clone(), listener)));
     }
-    tasks.spawn(follow_keys(shared.clone(), store));
-    tasks.spawn(commit(shared.clone(), telemetry));
-    tasks.spawn(command(shared.clone()));
-    tasks.spawn(sweep(shared.clone()));
+    tasks.spawn(watched("keys", &shared, follow_keys(shared.clone(), store)));
+    tasks.spawn(watched("commit", &shared, commit(shared.clone(), telemetry)));
+    tasks.spawn(watched("commands", &shared, command(shared.clone(), ordered)));
+    tasks.spawn(watched("sweep", &shared, sweep(shared.clone())));
     Ok((shared, tasks))
+}
+
+/// A task without which readings are not taken as they should be: if it panics, that is known.
+fn watched<T: Future<Output = ()> + Send>(
+    name: &'static str,
+    shared: &Shared,
+    task: T,
+) -> impl Future<Output = ()> + Send + use<T> {
+    struct Alarm(Shared, &'static str);
+    impl Drop for Alarm {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                // Which was the first is enough.
+                let _ = self.0.0.failed.set(self.1);
+            }
+        }
+    }
+    let alarm = Alarm(shared.clone(), name);
+    async move {
+        let _alarm = alarm;
+        task.await;
+    }
 }
 
 impl Shared {
@@ -175,16 +288,24 @@ impl Shared {
         Snapshot { counters: desk.counters.clone(), devices: desk.devices() }
     }
 
+    /// Which of the tasks has failed, if one has.
+    pub(crate) fn failed(&self) -> Option<&'static str> {
+        self.0.failed.get().copied()
+    }
+
     /// Who knows the devices. To be called once.
     pub(crate) fn tell(&self, devices: Arc<Homes<Devices>>) {
         let _ = self.0.devices.set(devices);
     }
 
-    /// Gives a device a command. What becomes of it is told to the devices.
-    pub(crate) fn command(&self, device: u32, command: &Command, until_ms: u64) {
-        let Command { id, name, payload, .. } = command;
-        self.at_desk(|desk, _| desk.command(now_ms(), device, id, name, payload, until_ms));
-        self.0.ordered.notify_one();
+    /// Gives a device a command, whose result counts only within a time. What becomes of it is told to the devices.
+    pub(crate) fn command(&self, device: u32, command: Arc<Command>, within: Duration) {
+        // Who takes them ends with the hub.
+        let _ = self.0.orders.send(Ordered { device, command, within });
+    }
+
+    fn now(&self) -> clock::Now {
+        self.0.clock.now()
     }
 
     /// Has the desk do something, sends what it answers, and tells what has happened.
@@ -238,11 +359,56 @@ impl Shared {
     }
 
     /// Handles a message and answers it. Whether its sender is who it says.
-    fn handle(&self, from: Peer, address: SocketAddr, message: &Message<'_>) -> bool {
-        let sender = Sender { peer: from, may_be_keyless: self.0.keyless.lets(address) };
-        let authentic = self.at_desk(|desk, replies| desk.receive(now_ms(), sender, message, replies));
+    fn handle(&self, from: Sender<'_>, address: SocketAddr, message: &Message<'_>) -> bool {
+        let authentic = self.at_desk(|desk, replies| desk.receive(self.now(), from, message, replies));
         self.0.work.notify_one();
-        authentic
+        authentic.map_err(|reason| self.complain(reason, address)).is_ok()
+    }
+
+    /// What came is no message.
+    fn malformed(&self, from: SocketAddr) {
+        self.desk().counters.malformed += 1;
+        self.complain("what came is no message", from);
+    }
+
+    /// A connection is refused, for a reason that is counted and one for people.
+    fn refuse(&self, reason: &'static str, words: &'static str, from: SocketAddr) {
+        self.count_refused(reason);
+        self.complain(words, from);
+    }
+
+    fn count_refused(&self, reason: &'static str) {
+        self.desk().counters.refused_connection(reason);
+    }
+
+    /// Logs something that somebody else causes, now and then.
+    fn complain(&self, reason: &'static str, peer: SocketAddr) {
+        if let Some(times) = self.0.complaints.note(self.now().ms, reason) {
+            tracing::warn!(%peer, times, "sensor data refused: {reason}");
+        }
+    }
+
+    /// Waits while too much waits for the store.
+    async fn has_room(&self) {
+        self.until(|desk| !desk.is_full()).await;
+    }
+
+    /// Waits until everything that has come until now is stored, or is known not to be.
+    async fn settled(&self) {
+        let taken = self.desk().taken;
+        self.until(|desk| desk.settled >= taken).await;
+    }
+
+    /// Waits for something that commits bring about.
+    async fn until(&self, is: impl Fn(&Desk) -> bool) {
+        loop {
+            let mut room = pin!(self.0.room.notified());
+            room.as_mut().enable();
+            if is(&self.desk()) {
+                return;
+            }
+            room.await;
+        }
     }
 
     fn send(&self, replies: Vec<Reply>) {
@@ -263,7 +429,7 @@ impl Shared {
 /// Stores what has gathered, one commit after the other.
 async fn commit(shared: Shared, telemetry: Telemetry) {
     loop {
-        let batch = shared.desk().next_batch(now_ms());
+        let batch = shared.desk().next_batch(shared.now());
         let Some((readings, writes)) = batch else {
             shared.0.work.notified().await;
             continue;
@@ -288,16 +454,24 @@ async fn commit(shared: Shared, telemetry: Telemetry) {
 }
 
 /// Sends commands, and sends them again.
-async fn command(shared: Shared) {
+async fn command(shared: Shared, mut orders: mpsc::UnboundedReceiver<Ordered>) {
+    let mut waiting = false;
     loop {
-        let waiting = shared.at_desk(|desk, replies| desk.transmit_commands(now_ms(), replies));
-        let ordered = shared.0.ordered.notified();
-        if waiting {
-            // Either something new is to be sent, or something again.
-            let _ = tokio::time::timeout(AGAIN, ordered).await;
-        } else {
-            ordered.await;
-        }
+        // Either something new is to be sent, or something again.
+        let patience = if waiting { AGAIN } else { Duration::MAX };
+        let order = match tokio::time::timeout(patience, orders.recv()).await {
+            Ok(None) => return,
+            Ok(order) => order,
+            Err(_) => None,
+        };
+        waiting = shared.at_desk(|desk, replies| {
+            let now = shared.now();
+            for Ordered { device, command, within } in order.into_iter().chain(iter::from_fn(|| orders.try_recv().ok()))
+            {
+                desk.command(now, device, &command, within);
+            }
+            desk.transmit_commands(now.ms, replies)
+        });
     }
 }
 
@@ -306,7 +480,7 @@ async fn sweep(shared: Shared) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
         interval.tick().await;
-        shared.at_desk(|desk, _| desk.sweep(now_ms()));
+        shared.at_desk(|desk, _| desk.sweep(shared.now().ms));
     }
 }
 
@@ -342,17 +516,12 @@ async fn follow_keys(shared: Shared, store: Store) {
 /// The sessions and keys that the store has; sessions of devices that were away too long, and are in another one since, are forgotten. It blocks.
 fn restore(store: &Store) -> Result<(Vec<DeviceSession>, Vec<DeviceKey>), StoreError> {
     // All links are worthless from now on, so nothing that was recorded of them can come again.
-    let before_ms = i64::try_from(now_ms()).unwrap_or(0) - AWAY_MS;
+    let before_ms = now_ms() - AWAY_MS;
     let (told, forgotten) = std::sync::mpsc::channel();
-    let submitted = store.submit(vec![Write::ForgetSessions { before_ms }], move |result| {
+    let submitted = store.submit(vec![Write::ForgetSessions { before_ms, most: KNOWN }], move |result| {
         let _ = told.send(result);
     });
     submitted.map_err(|error| StoreError::Io(error.to_string()))?;
     forgotten.recv().unwrap_or(Err(StoreError::Closed))?;
     store.read(|reader| Ok((reader.device_sessions()?, reader.device_keys()?)))
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(MAX_TIME).min(MAX_TIME)
 }

@@ -1,5 +1,8 @@
 //! The desk against devices over a bad network, in virtual time; and against those who are no devices.
 
+mod forgetting;
+mod tasks;
+
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 
@@ -9,6 +12,7 @@ use tautline_telemetry::{
     Address, Body, Hello, Key, MAX_MESSAGE, Message, Readings, Record, Sensor, Time, Type, Value, messages,
 };
 
+use super::clock::Now;
 use super::commands::News;
 use super::desk::{Desk, Peer, Reply, Sender};
 use crate::telemetry::Telemetry;
@@ -28,8 +32,8 @@ fn peer(number: u32) -> Peer {
     Peer::Udp(0, ([127, 0, 0, 1], number as u16).into())
 }
 
-fn sender(number: u32) -> Sender {
-    Sender { peer: peer(number), may_be_keyless: true }
+fn sender(number: u32) -> Sender<'static> {
+    Sender { peer: peer(number), may_be_keyless: true, certified: None }
 }
 
 fn device(number: u32, key: Option<Key>, random: &mut fastrand::Rng) -> Device<'static, Vec<u8>> {
@@ -40,6 +44,11 @@ fn device(number: u32, key: Option<Key>, random: &mut fastrand::Rng) -> Device<'
 
 /// To whom (the hub, or a device), of which device, and the bytes.
 type Posted = (Option<u32>, u32, Vec<u8>);
+
+/// So many milliseconds after the start.
+fn at(ms: u64) -> Now {
+    Now { calendar_ms: START + ms, ms }
+}
 
 struct World {
     random: fastrand::Rng,
@@ -123,7 +132,7 @@ impl World {
                 None => {
                     let mut replies = Vec::new();
                     for message in messages(&bytes) {
-                        self.desk.receive(START + self.now, sender(device), &message.unwrap(), &mut replies);
+                        let _ = self.desk.receive(at(self.now), sender(device), &message.unwrap(), &mut replies);
                     }
                     for reply in &replies {
                         assert!(reply.bytes.len() <= bytes.len(), "no amplification");
@@ -156,7 +165,7 @@ impl World {
             self.commit = None;
             self.post_replies(replies);
         }
-        let Some((readings, writes)) = self.desk.next_batch(START + self.now) else { return };
+        let Some((readings, writes)) = self.desk.next_batch(at(self.now)) else { return };
         let works = !self.bad || self.random.u8(..10) > 0;
         if works {
             let (told, stored) = mpsc::channel();
@@ -218,10 +227,10 @@ fn every_reading_is_stored_once_whatever_the_network_and_the_hub_do() {
 }
 
 /// Hands a message to the desk; answers whether its sender is who it says, and the answers.
-fn hand(world: &mut World, from: Sender, bytes: &[u8]) -> (bool, Vec<Vec<u8>>) {
+fn hand(world: &mut World, from: Sender<'_>, bytes: &[u8]) -> (bool, Vec<Vec<u8>>) {
     let mut replies = Vec::new();
     let (message, _) = Message::parse(bytes).unwrap();
-    let authentic = world.desk.receive(START, from, &message, &mut replies);
+    let authentic = world.desk.receive(at(0), from, &message, &mut replies).is_ok();
     (authentic, replies.into_iter().map(|reply| reply.bytes).collect())
 }
 
@@ -248,13 +257,13 @@ fn forged_and_changed_messages_change_nothing_and_are_counted() {
     let mut world = World::new(1);
     let mut lamp = linked(&mut world, 1, Some(Key::new(&KEY)));
     let good = transmit(&mut lamp, 1000);
-    for at in 0..good.len() {
+    for byte in 0..good.len() {
         let mut bad = good.clone();
-        bad[at] ^= 0x10;
+        bad[byte] ^= 0x10;
         if let Ok((message, _)) = Message::parse(&bad) {
             let mut replies = Vec::new();
-            let authentic = world.desk.receive(START, sender(1), &message, &mut replies);
-            assert!(!authentic || message.header().address.device != 1, "byte {at}");
+            let authentic = world.desk.receive(at(0), sender(1), &message, &mut replies).is_ok();
+            assert!(!authentic || message.header().address.device != 1, "byte {byte}");
             assert!(replies.iter().all(|reply| reply.bytes.len() <= bad.len()));
         }
     }
@@ -264,11 +273,11 @@ fn forged_and_changed_messages_change_nothing_and_are_counted() {
     let mut keyless = device(1, None, &mut fastrand::Rng::with_seed(3));
     let hello = transmit(&mut keyless, 0);
     assert!(!hand(&mut world, sender(1), &hello).0, "no key although there is one");
-    assert!(world.desk.next_batch(START).is_none(), "nothing is to be stored");
+    assert!(world.desk.next_batch(at(0)).is_none(), "nothing is to be stored");
     let refused: u64 = world.desk.counters.refusals().map(|(_, count)| count).sum();
     assert!(refused > 50, "{refused}");
     assert!(hand(&mut world, sender(1), &good).0);
-    assert_eq!(world.desk.next_batch(START).unwrap().0.len(), 1);
+    assert_eq!(world.desk.next_batch(at(0)).unwrap().0.len(), 1);
 }
 
 #[test]
@@ -288,7 +297,7 @@ fn what_was_recorded_before_a_restart_is_worthless_after_it() {
     let recorded = transmit(&mut lamp, 1000);
     world.restart();
     assert!(hand(&mut world, sender(1), &recorded).0);
-    assert!(world.desk.next_batch(START).is_none());
+    assert!(world.desk.next_batch(at(0)).is_none());
 }
 
 #[test]
@@ -298,7 +307,7 @@ fn a_copy_from_elsewhere_does_not_turn_answers_away() {
     let readings = transmit(&mut lamp, 1000);
     hand(&mut world, sender(1), &readings);
     hand(&mut world, sender(999), &readings);
-    world.desk.next_batch(START).unwrap();
+    world.desk.next_batch(at(0)).unwrap();
     let mut replies = Vec::new();
     world.desk.committed(true, &mut replies);
     assert_eq!(replies.iter().map(|reply| reply.to).collect::<Vec<_>>(), [peer(1)]);
@@ -353,11 +362,11 @@ fn a_hub_with_too_much_to_do_says_so_and_takes_it_later() {
     world.desk.fill();
     let (_, replies) = hand(&mut world, sender(1), &readings);
     assert_eq!(replies[0][3], 0x85, "busy");
-    world.desk.next_batch(START).unwrap();
+    world.desk.next_batch(at(0)).unwrap();
     let mut replies = Vec::new();
     world.desk.committed(false, &mut replies);
     hand(&mut world, sender(1), &readings);
-    assert_eq!(world.desk.next_batch(START).unwrap().0.len(), 1);
+    assert_eq!(world.desk.next_batch(at(0)).unwrap().0.len(), 1);
 }
 
 #[test]
@@ -370,7 +379,7 @@ fn numbers_of_32_bits_are_stored_as_they_were_meant() {
         (1e-9, f64::from(1e-9_f32)),
         (1e30, f64::from(1e30_f32)),
     ] {
-        assert_eq!(super::desk::value(&Value::F32(given)), crate::senml::Value::Real(meant));
+        assert_eq!(super::values::value(&Value::F32(given)), crate::senml::Value::Real(meant));
     }
 }
 

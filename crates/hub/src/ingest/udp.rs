@@ -10,7 +10,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::Shared;
-use super::desk::Peer;
+use super::desk::{Peer, Sender};
 
 /// Room for what the system puts together of datagrams that came behind each other.
 const BUFFER: usize = 64 * 1024;
@@ -77,12 +77,14 @@ pub(super) async fn receive(shared: Shared, number: usize) {
 }
 
 fn take(shared: &Shared, number: usize, address: SocketAddr, datagram: &[u8]) {
+    let may_be_keyless = shared.0.keyless.lets(address);
+    let sender = Sender { peer: Peer::Udp(number, address), may_be_keyless, certified: None };
     for message in messages(datagram) {
         match message {
             Ok(message) => {
-                shared.handle(Peer::Udp(number, address), address, &message);
+                shared.handle(sender, address, &message);
             }
-            Err(_) => shared.desk().counters.malformed += 1,
+            Err(_) => shared.malformed(address),
         }
     }
 }

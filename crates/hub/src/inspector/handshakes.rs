@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Version};
 use serde::Serialize;
@@ -12,6 +11,7 @@ use tautline_identity::client_name;
 use utoipa::ToSchema;
 
 use super::{redact, tls_names};
+use crate::rooms::now_ms;
 
 /// How many handshakes are kept.
 const KEPT: usize = 64;
@@ -73,11 +73,10 @@ pub(crate) struct Tls {
 impl Handshake {
     pub(super) fn new(handshake: &tautline::Handshake<'_>) -> Self {
         let tautline::Handshake { request, peer, status, headers, refused, .. } = *handshake;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
         let leaf = request.extensions.get().and_then(|PeerCertificates(chain)| chain.first());
         Self {
-            at_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            at_ms: u64::try_from(now_ms()).unwrap_or_default(),
             // As everywhere else: an IPv4 address arrives as an IPv6 one at a listener for both.
             peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             method: cut(request.method.as_str().to_owned()),

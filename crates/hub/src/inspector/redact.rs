@@ -4,11 +4,10 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::tokens::SUBPROTOCOL;
+
 /// Stands for what is not shown.
 pub(super) const REDACTED: &str = "[redacted]";
-
-/// What begins a subprotocol that carries a token.
-const TOKEN_SUBPROTOCOL: &str = "tautline.token.";
 
 /// A header's value as it may be shown.
 pub(super) fn header(name: &str, value: &str) -> String {
@@ -44,8 +43,8 @@ fn parameter(parameter: &str) -> Cow<'_, str> {
 fn subprotocol(item: &str) -> Cow<'_, str> {
     let start = item.len() - item.trim_start().len();
     let (space, name) = item.split_at(start);
-    match name.get(..TOKEN_SUBPROTOCOL.len()) {
-        Some(prefix) if prefix.eq_ignore_ascii_case(TOKEN_SUBPROTOCOL) => format!("{space}{prefix}{REDACTED}").into(),
+    match name.get(..SUBPROTOCOL.len()) {
+        Some(prefix) if prefix.eq_ignore_ascii_case(SUBPROTOCOL) => format!("{space}{prefix}{REDACTED}").into(),
         _ => item.into(),
     }
 }

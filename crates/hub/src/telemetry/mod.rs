@@ -1,5 +1,6 @@
 //! Sensor data: which sensors there are, and the way of readings into the store.
 
+mod live;
 mod measured;
 mod sensors;
 mod socket;
@@ -9,13 +10,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tautline_store::{Reading, Sensor, SensorKind, Store, SubmitError, Write};
 
+pub(crate) use live::Told;
+use live::{Heard, Listening, Live};
 pub(crate) use measured::{AHEAD_MS, Measured, Owner, from_json, from_senml, to_value};
 use sensors::Sensors;
 pub(crate) use sensors::{KnownSensor, Measuring};
-pub(crate) use socket::{ROOT, Readings};
+pub(crate) use socket::{ROOT, Readings, is_live};
 
+use crate::selection::Selection;
 use crate::senml::Value;
 use crate::watch::Watch;
+
+/// For how many readings the sensors are locked at once.
+const AT_ONCE: usize = 256;
 
 /// Takes readings. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +33,7 @@ struct Inner {
     store: Option<Store>,
     watch: Watch,
     sensors: Mutex<Sensors>,
+    live: Live,
 }
 
 /// A reading of a sensor whose number is known.
@@ -63,7 +71,8 @@ impl fmt::Display for NotTaken {
 
 impl Telemetry {
     pub(crate) fn new(store: Option<Store>, watch: Watch, known: Vec<Sensor>) -> Self {
-        Self(Arc::new(Inner { store, watch, sensors: Mutex::new(Sensors::new(known)) }))
+        let sensors = Mutex::new(Sensors::new(known));
+        Self(Arc::new(Inner { store, watch, sensors, live: Live::default() }))
     }
 
     /// Has readings stored, and what else is to be written with them, all or nothing. `done` is told once, when they are durable, and must not block; not if an error is
@@ -166,25 +175,44 @@ impl Telemetry {
         sensor: &str,
         keep_ms: Option<i64>,
         done: impl FnOnce(Result<(), NotTaken>) + Send + 'static,
-    ) -> Option<Result<Sensor, NotTaken>> {
-        let sensor = self.sensors().keep(device, sensor, keep_ms)?;
+    ) -> Option<Result<KnownSensor, NotTaken>> {
+        let kept = self.sensors().keep(device, sensor, keep_ms)?;
         let Some(store) = &self.0.store else { return Some(Err(NotTaken::NoStore)) };
-        let submitted = store.submit(vec![Write::Sensor(sensor.clone())], |result| {
+        let submitted = store.submit(vec![Write::Sensor(kept.sensor.clone())], |result| {
             done(result.map_err(|_| NotTaken::NotStored));
         });
-        Some(submitted.map(|()| sensor).map_err(not_submitted))
+        Some(submitted.map(|()| kept).map_err(not_submitted))
+    }
+
+    /// Hears readings from now on, of this selection, as they are stored. See [`Live::listen`].
+    fn listen(&self, wanted: Selection, wake: impl Fn() + Send + Sync + 'static) -> Option<Listening> {
+        self.0.live.listen(wanted, wake)
     }
 
     fn stored(&self, new: &[Sensor], readings: Vec<Taken>) {
-        let mut sensors = self.sensors();
-        sensors.written(new);
-        let wanted = self.0.watch.events.wanted();
-        for taken in readings {
-            if wanted && let Some(sensor) = sensors.known(taken.sensor) {
-                let Sensor { device, name, unit, .. } = sensor;
-                self.0.watch.events.reading(device, name, unit, taken.at_ms, &taken.value);
+        self.sensors().written(new);
+        let mut readings = readings.into_iter();
+        while readings.len() > 0 {
+            // Others need them as well: those who take readings, and those who ask for sensors.
+            let mut sensors = self.sensors();
+            for taken in readings.by_ref().take(AT_ONCE) {
+                if let Some(sensor) = sensors.known(taken.sensor) {
+                    self.tell(sensor, &taken);
+                }
+                sensors.said(taken);
             }
-            sensors.said(taken);
+        }
+    }
+
+    /// Tells those who listen.
+    fn tell(&self, Sensor { device, name, unit, .. }: &Sensor, taken: &Taken) {
+        let Inner { watch: Watch { events, .. }, live, .. } = &*self.0;
+        let told = Told { device, sensor: name, unit, at_ms: taken.at_ms, value: &taken.value };
+        if events.wanted() {
+            events.reading(&told);
+        }
+        if live.is_wanted() {
+            live.tell(&told);
         }
     }
 

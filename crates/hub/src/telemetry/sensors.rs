@@ -147,12 +147,12 @@ impl Sensors {
         Some(Measuring { device: device.clone(), sensors: sensors.len(), last_ms })
     }
 
-    pub(super) fn keep(&mut self, device: &str, sensor: &str, keep_ms: Option<i64>) -> Option<Sensor> {
+    pub(super) fn keep(&mut self, device: &str, sensor: &str, keep_ms: Option<i64>) -> Option<KnownSensor> {
         let id = self.by_device.get(device)?.get(sensor)?;
         let known = self.known.get_mut(id)?;
         known.sensor.keep_ms = keep_ms;
         known.stored = false;
-        Some(known.sensor.clone())
+        Some(KnownSensor { sensor: known.sensor.clone(), latest: known.latest.clone() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Readings by WebSocket, at `/readings/{device}` or `/readings`.
+//! Readings by WebSocket, at `/readings/{device}` or `/readings`: handed in, or heard.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,11 +7,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use tautline_engine::Host;
 use tautline_proto::Ended;
-use tautline_proto::app::{App, ConnectionId, Io, Message, Opening};
+use tautline_proto::app::{App, ConnectionId, Io, Message, Opening, Sent};
 use tautline_proto::handshake::server::Rejection;
 
-use super::{Measured, NotTaken, Owner, Telemetry, from_json, from_senml};
+use super::{Heard, Listening, Measured, NotTaken, Owner, Telemetry, from_json, from_senml};
 use crate::rooms::{BadPath, name, now_ms};
+use crate::selection::{self, Selection};
 use crate::senml;
 use crate::tokens::Token;
 
@@ -21,12 +22,25 @@ pub(crate) const ROOT: &str = "/readings";
 /// How many messages of a client may wait to be stored.
 const WAITING: u32 = 64;
 
+/// How many readings leave in one turn of the loop at most, and how many bytes of them. Then others have theirs.
+const AT_ONCE: (usize, usize) = (64, 64 * 1024);
+
+/// After how many seconds to come back when as many listen as can.
+const RETRY_AFTER: u32 = 5;
+
+/// Whether who opens a WebSocket here wants to hear readings, and not to hand them in.
+pub(crate) fn is_live(query: Option<&str>) -> bool {
+    selection::has(query, "live")
+}
+
 /// Takes readings: each text message is SenML in JSON or, if it is an object, the simple form; each binary message is SenML in CBOR.
-/// Each is answered, with its number, once it is stored.
+/// Each is answered, with its number, once it is stored. With `live` in the query it is the other way round: a client is told
+/// of readings, each as an object in a text message, as they are stored.
 pub(crate) struct Readings {
     telemetry: Telemetry,
     home: Option<Host<Self>>,
     clients: HashMap<ConnectionId, Client>,
+    listeners: HashMap<ConnectionId, Listener>,
 }
 
 #[derive(Debug)]
@@ -36,6 +50,16 @@ struct Client {
     /// How many messages have come.
     messages: u64,
     waiting: u32,
+}
+
+/// A client that hears readings.
+#[derive(Debug)]
+struct Listener {
+    listening: Listening,
+    /// Whether it can be sent to: it is open, and what it was sent has left.
+    ready: bool,
+    /// How many messages have come, which have no business here.
+    messages: u64,
 }
 
 /// What became of a message.
@@ -63,7 +87,7 @@ impl fmt::Debug for Readings {
 
 impl Readings {
     pub(crate) fn new(telemetry: Telemetry) -> Self {
-        Self { telemetry, home: None, clients: HashMap::new() }
+        Self { telemetry, home: None, clients: HashMap::new(), listeners: HashMap::new() }
     }
 
     /// Where it is. To be called before anything else.
@@ -87,17 +111,87 @@ impl Readings {
     }
 }
 
+impl Readings {
+    /// Somebody wants to hear readings. What it may hear is decided before it comes here.
+    fn listen(&mut self, id: ConnectionId, device: Option<Arc<str>>, query: Option<&str>) -> Result<(), Rejection> {
+        let mut wanted = Selection::of(query);
+        if let Some(device) = device {
+            wanted.devices = Some(vec![device.as_ref().to_owned()]);
+        }
+        let Some(home) = self.home.clone() else { return Err(Rejection::new(503)) };
+        let wake = move || {
+            let _ = home.visit(move |app, io| app.deliver(io, id));
+        };
+        let full = || Rejection::new(503).with_retry_after(RETRY_AFTER);
+        let listening = self.telemetry.listen(wanted, wake).ok_or_else(full)?;
+        self.listeners.insert(id, Listener { listening, ready: false, messages: 0 });
+        Ok(())
+    }
+
+    /// Tells a listener what waits for it, as far as it takes it.
+    fn deliver(&mut self, io: &mut dyn Io, id: ConnectionId) {
+        // It may have left.
+        let Some(listener) = self.listeners.get_mut(&id).filter(|listener| listener.ready) else { return };
+        let (count, mut bytes) = AT_ONCE;
+        for _ in 0..count {
+            let sent = match listener.listening.next() {
+                None => return,
+                Some(Heard::Missed(missed)) => io.send(id, Message::Text(&format!("{{\"missed\":{missed}}}"))),
+                Some(Heard::Reading(json)) => {
+                    bytes = bytes.saturating_sub(json.len());
+                    io.send(id, Message::Text(&json))
+                }
+            };
+            if sent != Sent::Written {
+                // What comes meanwhile waits in its queue, which is bounded.
+                listener.ready = false;
+                return;
+            }
+            if bytes == 0 {
+                break;
+            }
+        }
+        if let Some(home) = &self.home {
+            let _ = home.visit(move |app, io| app.deliver(io, id));
+        }
+    }
+
+    /// A listener can be sent to.
+    fn ready(&mut self, io: &mut dyn Io, id: ConnectionId) {
+        if let Some(listener) = self.listeners.get_mut(&id) {
+            listener.ready = true;
+            self.deliver(io, id);
+        }
+    }
+}
+
 impl App for Readings {
     fn admit(&mut self, _: &mut dyn Io, id: ConnectionId, opening: &Opening<'_>) -> Result<(), Rejection> {
+        let device = device(opening.path).map_err(|problem| Rejection::new(problem.status()))?;
+        if is_live(opening.query) {
+            return self.listen(id, device, opening.query);
+        }
         if Token::of(opening.attached).is_some_and(|token| !token.rights().publish) {
             return Err(Rejection::new(403));
         }
-        let device = device(opening.path).map_err(|problem| Rejection::new(problem.status()))?;
         self.clients.insert(id, Client { device, messages: 0, waiting: 0 });
         Ok(())
     }
 
+    fn open(&mut self, io: &mut dyn Io, id: ConnectionId) {
+        self.ready(io, id);
+    }
+
+    fn drained(&mut self, io: &mut dyn Io, id: ConnectionId) {
+        self.ready(io, id);
+    }
+
     fn message(&mut self, io: &mut dyn Io, id: ConnectionId, message: Message<'_>) {
+        if let Some(listener) = self.listeners.get_mut(&id) {
+            listener.messages += 1;
+            let detail = "this connection is for listening: open one without `live`".to_owned();
+            return answer(io, id, &Answer::Error { message: listener.messages, error: "bad-request", detail });
+        }
         let (Some(client), Some(home)) = (self.clients.get_mut(&id), &self.home) else { return };
         client.messages += 1;
         let number = client.messages;
@@ -121,6 +215,7 @@ impl App for Readings {
 
     fn closed(&mut self, _: &mut dyn Io, id: ConnectionId, _: Option<Ended>) {
         self.clients.remove(&id);
+        self.listeners.remove(&id);
     }
 }
 

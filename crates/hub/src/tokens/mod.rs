@@ -21,6 +21,7 @@ use crate::access::Right;
 use crate::rooms::now_ms;
 use crate::site::Site;
 pub use permissions::Permissions;
+pub(crate) use presented::SUBPROTOCOL;
 use presented::presented;
 
 /// How often the store is asked for tokens: `tautline token` changes them beside the hub.

@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 
 /// The beginning of a subprotocol that is a token: what a page can set, which cannot set headers.
-const SUBPROTOCOL: &str = "tautline.token.";
+pub(crate) const SUBPROTOCOL: &str = "tautline.token.";
 
 /// A request shows several tokens that differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! Readings by WebSocket.
 
 use serde_json::{Value, json};
-use tautline::{ConnectError, Message, WebSocket, connect};
+use tautline::{Config, ConnectError, Message, Server, WebSocket, connect};
 use tautline_hub::Hub;
 use tautline_store::{Settings, Store};
 
 use crate::api::look;
-use crate::tokens::{Keeper, MEMBER, SUBSCRIBER};
+use crate::tokens::{Keeper, MEMBER, PUBLISHER, SUBSCRIBER};
 use crate::{Running, text};
 
 async fn start() -> Running {
@@ -80,5 +80,97 @@ async fn a_token_has_to_permit_it() {
     let mut kitchen = open(member.reveal()).await.unwrap();
     kitchen.send(r#"{"readings": {"t": 1}}"#).await.unwrap();
     assert_eq!(told(&mut kitchen).await["stored"], 1);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_listens_is_told_what_is_stored_of_what_it_wants() {
+    let hub = start().await;
+    let mut all = hub.open("/readings?live").await;
+    let mut heat = hub.open("/readings?live&device=kitchen,attic&sensor=heat").await;
+    let mut kitchen = hub.open("/readings/kitchen?live=1&device=attic").await;
+    let mut gateway = hub.open("/readings").await;
+    for (device, sensor) in [("kitchen", "open"), ("cellar", "heat"), ("attic", "heat"), ("kitchen", "heat")] {
+        let reading = json!({"device": device, "at_ms": 1000, "readings": {sensor: 1}}).to_string();
+        gateway.send(reading.as_str()).await.unwrap();
+        assert_eq!(told(&mut gateway).await["stored"], 1);
+        let reading = json!({"device": device, "sensor": sensor, "at_ms": 1000, "value": 1});
+        assert_eq!(told(&mut all).await, reading);
+        if sensor == "heat" && device != "cellar" {
+            assert_eq!(told(&mut heat).await, reading);
+        }
+        if device == "kitchen" {
+            assert_eq!(told(&mut kitchen).await, reading);
+        }
+    }
+    all.send("{}").await.unwrap();
+    assert_eq!(told(&mut all).await["error"], "bad-request", "it only listens");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_listener_is_told_how_much_it_has_missed_and_holds_nobody_up() {
+    // It would be given up if it took nothing for long.
+    let server = Server::new().send_queue(128 * 1024).config(Config::new().ping_interval(None));
+    let store = Store::in_memory(Settings::new()).unwrap();
+    let hub = Running::start(Hub::new().server(server).store(store)).await;
+    let mut slow = hub.open("/readings?live").await;
+    let mut gateway = hub.open("/readings").await;
+    // Several times what the sockets between them hold.
+    let (times, each) = (200, 100);
+    let text = "x".repeat(1000);
+    for round in 0..times {
+        let readings: Vec<_> =
+            (0..each).map(|number| json!({"n": format!("d/{number}"), "vs": format!("{round} {text}")})).collect();
+        gateway.send(Value::Array(readings).to_string()).await.unwrap();
+        assert_eq!(told(&mut gateway).await["stored"], each);
+    }
+    let (mut heard, mut missed) = (0, 0);
+    while heard + missed < times * each {
+        let news = told(&mut slow).await;
+        match news["missed"].as_u64() {
+            Some(count) => missed += count,
+            None => heard += 1,
+        }
+    }
+    assert!(heard + missed == times * each && missed > 0, "{heard} {missed}");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn listening_needs_the_right_that_events_need() {
+    let keeper = Keeper::new();
+    let (member, publisher) = (keeper.add("m", &MEMBER), keeper.add("p", &PUBLISHER));
+    let subscriber = keeper.add("s", &SUBSCRIBER);
+    let hub = keeper.start(Hub::new().require_authentication(true)).await;
+    let refused = async |target: &str| match connect(hub.url(target)).await {
+        Err(ConnectError::Refused(refused)) => refused.status(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused("/readings?live").await, 401);
+    assert_eq!(refused(&format!("/readings?live&token={}", publisher.reveal())).await, 403);
+    for token in [&member, &subscriber] {
+        let mut live = connect(hub.url(&format!("/readings?live&token={}", token.reveal()))).await.unwrap();
+        assert!(live.close(tautline::CloseCode::NORMAL, "").await.is_clean());
+    }
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn so_many_can_listen_and_their_places_are_free_when_they_leave() {
+    let hub = start().await;
+    let mut all = Vec::new();
+    for _ in 0..64 {
+        all.push(hub.open("/readings?live").await);
+    }
+    let Err(ConnectError::Refused(refused)) = connect(hub.url("/readings?live")).await else { panic!() };
+    assert_eq!(refused.status(), 503);
+    drop(all);
+    let again = async {
+        while connect(hub.url("/readings?live")).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), again).await.unwrap();
     hub.stop().await;
 }

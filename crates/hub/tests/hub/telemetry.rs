@@ -1,18 +1,22 @@
 //! Sensor data over UDP and TCP: the Python programs of the labs, and those who are no devices.
 
+mod connections;
+mod encrypted;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
-use tautline_hub::{Hub, Ingest, Keyless};
+use tautline_hub::{Encryption, Hub, Ingest, Keyless};
 use tautline_store::{DeviceKey, Secret, Settings, Store, Value, Write};
 use tautline_telemetry::device::{Config, Event, Identity, Session};
 use tautline_telemetry::{
-    Address, Body, Command, Hello, Key, MAX_MESSAGE, Message, Outcome, Sensor, Status, Type, Value as Reading,
+    Address, Body, Command, Hello, Key, MAX_MESSAGE, Message, Outcome, Readings, Record, Sensor, Status, Time, Type,
+    Value as Reading,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout};
 
@@ -31,19 +35,32 @@ struct Lab {
 
 impl Lab {
     async fn start(store: Store, host: &str, keyless: Keyless) -> Self {
+        Self::start_as(Hub::new(), store, host, keyless, Encryption::Off).await
+    }
+
+    async fn start_as(hub: Hub, store: Store, host: &str, keyless: Keyless, tls: Encryption) -> Self {
         let tcp = TcpListener::bind((host, 0)).await.unwrap();
         let port = tcp.local_addr().unwrap();
         let udp = UdpSocket::bind(port).await.unwrap();
-        let ingest = Ingest { udp: vec![udp], tcp: vec![tcp], keyless };
-        Self { hub: Running::start(Hub::new().store(store.clone()).ingest(ingest)).await, store, port }
+        let ingest = Ingest { udp: vec![udp], tcp: vec![tcp], keyless, tls };
+        Self { hub: Running::start(hub.store(store.clone()).ingest(ingest)).await, store, port }
     }
 
     /// Runs one of the programs, which ends when the hub has stored what it sent.
     async fn python(&self, program: &str, device: &str, key: &str) {
+        self.python_with(program, device, key, "").await;
+    }
+
+    /// The same, with a further argument unless it is empty.
+    async fn python_with(&self, program: &str, device: &str, key: &str, further: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/python").join(program);
         let (host, port) = (self.port.ip().to_string(), self.port.port().to_string());
         let mut python = tokio::process::Command::new("python3");
-        python.arg(path).args([&*host, &*port, device, key, "3", "0"]).stdout(Stdio::piped()).kill_on_drop(true);
+        python.arg(path).args([&*host, &*port, device, key, "3", "0"]);
+        if !further.is_empty() {
+            python.arg(further);
+        }
+        python.stdout(Stdio::piped()).kill_on_drop(true);
         let output = timeout(LIMIT, python.output()).await.expect("it ends").expect("python3 is there");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "stored 1\nstored 2\nstored 3\n");
     }
@@ -233,9 +250,44 @@ async fn commands_reach_a_device_over_udp_and_come_back_with_their_result() {
 }
 
 fn hello(device: u32, key: Option<&Key>) -> Vec<u8> {
-    let hello = Hello { last_command: 0, name: "somebody", firmware: "", sensors: (&[][..]).into() };
+    hello_as("somebody", device, key)
+}
+
+fn hello_as(name: &str, device: u32, key: Option<&Key>) -> Vec<u8> {
+    let sensors = [Sensor { index: 0, kind: Type::F64, name: "temperature", unit: "" }];
+    let hello = Hello { last_command: 0, name, firmware: "", sensors: (&sensors[..]).into() };
     let mut bytes = [0; MAX_MESSAGE];
     let address = Address { device, session: 1, link: 0 };
     let length = Body::Hello(hello).encode(address, 1, key, &mut bytes).unwrap();
     bytes[..length].to_vec()
+}
+
+/// A reading of a keyless device, which has said hello and got this answer.
+fn reading(welcome: &[u8], sequence: u32) -> Vec<u8> {
+    let address = Message::parse(welcome).unwrap().0.header().address;
+    let record = [Record { offset: 0, sensor: 0, value: Reading::F64(21.5) }];
+    let readings = Readings { time: Time::Age(0), records: (&record[..]).into() };
+    let mut bytes = [0; MAX_MESSAGE];
+    let length = Body::Readings(readings).encode(address, sequence, None, &mut bytes).unwrap();
+    bytes[..length].to_vec()
+}
+
+/// The next message of the hub's; empty at the end.
+async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+    let mut message = vec![0; 8];
+    match timeout(LIMIT, stream.read_exact(&mut message)).await.expect("in time") {
+        Ok(_) => {}
+        // By TLS without a farewell, or with a reset where something was left unread.
+        Err(_) => return Vec::new(),
+    }
+    message.resize(usize::from(u16::from_be_bytes([message[6], message[7]])), 0);
+    timeout(LIMIT, stream.read_exact(&mut message[8..])).await.unwrap().unwrap();
+    message
+}
+
+/// Says something, and hears what the hub says to it.
+async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), message: &[u8]) -> Vec<u8> {
+    stream.write_all(message).await.unwrap();
+    stream.flush().await.unwrap();
+    answer(stream).await
 }

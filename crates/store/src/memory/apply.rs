@@ -73,7 +73,10 @@ impl State {
             Write::DeviceKey(key) => self.put_key(key, undo)?,
             Write::ForgetPreviousKey { number, key } => self.forget_previous_key(*number, key, undo),
             Write::DeviceSession(session) => self.put_session(session, undo),
-            Write::ForgetSessions { before_ms } => self.forget_sessions(*before_ms, undo),
+            Write::ForgetSession { device, session } => {
+                self.put(|state| &mut state.telemetry.sessions, (*device, *session), None, undo);
+            }
+            Write::ForgetSessions { before_ms, most } => self.forget_sessions(*before_ms, *most, undo),
             Write::Sensor(sensor) => self.put_sensor(sensor, undo)?,
             Write::Readings(readings) => self.add_readings(readings, undo),
         }

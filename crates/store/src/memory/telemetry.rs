@@ -1,5 +1,6 @@
 //! Sensor data in memory.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::State;
@@ -70,18 +71,17 @@ impl State {
         self.put(|state| &mut state.telemetry.sessions, (session.device, session.session), Some(*session), undo);
     }
 
-    pub(super) fn forget_sessions(&mut self, before_ms: i64, undo: &mut Undo) {
+    pub(super) fn forget_sessions(&mut self, before_ms: i64, most: u32, undo: &mut Undo) {
         let before = self.telemetry.sessions.clone();
-        let mut latest: BTreeMap<u32, DeviceSession> = BTreeMap::new();
-        for session in before.values() {
-            let known = latest.entry(session.device).or_insert(*session);
-            if session.at_ms > known.at_ms {
-                *known = *session;
+        let mut latest_first: Vec<DeviceSession> = before.values().copied().collect();
+        latest_first.sort_by_key(|session| (session.device, Reverse(session.at_ms), session.session.cast_signed()));
+        for of_device in latest_first.chunk_by(|one, next| one.device == next.device) {
+            for (place, session) in of_device.iter().enumerate().skip(1) {
+                if session.at_ms < before_ms || place >= most as usize {
+                    self.telemetry.sessions.remove(&(session.device, session.session));
+                }
             }
         }
-        let stays =
-            |session: &DeviceSession| session.at_ms >= before_ms || latest.get(&session.device) == Some(session);
-        self.telemetry.sessions.retain(|_, session| stays(session));
         undo.push(move |state| state.telemetry.sessions = before);
     }
 }

@@ -52,7 +52,13 @@ pub(super) fn apply(db: &Connection, write: &Write, touched: &mut Touched) -> Re
         )
         .map(drop),
         Write::DeviceSession(session) => telemetry::put_session(db, session),
-        Write::ForgetSessions { before_ms } => telemetry::forget_sessions(db, *before_ms),
+        Write::ForgetSession { device, session } => execute(
+            db,
+            "DELETE FROM device_sessions WHERE device = ?1 AND session = ?2",
+            params![device, session.cast_signed()],
+        )
+        .map(drop),
+        Write::ForgetSessions { before_ms, most } => telemetry::forget_sessions(db, *before_ms, *most),
         Write::Sensor(sensor) => telemetry::put_sensor(db, sensor),
         Write::Readings(readings) => telemetry::add_readings(db, readings, touched),
     }

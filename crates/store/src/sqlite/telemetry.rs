@@ -72,7 +72,7 @@ pub(super) fn put_sensor(db: &Connection, sensor: &Sensor) -> Result<(), StoreEr
         "INSERT INTO sensors (id, device, name, unit, kind, keep_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (id) DO UPDATE SET device = excluded.device, name = excluded.name, unit = excluded.unit,
              kind = excluded.kind, keep_ms = excluded.keep_ms",
-        params![id, &**device, &**name, &**unit, kind_name(*kind), keep_ms],
+        params![id, &**device, &**name, &**unit, kind.name(), keep_ms],
     )?;
     if same { Ok(()) } else { check_all(db) }
 }
@@ -105,26 +105,18 @@ pub(super) fn put_session(db: &Connection, session: &DeviceSession) -> Result<()
     .map(drop)
 }
 
-pub(super) fn forget_sessions(db: &Connection, before_ms: i64) -> Result<(), StoreError> {
+pub(super) fn forget_sessions(db: &Connection, before_ms: i64, most: u32) -> Result<(), StoreError> {
     execute(
         db,
-        "DELETE FROM device_sessions WHERE at_ms < ?1 AND (device, session) NOT IN (
+        "DELETE FROM device_sessions WHERE (device, session) IN (
              SELECT device, session FROM (
-                 SELECT device, session, row_number() OVER (PARTITION BY device ORDER BY at_ms DESC, session) AS place
+                 SELECT device, session, at_ms,
+                     row_number() OVER (PARTITION BY device ORDER BY at_ms DESC, session) AS place
                  FROM device_sessions)
-             WHERE place = 1)",
-        [before_ms],
+             WHERE place > 1 AND (at_ms < ?1 OR place > ?2))",
+        params![before_ms, most],
     )
     .map(drop)
-}
-
-fn kind_name(kind: SensorKind) -> &'static str {
-    match kind {
-        SensorKind::Boolean => "boolean",
-        SensorKind::Number => "number",
-        SensorKind::Text => "text",
-        SensorKind::Bytes => "bytes",
-    }
 }
 
 pub(super) const SENSORS: &str = "SELECT id, device, name, unit, kind, keep_ms FROM sensors ORDER BY id";
@@ -135,13 +127,7 @@ pub(super) fn sensor(row: &Row<'_>) -> rusqlite::Result<Sensor> {
         device: row.get(1)?,
         name: row.get(2)?,
         unit: row.get(3)?,
-        kind: match row.get_ref(4)?.as_str()? {
-            "boolean" => SensorKind::Boolean,
-            "number" => SensorKind::Number,
-            "text" => SensorKind::Text,
-            "bytes" => SensorKind::Bytes,
-            _ => return Err(unknown(4)),
-        },
+        kind: SensorKind::of_name(row.get_ref(4)?.as_str()?).ok_or_else(|| unknown(4))?,
         keep_ms: row.get(5)?,
     })
 }

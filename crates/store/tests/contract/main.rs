@@ -76,6 +76,7 @@ macro_rules! contracts {
             the_key_before_is_forgotten_when_the_new_one_was_used,
             a_name_is_of_one_device_or_sensor,
             the_latest_session_of_each_device_is_remembered,
+            only_so_many_sessions_of_a_device_are_remembered,
             readings_come_back_by_time_in_pages,
             readings_of_many_sensors_are_kept_apart,
             buckets_have_what_numbers_come_to,

@@ -71,7 +71,8 @@ fn write(random: &mut fastrand::Rng) -> Write {
         }
         15 => Write::Sensor(Sensor { keep_ms: (small > 3).then_some(at_ms), ..sensor(small as u32 % 3, name) }),
         16 => Write::DeviceKey(key(small as u32 % 3, name)),
-        17 if random.u8(..4) == 0 => Write::ForgetSessions { before_ms: random.i64(..) },
+        17 if random.u8(..4) == 0 => Write::ForgetSessions { before_ms: random.i64(..), most: random.u32(..4) },
+        17 if random.u8(..4) == 0 => Write::ForgetSession { device: small as u32 % 3, session: random.u64(..4) },
         17 => Write::DeviceSession(session(small as u32 % 3, random.u64(..4), random.i64(..))),
         18 => Write::Device(device(name, at_ms, random.i64(..100))),
         _ => Write::Connection(connection(name, at_ms)),

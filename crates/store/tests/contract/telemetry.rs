@@ -73,8 +73,19 @@ pub(crate) fn a_name_is_of_one_device_or_sensor<H: Harness>(store: &mut H) {
 pub(crate) fn the_latest_session_of_each_device_is_remembered<H: Harness>(store: &mut H) {
     let all = [session(1, 5, 10), session(1, 4, 30), session(1, 3, 20), session(1, 2, 19), session(2, 9, 1)];
     commit(store, &all.map(Write::DeviceSession));
-    commit(store, &[Write::ForgetSessions { before_ms: 20 }]);
+    commit(store, &[Write::ForgetSessions { before_ms: 20, most: 9 }]);
     assert_eq!(store.reader().device_sessions().unwrap(), [session(1, 3, 20), session(1, 4, 30), session(2, 9, 1)]);
+}
+
+pub(crate) fn only_so_many_sessions_of_a_device_are_remembered<H: Harness>(store: &mut H) {
+    let all = [session(1, 5, 10), session(1, 4, 30), session(1, 3, 20), session(1, 2, 30), session(2, 9, 1)];
+    commit(store, &all.map(Write::DeviceSession));
+    commit(store, &[Write::ForgetSessions { before_ms: 0, most: 2 }]);
+    assert_eq!(store.reader().device_sessions().unwrap(), [session(1, 2, 30), session(1, 4, 30), session(2, 9, 1)]);
+    commit(store, &[Write::ForgetSession { device: 1, session: 2 }, Write::ForgetSession { device: 3, session: 2 }]);
+    assert_eq!(store.reader().device_sessions().unwrap(), [session(1, 4, 30), session(2, 9, 1)]);
+    commit(store, &[Write::ForgetSessions { before_ms: 0, most: 0 }]);
+    assert_eq!(store.reader().device_sessions().unwrap().len(), 2, "the last one stays");
 }
 
 pub(crate) fn readings_come_back_by_time_in_pages<H: Harness>(store: &mut H) {

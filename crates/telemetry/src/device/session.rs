@@ -21,6 +21,12 @@ use crate::value::Value;
 /// The shortest and the first longest wait between hellos, in milliseconds.
 const HELLO_WAIT: (u64, u64) = (200, 1_000);
 
+/// The longest wait between hellos that nobody has refused, in milliseconds: on a bad network many get lost, and so do their answers.
+const HELLO_LONGEST: u64 = 10_000;
+
+/// Each of so many may wait longer all the same: an answer may take longer than that, and only the one to the last hello counts.
+const PATIENT_HELLO: u32 = 8;
+
 /// Who a device is.
 #[derive(Clone, Debug)]
 pub struct Identity<'a> {
@@ -49,6 +55,8 @@ pub struct Session<'a, M> {
     address: Address,
     hello: Question,
     time: Question,
+    /// The hub has refused a hello since it last welcomed one.
+    refused: bool,
     /// Milliseconds that the device may be silent; 0: for ever.
     quiet: u64,
     command: CommandState,
@@ -109,6 +117,7 @@ impl<'a, M: Memory> Session<'a, M> {
             address,
             hello,
             time: Question::default(),
+            refused: false,
             quiet: 0,
             command: CommandState { last: 0, done: 0, result: [0; MAX_RESULT], len: 0, owed: false },
             now,
@@ -263,7 +272,9 @@ impl<'a, M: Memory> Session<'a, M> {
         let number = self.hello.number.checked_add(1)?;
         let len = self.encode(&self.hello(), number, out)?;
         let (least, first) = HELLO_WAIT;
-        let longest = (first << self.hello.attempts.min(6)).min(LONGEST);
+        let patient = self.refused || number.is_multiple_of(PATIENT_HELLO);
+        let most = if patient { LONGEST } else { HELLO_LONGEST };
+        let longest = (first << self.hello.attempts.min(6)).min(most);
         self.hello.asked(self.now, number, self.random.up_to(longest).max(least));
         Some(len)
     }

@@ -216,6 +216,51 @@ fn a_hub_that_is_too_busy_for_a_hello_is_left_alone_too() {
     assert_eq!(rig.drain(10_010)[0].kind, Kind::Hello);
 }
 
+/// How long each of so many hellos that nobody answers is waited for, with its number. From a time on.
+fn waits(rig: &mut Rig, mut now: u64, count: usize) -> Vec<(u32, u64)> {
+    let mut waits = Vec::new();
+    while waits.len() < count {
+        let number = rig.drain(now)[0].sequence;
+        let next = rig.device.poll_timeout().unwrap();
+        waits.push((number, next - now));
+        now = next;
+    }
+    waits
+}
+
+#[test]
+fn a_hello_that_nobody_answers_is_said_again_soon_and_a_refused_one_ever_more_rarely() {
+    let mut rig = Rig::new(Config::DATAGRAM, 100);
+    let unanswered = waits(&mut rig, 0, 400);
+    let (patient, others): (Vec<_>, Vec<_>) = unanswered.iter().partition(|(number, _)| number % 8 == 0);
+    assert!(others.iter().all(|(_, wait)| (200..=10_000).contains(wait)), "{others:?}");
+    assert!(others.iter().any(|(_, wait)| *wait > 9_000), "up to there");
+    assert!(patient.iter().all(|(_, wait)| *wait <= 60_000), "{patient:?}");
+    assert!(patient.iter().any(|(_, wait)| *wait > 20_000), "for an answer that takes long");
+
+    let now = rig.device.poll_timeout().unwrap();
+    let last = rig.drain(now)[0].sequence;
+    let unlinked = Address { link: 0, ..rig.address };
+    let unknown = Body::Error(Problem { about: Kind::Hello, code: ErrorCode::UNKNOWN_DEVICE, text: "" });
+    rig.hear_from(now, &unknown, last, unlinked, None).unwrap();
+    let now = rig.device.poll_timeout().unwrap();
+    assert!(
+        waits(&mut rig, now, 50).iter().all(|(number, wait)| number % 8 == 0 || *wait <= 10_000),
+        "anybody says that"
+    );
+    let now = rig.device.poll_timeout().unwrap();
+    let last = rig.drain(now)[0].sequence;
+    rig.hear_from(now, &unknown, last, unlinked, Some(&key())).unwrap();
+    let now = rig.device.poll_timeout().unwrap();
+    assert!(waits(&mut rig, now, 50).iter().any(|(number, wait)| number % 8 != 0 && *wait > 20_000));
+
+    let now = rig.device.poll_timeout().unwrap();
+    let last = rig.drain(now)[0].sequence;
+    rig.welcome(now, last, Acknowledgement::default()).unwrap();
+    rig.device.reconnected(now);
+    assert!(waits(&mut rig, now, 50).iter().all(|(number, wait)| number % 8 == 0 || *wait <= 10_000));
+}
+
 #[test]
 fn how_long_the_hub_was_away_is_not_taken_for_the_way_to_it() {
     let mut rig = Rig::linked();

@@ -185,11 +185,11 @@ fn a_quiet_device_gives_a_sign_of_life_in_time() {
 }
 
 #[test]
-fn a_device_that_nobody_answers_asks_ever_more_rarely() {
+fn a_device_that_nobody_answers_asks_every_few_seconds() {
     let mut world = World::new(5, Faults::default());
     world.unplug();
     world.push();
     world.run(60 * MINUTE);
     let sent = world.messages_sent();
-    assert!((60..=300).contains(&sent), "{sent} in an hour");
+    assert!((250..=600).contains(&sent), "{sent} in an hour");
 }

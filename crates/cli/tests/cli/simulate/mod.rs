@@ -11,7 +11,9 @@ use serde_json::Value as Json;
 use tautline_store::{Readings, Settings, Store, Value};
 use tautline_telemetry::{Command, Key, Status};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::{LIMIT, Tautline, command, text};
 use hub::{Hub, Setup};
@@ -23,7 +25,7 @@ const OPEN: fn() -> Setup = || Setup { keys: HashMap::new(), command: None };
 fn start(arguments: &[&str]) -> JoinHandle<Output> {
     let mut command = command(&[&["simulate", "--drain", "4m"][..], arguments].concat());
     let output = command.output();
-    tokio::spawn(async { tokio::time::timeout(10 * LIMIT, output).await.expect("it ends").unwrap() })
+    tokio::spawn(async { timeout(10 * LIMIT, output).await.expect("it ends").unwrap() })
 }
 
 /// The summary of a fleet that has lost nothing.
@@ -188,7 +190,7 @@ async fn keys_come_from_what_device_add_writes() {
 
     std::fs::write(&file, &wrong).unwrap();
     let mut refused = command(&[&["simulate", "--drain", "2s"], &work[..]].concat());
-    let refused = tokio::time::timeout(LIMIT, refused.output()).await.unwrap().unwrap();
+    let refused = timeout(LIMIT, refused.output()).await.unwrap().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let error = text(&refused.stderr);
     assert!(
@@ -222,7 +224,7 @@ async fn without_a_hub_it_says_so_after_a_bounded_time() {
     for transport in ["udp", "tcp", "http", "ws"] {
         let arguments = ["simulate", "--drain", "300ms", "--count", "1", "--interval", "10", "--devices", "2"];
         let mut command = command(&[&arguments[..], &["--transport", transport, "--hub", &address]].concat());
-        let output = tokio::time::timeout(LIMIT, command.output()).await.expect("it ends").unwrap();
+        let output = timeout(LIMIT, command.output()).await.expect("it ends").unwrap();
         assert_eq!(output.status.code(), Some(1));
         let expected =
             format!("error: 12 of 12 readings were never acknowledged: is there a hub at {transport}://{address}?\n");
@@ -235,6 +237,8 @@ async fn what_makes_no_sense_is_said_before_anything_is_sent() {
     for (arguments, word) in [
         (&["--transport", "quic"][..], "tcp, udp, http and ws"),
         (&["--transport", "tcp", "--loss", "20%"], "--transport udp"),
+        (&["--tls"], "--transport tcp"),
+        (&["--transport", "tcp", "--ca", "/nowhere/ca.crt"], "/nowhere/ca.crt"),
         (&["--loss", "2"], "0% to 100%"),
         (&["--count", "1", "--for", "1s"], "cannot be used with"),
         (&["--for", "soon"], "ms, s, m or h"),
@@ -243,10 +247,51 @@ async fn what_makes_no_sense_is_said_before_anything_is_sent() {
         (&["--hub", "no such host"], "--hub"),
     ] {
         let mut command = command(&[&["simulate"], arguments].concat());
-        let output = tokio::time::timeout(LIMIT, command.output()).await.expect("it ends").unwrap();
+        let output = timeout(LIMIT, command.output()).await.expect("it ends").unwrap();
         let error = text(&output.stderr);
-        let status = if arguments[0] == "--hub" { 1 } else { 2 };
+        let status = if ["--hub", "--ca"].iter().any(|word| arguments.contains(word)) { 1 } else { 2 };
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
         assert!(error.lines().count() == 1 && error.contains(word), "{error}");
     }
+}
+
+#[tokio::test]
+async fn with_tls_readings_reach_a_hub_that_takes_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        command
+            .current_dir(directory.path())
+            .env("TAUTLINE_TELEMETRY", "true")
+            .env("TAUTLINE_TELEMETRY_TLS", "required");
+        command
+    };
+    let refused = here(&["serve", "--port", "0"]).output().await.unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("[telemetry] requires TLS"), "{}", text(&refused.stderr));
+
+    assert!(here(&["cert", "--srv=127.0.0.1"]).output().await.unwrap().status.success());
+    let mut hub = Tautline::spawn(&mut here(&["serve", "--ssl", "--port", "0", "--telemetry-port", "0"]));
+    let mut log = BufReader::new(&mut hub.stderr).lines();
+    let address = timeout(LIMIT, async {
+        loop {
+            let line = log.next_line().await.unwrap().expect("it still runs");
+            if line.contains("sensor data is taken over UDP and TCP with TLS") {
+                let line: Json = serde_json::from_str(&line).unwrap();
+                return line["address"].as_str().unwrap().to_owned();
+            }
+        }
+    });
+    let address = address.await.unwrap();
+    let work = ["--transport", "tcp", "--devices", "3", "--count", "4", "--interval", "20", "--hub", &address];
+    let trusting = ["--ca", "tls/ca/ca.crt", "--drain", "4m", "--json"];
+    let fleet = here(&[&["simulate"], &work[..], &trusting].concat()).output().await.unwrap();
+    assert_eq!(summary(&fleet)["acknowledged"], 3 * 4 * 6);
+    // Without TLS, and without trust.
+    for other in [&[][..], &["--tls"]] {
+        let fleet = here(&[&["simulate", "--drain", "300ms"], &work[..], other].concat()).output().await.unwrap();
+        assert_eq!(fleet.status.code(), Some(1));
+    }
+    hub.signal(Signal::TERM);
+    assert_eq!(hub.end().await.0, Some(0));
 }

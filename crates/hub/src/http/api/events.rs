@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::State as Given;
+use axum::extract::{RawQuery, State as Given};
 use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -21,6 +21,7 @@ use super::{RETRY_AFTER, State};
 use crate::access::Caller;
 use crate::events::{Event, Events, Filter, Heard, Kind, Listener, Start};
 use crate::http::problem::{self, Problem};
+use crate::selection::Selection;
 
 /// How long nothing is said at most.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -49,21 +50,27 @@ pub(super) struct Wanted {
 /// gets what it missed, or the event `gap` if that is not known any longer. One that is too slow gets `slow`, and the stream
 /// ends; so it does with `closed`, when the hub shuts down.
 #[utoipa::path(get, path = "/api/events", tag = "events",
-    params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that the client has.")),
+    params(Wanted,
+        ("device" = Option<Vec<String>>, Query, description = "Only events of these devices: readings and twins. With commas in between, or repeated."),
+        ("sensor" = Option<Vec<String>>, Query, description = "Only readings of these sensors, likewise."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that the client has.")),
     responses((status = 200, description = "The stream.", content_type = "text/event-stream", body = String)))]
 pub(super) async fn stream(
     MayRead(caller): MayRead,
     Given(state): Given<State>,
     Asked(wanted): Asked<Wanted>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let events = &state.site.watch().events;
     // One that is not even text is none of ours.
     let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
-    let (listener, start) = events.listen(wanted.filter()?, last).map_err(|_| {
-        let detail = "as many listen to events as can";
-        Problem::new(problem::Kind::Full, detail).retry_after(RETRY_AFTER)
-    })?;
+    let (listener, start) = events
+        .listen(Filter { selection: Selection::of(query.as_deref()), ..wanted.filter()? }, last)
+        .map_err(|_| {
+            let detail = "as many listen to events as can";
+            Problem::new(problem::Kind::Full, detail).retry_after(RETRY_AFTER)
+        })?;
     let (pieces, body) = mpsc::channel(WAITING);
     tokio::spawn(tell(events.clone(), listener, start, pieces, caller));
     Ok(event_stream(body))
@@ -97,7 +104,7 @@ impl Wanted {
             Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
         };
         let kinds = self.kinds.as_deref().map(|kinds| list(kinds).into_iter().map(kind).collect()).transpose()?;
-        Ok(Filter { rooms: self.rooms(), kinds })
+        Ok(Filter { rooms: self.rooms(), kinds, selection: Selection::default() })
     }
 }
 

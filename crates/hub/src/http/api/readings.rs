@@ -1,11 +1,10 @@
 //! Readings by HTTP: handed in and read back.
 
 use axum::body::Body;
-use axum::extract::State as Given;
+use axum::extract::{RawQuery, State as Given};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use tautline_store::SensorKind;
 use tokio::sync::oneshot;
 use utoipa::{IntoParams, ToSchema};
 
@@ -16,6 +15,7 @@ use super::{Json, RETRY_AFTER, State};
 use crate::http::body;
 use crate::http::problem::{Kind, Problem};
 use crate::rooms::now_ms;
+use crate::selection;
 use crate::senml;
 use crate::telemetry::{self, KnownSensor, Measured, NotTaken, Owner};
 
@@ -146,12 +146,7 @@ impl From<KnownSensor> for Sensor {
         Self {
             name: sensor.name.to_string(),
             unit: sensor.unit.to_string(),
-            kind: match sensor.kind {
-                SensorKind::Boolean => "boolean",
-                SensorKind::Number => "number",
-                SensorKind::Text => "text",
-                SensorKind::Bytes => "bytes",
-            },
+            kind: sensor.kind.name(),
             keep_seconds: sensor.keep_ms.map(|ms| ms as f64 / 1000.0),
             latest: latest.map(|latest| Point::Value(latest.at_ms, latest.value)),
         }
@@ -200,15 +195,13 @@ pub(super) async fn keep(
     });
     let kept = asked.ok_or_else(|| no_sensor(&sensor))?.map_err(not_taken)?;
     let outcome = answer.await.map_err(|_| Problem::new(Kind::NotStored, "the hub shuts down"))?;
-    outcome.map(|()| Json(KnownSensor { sensor: kept, latest: None }.into())).map_err(not_taken)
+    outcome.map(|()| Json(kept.into())).map_err(not_taken)
 }
 
 /// Which readings.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
-    /// Of which sensors, with commas in between: up to 16. All of them, if it is left out.
-    sensor: Option<String>,
     /// From when on, in milliseconds since 1970; if negative, in milliseconds before now. An hour ago, if it is left out.
     #[serde(default = "an_hour_ago")]
     #[param(value_type = Option<i64>, default = -3_600_000)]
@@ -244,7 +237,9 @@ fn an_hour_ago() -> i64 {
 ///
 /// By time. As JSON, SenML in JSON or CBOR, CSV, or JSON lines (`application/x-ndjson`): what `Accept` asks for.
 #[utoipa::path(get, path = "/api/devices/{device}/readings", tag = "readings",
-    params(("device" = String, Path, description = "Its id."), Which),
+    params(("device" = String, Path, description = "Its id."),
+        ("sensor" = Option<Vec<String>>, Query, description = "Of which sensors, with commas in between, or repeated: up to 16. All of them, if it is left out."),
+        Which),
     responses((status = 200, content((super::written::SeriesList = "application/json"), (Vec<Object> = "application/senml+json"),
         (String = "application/senml+cbor"), (String = "text/csv"), (String = "application/x-ndjson")))))]
 pub(super) async fn of_device(
@@ -252,10 +247,12 @@ pub(super) async fn of_device(
     Name(device): Name,
     Given(state): Given<State>,
     Asked(which): Asked<Which>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let form = Form::wanted(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()))?;
-    let sensors = which.sensors(state.site.telemetry().sensors_of(&device))?;
+    let wanted = selection::values(query.as_deref(), "sensor");
+    let sensors = chosen(&wanted, state.site.telemetry().sensors_of(&device))?;
     let question = which.question(now_ms(), sensors.len())?;
     let series = read(&state, move |reader| {
         sensors.into_iter().map(|sensor| question.ask(reader, sensor)).collect::<Result<Vec<_>, _>>()
@@ -282,24 +279,33 @@ struct Question {
     behind: Option<(i64, u64)>,
 }
 
-impl Which {
-    fn sensors(&self, known: Vec<KnownSensor>) -> Result<Vec<tautline_store::Sensor>, Problem> {
-        let known = known.into_iter().map(|known| known.sensor);
-        let Some(wanted) = &self.sensor else {
-            let all: Vec<_> = known.collect();
-            let many = format!("it has {} sensors: `sensor` says which, at most {SENSORS} at once", all.len());
-            return if all.len() > SENSORS { Err(Problem::new(Kind::BadRequest, many)) } else { Ok(all) };
-        };
-        let names: Vec<&str> = wanted.split(',').collect();
-        if names.len() > SENSORS {
+/// Those of the sensors of a device that are wanted: each by its name, or several with commas in between. Without any all are.
+fn chosen(wanted: &[String], known: Vec<KnownSensor>) -> Result<Vec<tautline_store::Sensor>, Problem> {
+    let known: Vec<_> = known.into_iter().map(|known| known.sensor).collect();
+    let find = |name: &str| known.iter().find(|sensor| *sensor.name == *name).cloned();
+    if wanted.is_empty() {
+        let many = format!("it has {} sensors: `sensor` says which, at most {SENSORS} at once", known.len());
+        return if known.len() > SENSORS { Err(Problem::new(Kind::BadRequest, many)) } else { Ok(known) };
+    }
+    let mut sensors = Vec::new();
+    for value in wanted {
+        match find(value) {
+            // A name may have commas itself.
+            Some(sensor) => sensors.push(sensor),
+            None => {
+                for name in value.split(',') {
+                    sensors.push(find(name).ok_or_else(|| no_sensor(name))?);
+                }
+            }
+        }
+        if sensors.len() > SENSORS {
             return Err(Problem::new(Kind::BadRequest, format!("at most {SENSORS} sensors at once")));
         }
-        let known: Vec<_> = known.collect();
-        let find =
-            |name: &&str| known.iter().find(|sensor| *sensor.name == **name).cloned().ok_or_else(|| no_sensor(name));
-        names.iter().map(find).collect()
     }
+    Ok(sensors)
+}
 
+impl Which {
     fn question(&self, now_ms: i64, sensors: usize) -> Result<Question, Problem> {
         let bad = |detail: &str| Problem::new(Kind::BadRequest, detail.to_owned());
         let time = |time: i64| if time < 0 { now_ms.saturating_add(time).max(0) } else { time };

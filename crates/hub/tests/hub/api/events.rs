@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tautline::CloseCode;
 use tautline_hub::Hub;
+use tautline_store::{Settings, Store};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -119,6 +120,30 @@ async fn only_what_is_asked_for_is_told() {
     request(&hub, "POST", "/api/events", "Content-Type: application/json\r\n", "{}")
         .await
         .problem(405, "method-not-allowed");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn readings_of_certain_devices_and_sensors_can_be_asked_for() {
+    let hub = Running::start(Hub::new().store(Store::in_memory(Settings::new()).unwrap())).await;
+    let mut kitchen = Events::open(&hub, "?device=kitchen&device=a%2Cb", None).await;
+    let mut heat = Events::open(&hub, "?device=kitchen&device=attic&sensor=heat", None).await;
+    let json = "Content-Type: application/json\r\n";
+    assert_eq!(request(&hub, "PUT", "/api/devices/kitchen/twin/desired", json, "{\"on\":1}").await.status, 200);
+    request(&hub, "PUT", "/api/devices/cellar/twin/desired", json, "{\"on\":1}").await;
+    for (device, sensor) in
+        [("cellar", "heat"), ("kitchen", "open"), ("attic", "heat"), ("a,b", "heat"), ("kitchen", "heat")]
+    {
+        post(&hub, "/api/readings", &json!({"device": device, "at_ms": 1000, "readings": {sensor: 1}})).await;
+    }
+    let of = |told: &Value| (told["device"].as_str().unwrap().to_owned(), told["sensor"].as_str().unwrap().to_owned());
+    assert_eq!(kitchen.next("twin").await["device"], "kitchen");
+    for (device, sensor) in [("kitchen", "open"), ("a,b", "heat"), ("kitchen", "heat")] {
+        assert_eq!(of(&kitchen.next("reading").await), (device.to_owned(), sensor.to_owned()));
+    }
+    for device in ["attic", "kitchen"] {
+        assert_eq!(of(&heat.next("reading").await), (device.to_owned(), "heat".to_owned()));
+    }
     hub.stop().await;
 }
 

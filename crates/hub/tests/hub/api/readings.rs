@@ -151,7 +151,9 @@ async fn how_long_readings_are_kept_is_set_for_each_sensor() {
     post(&hub, "/api/devices/k/readings", &json!({"readings": {"t": 1}})).await;
     let target = "/api/devices/k/sensors/t";
     let set = async |body: &str| request(&hub, "PATCH", target, "Content-Type: application/json\r\n", body).await;
-    assert_eq!(set(r#"{"keep_seconds": 3600}"#).await.json()["keep_seconds"], 3600.0);
+    let kept = set(r#"{"keep_seconds": 3600}"#).await.json();
+    assert_eq!(kept["keep_seconds"], 3600.0);
+    assert_eq!(kept, look(&hub, "/api/devices/k/sensors").await["sensors"][0], "as it is listed");
     assert_eq!(look(&hub, "/api/devices/k/sensors").await["sensors"][0]["keep_seconds"], 3600.0);
     set(r#"{"keep_seconds": -1}"#).await.problem(400, "bad-request");
     assert_eq!(set(r#"{"keep_seconds": null}"#).await.json().get("keep_seconds"), None);
@@ -193,5 +195,25 @@ async fn a_device_that_only_sends_readings_is_listed_also_after_a_restart() {
     let door = look(&hub, "/api/devices/a%20door").await;
     assert_eq!((&door["sensors"], door.get("last_reading_ms")), (&json!(1), None));
     get(&hub, "/api/devices/window").await.problem(404, "not-found");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_with_a_comma_is_asked_for_as_it_is_and_several_are_repeated() {
+    let (hub, _data) = with_store().await;
+    let readings = json!({"device": "k", "at_ms": 1000, "readings": {"a": 1, "b": 2, "a,b": 3, "c,d": 4}});
+    post(&hub, "/api/readings", &readings).await;
+    let asked = async |query: &str| -> Vec<String> {
+        let answer = look(&hub, &format!("/api/devices/k/readings?from=0&{query}")).await;
+        let series = answer["series"].as_array().unwrap().iter();
+        series.map(|series| series["sensor"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(asked("sensor=a%2Cb").await, ["a,b"]);
+    assert_eq!(asked("sensor=a&sensor=b").await, ["a", "b"]);
+    assert_eq!(asked("sensor=b,a&sensor=c,d").await, ["b", "a", "c,d"]);
+    let missing = get(&hub, "/api/devices/k/readings?from=0&sensor=a,x").await.problem(404, "not-found");
+    assert!(missing.contains("\"x\""), "{missing}");
+    let many = "sensor=a&".repeat(17);
+    get(&hub, &format!("/api/devices/k/readings?{many}")).await.problem(400, "bad-request");
     hub.stop().await;
 }

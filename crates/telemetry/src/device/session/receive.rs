@@ -38,6 +38,7 @@ impl<M: Memory> Session<'_, M> {
         self.check_hello(header.sequence)?;
         self.hello.open = false;
         self.hello.due = None;
+        self.refused = false;
         if !self.outbox.allows(&welcome.stored) {
             return Ok(Some(Event::Ended));
         }
@@ -99,7 +100,10 @@ impl<M: Memory> Session<'_, M> {
 
     fn handle_error<'m>(&mut self, sequence: u32, problem: Problem<'m>) -> Result<Option<Event<'m>>, Ignored> {
         match problem.about {
-            Kind::Hello => self.check_hello(sequence)?,
+            Kind::Hello => {
+                self.check_hello(sequence)?;
+                self.refused = true;
+            }
             Kind::Readings if self.outbox.awaits(sequence) => {}
             Kind::TimeRequest if self.time.open && sequence == self.time.number => {}
             Kind::Result if self.command.is_answered() && sequence == self.command.last => {}

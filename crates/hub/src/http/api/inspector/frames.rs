@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::extract::State as Given;
 use axum::response::Response;
@@ -20,6 +20,7 @@ use crate::http::api::extract::{ConnectionName, MayAdmin};
 use crate::http::api::{RETRY_AFTER, State, maybe_in_time};
 use crate::http::problem::{Kind, Problem};
 use crate::inspector::WATCHED;
+use crate::rooms::now_ms;
 
 /// How many frames wait for who looks. Each has up to some 400 bytes.
 const FRAMES: usize = 512;
@@ -69,7 +70,7 @@ fn missing() -> Problem {
 }
 
 /// A frame with its number and its time.
-type Noted = (u64, u64, Frame);
+type Noted = (u64, i64, Frame);
 
 /// Takes note of what is shown. What does not fit the queue is only counted.
 fn note(begun: oneshot::Sender<()>, frames: mpsc::Sender<Noted>, count: Arc<AtomicU64>) -> impl FnMut(Shown) + Send {
@@ -81,15 +82,9 @@ fn note(begun: oneshot::Sender<()>, frames: mpsc::Sender<Noted>, count: Arc<Atom
         }
         Shown::Frame(frame) => {
             let number = count.fetch_add(1, Ordering::Relaxed) + 1;
-            let _ = frames.try_send((number, now(), frame));
+            let _ = frames.try_send((number, now_ms(), frame));
         }
     }
-}
-
-/// Milliseconds since 1970.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What somebody who looks is told from.
@@ -184,7 +179,7 @@ struct Ended {
 #[derive(Serialize)]
 struct Told {
     number: u64,
-    at_ms: u64,
+    at_ms: i64,
     direction: &'static str,
     head: String,
     fin: bool,
@@ -211,7 +206,7 @@ struct Close {
 }
 
 impl Told {
-    fn new(number: u64, at_ms: u64, frame: &Frame) -> Self {
+    fn new(number: u64, at_ms: i64, frame: &Frame) -> Self {
         let [rsv1, rsv2, rsv3] = frame.reserved;
         let opcode = OpCode::new(frame.opcode);
         let close = frame.payload.split_first_chunk().filter(|_| opcode == Some(OpCode::Close));

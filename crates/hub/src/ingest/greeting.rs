@@ -1,0 +1,138 @@
+//! Who says hello, and as whom.
+
+use std::sync::Arc;
+
+use tautline_telemetry::hub::Session;
+use tautline_telemetry::{Address, Authentic, Body, ErrorCode, Hello, Key, Message, Welcome};
+
+use super::clock::Now;
+use super::commands::News;
+use super::desk::{Desk, Reply, Sender, Wrong, reply, wrong};
+use super::device::{Open, Units};
+use super::values::kind;
+use crate::rooms;
+
+/// How many devices without a key there can be.
+const KEYLESS: usize = 100_000;
+
+/// How many seconds a device may be quiet: less than the time that a usual NAT remembers it.
+const QUIET: u16 = 25;
+
+impl Desk {
+    /// Somebody says hello. Its answer is all that follows from it: it may be a copy.
+    pub(super) fn hello(
+        &mut self,
+        now: Now,
+        from: Sender<'_>,
+        message: &Message<'_>,
+        authentic: &Authentic<'_>,
+        key: Option<&Key>,
+        out: &mut Vec<Reply>,
+    ) -> Result<(), Wrong> {
+        let address = authentic.header().address;
+        if address.link != 0 {
+            return Err(wrong(ErrorCode::MALFORMED, "a hello has no link"));
+        }
+        let Ok(Body::Hello(hello)) = authentic.body() else {
+            return Err(wrong(ErrorCode::MALFORMED, "this is no hello"));
+        };
+        let name = self.name(address.device, &hello, from)?;
+        let (sensors, units) = self.sensors(&name, &hello)?;
+        let device = self.devices.entry(address.device).or_default();
+        if device.name != name {
+            // What it said under another name is not to count for this one.
+            let before = std::mem::replace(&mut device.name, name);
+            if device.line.leave() {
+                self.news.push(News::Left { device: address.device, name: before.clone() });
+            }
+            self.forgetting.extend(device.send_away().into_iter().map(|session| (address.device, session)));
+            self.names.remove(&before);
+        }
+        device.heard_ms = now.ms;
+        device.line.had(hello.last_command);
+        let sequence = authentic.header().sequence;
+        let (link, stored) = match device.session(address.session) {
+            Some(open) => {
+                open.sent_away = false;
+                // Not a copy of an earlier one.
+                if sequence > open.hello {
+                    (open.hello, open.sensors, open.units) = (sequence, sensors, units);
+                }
+                (open.session.address().link, open.session.stored())
+            }
+            None => {
+                let known = device.known(address.session);
+                let link = self.links.link_after(address.device, address.session, device.forgotten);
+                let session = Session::restore(Address { link, ..address }, known.stored);
+                let (outstanding, linked, was_here, sent_away) = (0, false, known.was_here, false);
+                let open = Open {
+                    session,
+                    outstanding,
+                    linked,
+                    was_here,
+                    sent_away,
+                    hello: sequence,
+                    sensors,
+                    units,
+                    peer: from.peer,
+                };
+                self.forgetting.extend(device.open(open)?.map(|forgotten| (address.device, forgotten)));
+                (link, known.stored)
+            }
+        };
+        let welcome = Welcome { stored, time: now.calendar_ms, quiet: QUIET };
+        reply(from.peer, message, link, &Body::Welcome(welcome), key, out);
+        Ok(())
+    }
+
+    /// The name of a device. With a key it is the one that the key was made for, and with a certificate the one in that.
+    fn name(&mut self, device: u32, hello: &Hello<'_>, from: Sender<'_>) -> Result<Arc<str>, Wrong> {
+        let of_key = self.keys.get(&device).map(|keys| keys.name().clone());
+        if from.certified.is_some_and(|certified| certified != of_key.as_deref().unwrap_or(hello.name)) {
+            return Err(wrong(ErrorCode::CONFLICT, "the certificate is for another device"));
+        }
+        if let Some(name) = of_key {
+            return Ok(name);
+        }
+        let conflict = || wrong(ErrorCode::CONFLICT, "the name belongs to another device");
+        if !rooms::is_name(hello.name) {
+            return Err(wrong(ErrorCode::MALFORMED, "a name has no control characters"));
+        }
+        if self.keys.values().any(|keys| **keys.name() == *hello.name) {
+            return Err(conflict());
+        }
+        // Whoever has proven its name is not pushed aside by somebody who only says it,
+        let known = self.devices.get(&device);
+        if known.is_some_and(|known| known.is_certified() && from.certified != Some(&*known.name)) {
+            return Err(wrong(ErrorCode::CONFLICT, "the number belongs to a device with a certificate"));
+        }
+        match self.names.get(hello.name).copied() {
+            // but the other way round.
+            Some(other) if other != device && from.certified.is_some() => self.forget(other),
+            Some(other) if other != device => return Err(conflict()),
+            Some(_) => return Ok(hello.name.into()),
+            None if self.names.len() >= KEYLESS => return Err(Wrong::Busy),
+            None => {}
+        }
+        let name: Arc<str> = hello.name.into();
+        self.names.insert(name.clone(), device);
+        Ok(name)
+    }
+
+    /// The numbers of the sensors that a device declares, by index, and their units.
+    fn sensors(&self, device: &Arc<str>, hello: &Hello<'_>) -> Result<(Vec<(u8, u32)>, Units), Wrong> {
+        let mut sensors = Vec::with_capacity(hello.sensors.len());
+        let mut units = Vec::with_capacity(hello.sensors.len());
+        for sensor in hello.sensors.iter() {
+            if !rooms::is_name(sensor.name) || !rooms::is_name(sensor.unit) {
+                return Err(wrong(ErrorCode::MALFORMED, "names and units have no control characters"));
+            }
+            let id = self.telemetry.sensor(device, sensor.name, sensor.unit, kind(sensor.kind));
+            let id = id.map_err(|_| wrong(ErrorCode::REFUSED, "there are as many sensors as there can be"))?;
+            sensors.push((sensor.index, id));
+            units.push((id, sensor.unit.into()));
+        }
+        sensors.sort_unstable();
+        Ok((sensors, units))
+    }
+}
