@@ -342,6 +342,7 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
             // A body that nobody takes would be read as the next request.
             keep_alive: keep_alive && matches!(framing, Framing::None | Framing::Length(0)),
             if_none_match: request.header("If-None-Match"),
+            headers: &[],
         };
         let limit = match self.handler.request(&mut view, &request, respond) {
             Outcome::Answered(responded) => return client.answer(until, responded),
@@ -355,7 +356,8 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
                 if expects_continue && !more {
                     client.queue.push(&[b"HTTP/1.1 100 Continue\r\n\r\n"], false);
                 }
-                client.phase = Phase::Body { body, until: now + self.settings.body_timeout, keep_alive };
+                let until = now + self.settings.body_timeout;
+                client.phase = Phase::Body { body, until, head_only: method == Method::Head, keep_alive };
             }
         }
     }
@@ -401,14 +403,15 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
         loop {
             let keeps = !self.stopping && !self.is_full();
             let (client, mut view) = View::except(now, &mut self.clients, slot, &mut self.changed);
-            let Phase::Body { body, keep_alive, .. } = &mut client.phase else { break };
-            let keep_alive = *keep_alive && keeps;
+            let Phase::Body { body, head_only, keep_alive, .. } = &mut client.phase else { break };
+            let (head_only, keep_alive) = (*head_only, *keep_alive && keeps);
             match body.next(&mut rest) {
                 Ok(Piece::Incomplete) => break,
                 Ok(Piece::Bytes(bytes)) => self.handler.body(&mut view, client.id, bytes),
                 Ok(Piece::End) => {
                     let room = client.queue.room();
-                    let respond = Respond { room, head_only: false, reads: false, keep_alive, if_none_match: None };
+                    let respond =
+                        Respond { room, head_only, reads: head_only, keep_alive, if_none_match: None, headers: &[] };
                     let responded = self.handler.complete(&mut view, client.id, respond);
                     client.answer(until, responded);
                 }
@@ -439,12 +442,14 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
             }
             let given = if ws.ended().is_none() { rest.len().min(room) } else { rest.len() };
             let mut window = &mut rest[..given];
+            // Who is closing hears nothing more but the end.
+            let is_open = ws.is_open();
             let event = ws.receive(now, &mut window, &mut client.control);
             at += given - window.len();
             let mut view = View::all(now, &mut self.clients, &mut self.changed);
             match event {
                 None => break,
-                Some(Event::Data(data)) => self.handler.message(&mut view, id, &data),
+                Some(Event::Data(data)) if is_open => self.handler.message(&mut view, id, &data),
                 Some(Event::Pong { latency: Some(latency), .. }) => self.handler.pong(&mut view, id, latency),
                 Some(_) => {}
             }
