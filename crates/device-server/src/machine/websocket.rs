@@ -1,7 +1,7 @@
 //! WebSockets: their handshakes, frames and ends.
 
 use tautline_proto::app::Opening;
-use tautline_proto::handshake::server::{Options, Request as Head};
+use tautline_proto::handshake::server::{Options, Rejection, Request as Head};
 use tautline_proto::{Connection, Ended, Event, Instant, MAX_CONTROL_FRAME, OpCode, Role, Transport};
 
 use crate::client::{Client, Ending, Phase};
@@ -21,7 +21,9 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
         let options =
             Options { subprotocols: self.settings.subprotocols, origin: self.settings.origin, limits: self.limits };
         let accepted = match head.accept(&options) {
-            _ if self.stopping => return client.refuse_with(until, 503),
+            _ if self.stopping => {
+                return client.refuse(until, Rejection::unavailable(self.settings.retry_after).into());
+            }
             Err(refusal) => return client.refuse(until, refusal),
             Ok(accepted) => accepted,
         };
@@ -72,6 +74,7 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
             at += given - window.len();
             let mut view = View::all(now, &mut self.clients, &mut self.changed);
             match event {
+                // The window has shown any header and control frame whole that has arrived whole.
                 None => break,
                 Some(Event::Data(data)) if is_open => self.handler.message(&mut view, id, &data),
                 Some(Event::Pong { latency: Some(latency), .. }) => self.handler.pong(&mut view, id, latency),
