@@ -67,6 +67,7 @@ pub(crate) enum Phase {
     Body {
         body: Body,
         until: Instant,
+        head_only: bool,
         keep_alive: bool,
     },
     /// An answer is being sent.

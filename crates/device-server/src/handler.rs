@@ -115,7 +115,8 @@ pub trait Io {
     /// [`SendError::Closed`].
     fn ping(&mut self, to: ClientId) -> Result<(), SendError>;
 
-    /// Begins to close a WebSocket: what was sent to it still leaves. Does nothing if it is closing or closed.
+    /// Begins to close a WebSocket: what was sent to it still leaves, and of what it sends nothing more is told but its end.
+    /// Does nothing if it is closing or closed.
     fn close(&mut self, client: ClientId, code: CloseCode, reason: &str);
 
     /// How many bytes wait to be sent to a client; `None` if it is gone.

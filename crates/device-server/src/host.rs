@@ -56,7 +56,8 @@ impl Listener {
         })
     }
 
-    /// Speaks TLS on it: `https://` and `wss://`.
+    /// Speaks TLS on it: `https://` and `wss://`. An acceptor makes the handshake before it takes another connection, for 10
+    /// seconds at most.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: Arc<ServerConfig>) -> Self {

@@ -18,6 +18,8 @@ pub struct Respond<'r> {
     pub(crate) reads: bool,
     pub(crate) keep_alive: bool,
     pub(crate) if_none_match: Option<&'r [u8]>,
+    /// The program's own.
+    pub(crate) headers: &'r [(&'static str, &'r str)],
 }
 
 /// Proof that a request has been answered.
@@ -56,6 +58,13 @@ impl From<Responded> for Outcome {
 }
 
 impl<'r> Respond<'r> {
+    /// Adds headers to the answer, such as Location or Cache-Control. A value with control characters, which would be more than
+    /// a value, makes the answer 500. Content-Type, Content-Length and Connection are the answer's own.
+    #[must_use]
+    pub fn with_headers(self, headers: &'r [(&'static str, &'r str)]) -> Self {
+        Self { headers, ..self }
+    }
+
     /// Sends a page. A client that has it already is told so (304), and one that would do something else than read it is told
     /// that it cannot (405).
     pub fn asset(self, asset: &Asset) -> Responded {
@@ -64,7 +73,7 @@ impl<'r> Respond<'r> {
         }
         let etag = asset.etag.map(|tag| ("ETag", tag));
         if self.if_none_match.is_some_and(|value| asset.is_named_by(value)) {
-            return self.write(304, etag.as_slice(), None);
+            return self.write(304, etag.as_slice(), None, &[]);
         }
         let mut headers = [("Content-Type", asset.content_type); 2];
         let headers = match etag {
@@ -75,8 +84,7 @@ impl<'r> Respond<'r> {
             None => &headers[..1],
         };
         let bytes = if self.head_only { &[] } else { asset.bytes };
-        let responded = self.write(200, headers, Some(asset.bytes.len()));
-        Responded { asset: if responded.len > 0 { bytes } else { &[] }, ..responded }
+        self.write(200, headers, Some(asset.bytes.len()), bytes)
     }
 
     /// Sends JSON. It is formatted twice, the first time to measure it, so it has to come out the same.
@@ -92,7 +100,7 @@ impl<'r> Respond<'r> {
     /// Sends anything else that can be formatted; see [`json`](Self::json).
     ///
     /// A body that does not fit the client's queue becomes 500, with the connection's end.
-    pub fn body(mut self, status: u16, content_type: &str, body: impl Display) -> Responded {
+    pub fn body(mut self, status: u16, content_type: &'static str, body: impl Display) -> Responded {
         let mut measure = Measure(0);
         if write!(measure, "{body}").is_err() {
             return self.too_large();
@@ -113,7 +121,7 @@ impl<'r> Respond<'r> {
     pub fn status(self, status: u16) -> Responded {
         // RFC 9110 section 15.3.5: 204 has no body by definition.
         let len = if status == 204 { None } else { Some(0) };
-        self.write(status, &[], len)
+        self.write(status, &[], len, &[])
     }
 
     /// 404: there is nothing at this path.
@@ -122,7 +130,7 @@ impl<'r> Respond<'r> {
     }
 
     /// 405: what is at this path takes other methods only, such as `GET, HEAD`.
-    pub fn not_allowed(mut self, allow: &str) -> Responded {
+    pub fn not_allowed(mut self, allow: &'static str) -> Responded {
         self.error_with(405, &[("Allow", allow), ("Content-Type", PLAIN)])
     }
 
@@ -142,17 +150,24 @@ impl<'r> Respond<'r> {
         Responded { len: if full { 0 } else { len }, asset: &[], keep_alive: self.keep_alive && !full }
     }
 
-    fn write(mut self, status: u16, headers: &[(&str, &str)], content_length: Option<usize>) -> Responded {
+    fn write(
+        mut self,
+        status: u16,
+        headers: &[(&str, &str)],
+        content_length: Option<usize>,
+        asset: &'static [u8],
+    ) -> Responded {
         let writer = self.begin(status, headers, content_length);
         if writer.full {
             return self.too_large();
         }
-        Responded { len: writer.len, asset: &[], keep_alive: self.keep_alive }
+        Responded { len: writer.len, asset, keep_alive: self.keep_alive }
     }
 
     /// What was to be said does not fit. Nothing of it is sent.
     fn too_large(mut self) -> Responded {
         self.keep_alive = false;
+        self.headers = &[];
         self.error(500)
     }
 
@@ -160,7 +175,8 @@ impl<'r> Respond<'r> {
         let mut writer = Writer { room: self.room, len: 0, full: false };
         // A failure shows in `full`.
         let _ = write!(writer, "HTTP/1.1 {status} {}\r\n", reason_phrase(status));
-        for (name, value) in headers {
+        for (name, value) in headers.iter().chain(self.headers) {
+            writer.full |= value.bytes().any(|byte| byte.is_ascii_control());
             let _ = write!(writer, "{name}: {value}\r\n");
         }
         if let Some(len) = content_length {

@@ -2,7 +2,7 @@
 
 #![cfg(feature = "embassy")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,21 +16,26 @@ use embassy_time::{Duration, MockDriver};
 use tautline_device_server::embassy::{EmbassyClock, Listener};
 use tautline_device_server::{Asset, ClientId, Handler, Io, Outcome, Request, Respond, Server, Settings};
 use tautline_proto::app::Opening;
-use tautline_proto::{Data, Ended};
+use tautline_proto::{Config as CoreConfig, Data, Ended};
 
 const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
 const PORT: u16 = 80;
 
 /// A cable whose ends are in the same socket.
 #[derive(Clone, Default)]
-struct Loop(Rc<RefCell<VecDeque<Vec<u8>>>>);
+struct Loop {
+    frames: Rc<RefCell<VecDeque<Vec<u8>>>>,
+    /// One of so many frames is lost; 0: none.
+    loses: usize,
+    sent: Rc<Cell<usize>>,
+}
 
 impl Driver for Loop {
     type RxToken<'a> = Frame;
     type TxToken<'a> = Self;
 
     fn receive(&mut self, _: &mut Context<'_>) -> Option<(Frame, Self)> {
-        let frame = self.0.borrow_mut().pop_front()?;
+        let frame = self.frames.borrow_mut().pop_front()?;
         Some((Frame(frame), self.clone()))
     }
 
@@ -57,7 +62,10 @@ impl TxToken for Loop {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
         let mut frame = vec![0; len];
         let result = write(&mut frame);
-        self.0.borrow_mut().push_back(frame);
+        self.sent.set(self.sent.get() + 1);
+        if self.loses == 0 || !self.sent.get().is_multiple_of(self.loses) {
+            self.frames.borrow_mut().push_back(frame);
+        }
         result
     }
 }
@@ -99,13 +107,18 @@ impl Handler for Program {
     }
 }
 
-static SETTINGS: Settings = Settings::new();
+/// Without pings, which these clients would not answer.
+static SETTINGS: Settings = Settings::new().websocket(CoreConfig::new().ping_interval(None));
 
 /// A server for one client, with two acceptors.
 type Small = Server<Program, EmbassyClock, 1, 512, 1024>;
 
 /// Runs the stack and a server, and clients until they are done.
 fn run(clients: impl AsyncFnOnce(Stack<'static>, &Small)) {
+    run_over(Loop::default(), clients);
+}
+
+fn run_over(cable: Loop, clients: impl AsyncFnOnce(Stack<'static>, &Small)) {
     // All tests have one clock.
     static CLOCK: Mutex<()> = Mutex::new(());
     let _alone = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,14 +128,14 @@ fn run(clients: impl AsyncFnOnce(Stack<'static>, &Small)) {
         dns_servers: Default::default(),
     });
     let resources = Box::leak(Box::new(StackResources::<8>::new()));
-    let (stack, mut runner) = embassy_net::new(Loop::default(), config, resources, 1);
+    let (stack, mut runner) = embassy_net::new(cable, config, resources, 1);
     let server = Small::new(&SETTINGS, Program::default(), EmbassyClock);
     let mut network = pin!(runner.run());
     let mut serving = pin!(server.serve([listener(stack), listener(stack)]));
     let mut clients = pin!(clients(stack, &server));
     let mut context = Context::from_waker(Waker::noop());
-    // A minute of the clock that the stack goes by.
-    for _ in 0..60_000 {
+    // Ten minutes of the clock that the stack goes by.
+    for _ in 0..600_000 {
         assert!(network.as_mut().poll(&mut context).is_pending());
         let _ = serving.as_mut().poll(&mut context);
         if clients.as_mut().poll(&mut context).is_ready() {
@@ -211,6 +224,21 @@ fn pages_and_websockets_are_served_one_after_the_other_and_a_client_too_many_is_
         }
         let expected = ["/ws from 10.0.0.1", "peer closed with 1000 (normal closure)"].repeat(3);
         server.with(|program, _| assert_eq!(program.told, expected));
+    });
+}
+
+#[test]
+fn what_a_network_loses_arrives_all_the_same() {
+    run_over(Loop { loses: 7, ..Loop::default() }, async |stack, _| {
+        let mut ws = connect(stack).await;
+        send(&mut ws, REQUEST).await;
+        receive(&mut ws, b"\r\n\r\n").await;
+        for number in 0..30_u8 {
+            let message = [&b"\x82\xfe\x01\x00\0\0\0\0"[..], &[number; 256]].concat();
+            send(&mut ws, &message).await;
+            let echo = receive(&mut ws, &[number; 256]).await;
+            assert_eq!(echo[..4], *b"\x82\x7e\x01\x00");
+        }
     });
 }
 

@@ -73,6 +73,23 @@ fn an_answer_may_have_no_body() {
 }
 
 #[test]
+fn an_answer_may_have_headers_of_the_programs_but_not_smuggle_any() {
+    let (status, head, _) = ask("GET /moved HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(status, 303);
+    assert!(head.contains("\r\nlocation: /\r\n") && head.contains("\r\ncontent-length: 0"), "{head}");
+    let (status, head, _) = ask("GET /injected HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(status, 500);
+    assert!(!head.contains("a: b"), "{head}");
+}
+
+#[test]
+fn rfc9110_9_3_2_head_gets_no_body_even_if_it_sends_one() {
+    let (status, head, body) = ask("HEAD /body HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!((status, body.as_str()), (200, ""));
+    assert!(head.contains("content-length: 2"));
+}
+
+#[test]
 fn an_answer_that_does_not_fit_the_queue_is_an_error_and_not_a_part() {
     let (status, head, body) = ask("GET /too/large HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((status, body.as_str()), (500, "Internal Server Error"));

@@ -34,6 +34,9 @@ impl Handler for Program {
             (_, "/json" | "/any") => respond.not_allowed("POST").into(),
             (Method::Get | Method::Head, "/state") => respond.json(200, r#"{"led": true}"#).into(),
             (Method::Get, "/too/large") => respond.text(200, "x".repeat(2000)).into(),
+            (Method::Get, "/moved") => respond.with_headers(&[("Location", "/")]).status(303).into(),
+            (Method::Get, "/injected") => respond.with_headers(&[("Location", "/\r\nA: b")]).status(303).into(),
+            (Method::Head, "/body") => Outcome::Body { limit: LIMIT },
             (Method::Delete, "/state") => respond.status(204).into(),
             (_, path) => match Asset::find(&PAGES, path) {
                 Some(asset) => respond.asset(asset).into(),

@@ -180,6 +180,40 @@ fn a_client_that_reads_slowly_receives_everything() {
 }
 
 #[test]
+fn everything_comes_back_however_the_client_reads() {
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut bed = bed();
+        let mut ws = Ws::open(&mut bed, "/echo");
+        ws.client.window(Some(0));
+        let mut sent = Vec::new();
+        let (mut came, mut pings) = (Vec::new(), 0);
+        // Small ones are mostly headers, which are what can be cut.
+        let most = if random.bool() { 20 } else { 400 };
+        for _ in 0..random.usize(1..120) {
+            let payload: Vec<u8> = (0..random.usize(0..most)).map(|_| random.u8(..)).collect();
+            ws.send(Part::Whole(Kind::Binary), &payload);
+            sent.push(Told::Binary(payload));
+            if random.u8(..) < 50 {
+                ws.ping(&bed);
+                pings += 1;
+            }
+            if random.bool() {
+                ws.client.window(Some(random.usize(0..700)));
+                came.extend(ws.told(&mut bed));
+            }
+        }
+        // Nothing more is sent: what has been is all there is to go on with.
+        ws.client.window(None);
+        came.extend(ws.told(&mut bed));
+        let pongs = came.iter().filter(|told| matches!(told, Told::Pong(_))).count();
+        came.retain(|told| !matches!(told, Told::Pong(_)));
+        assert!(came == sent, "seed {seed}: {} of {}", came.len(), sent.len());
+        assert_eq!(pongs, pings, "seed {seed}");
+    }
+}
+
+#[test]
 fn pings_of_a_client_that_reads_nothing_hold_no_memory_and_its_place_not_for_ever() {
     let mut bed = bed();
     let mut ws = Ws::open(&mut bed, "/echo");

@@ -132,6 +132,17 @@ fn what_was_sent_leaves_before_the_close_frame() {
 }
 
 #[test]
+fn who_is_being_closed_is_not_heard_any_more() {
+    let mut bed = bed();
+    let mut ws = Ws::open(&mut bed, "/echo");
+    bed.server.stop();
+    // On its way already; the program would find that it cannot echo it.
+    ws.text("late");
+    assert_eq!(ws.told(&mut bed), [Told::Close(1001, String::new())]);
+    assert!(ws.client.is_dropped());
+}
+
+#[test]
 fn violations_end_the_connection_with_their_code() {
     for (frames, code) in [
         (&b"\x81\x02hi"[..], 1002),

@@ -1,22 +1,16 @@
 //! The server without I/O: bytes and time in, bytes out, for all clients.
 
-use tautline_proto::app::Opening;
-use tautline_proto::handshake::Limits;
-use tautline_proto::handshake::server::{Handshake, Options, Progress, Refusal, Rejection, Request as Head};
-use tautline_proto::{
-    CloseCode, Config, Connection, Ended, Event, Instant, MAX_CONTROL_FRAME, OpCode, Role, Transport,
-};
+mod http;
+mod websocket;
 
-use crate::body::{Body, Framing, Piece};
+use tautline_proto::handshake::Limits;
+use tautline_proto::handshake::server::{Handshake, Refusal};
+use tautline_proto::{CloseCode, Config, Connection, Instant, Transport};
+
 use crate::client::{Client, Ending, Peer, Phase};
 use crate::handler::{ClientId, Handler, Io};
-use crate::request::{Method, Request};
-use crate::respond::{Outcome, Respond};
 use crate::settings::Settings;
 use crate::view::View;
-
-/// How much more than a piece of a message its echo can take: the longest header of a frame.
-const HEADROOM: usize = 16;
 
 /// As much input as any control frame needs to be seen whole.
 const WINDOW: usize = 256;
@@ -158,10 +152,9 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
         if client.writing {
             client.waiting = None;
             client.watch(now);
-            // There may be room for more input now.
-            self.changed |= client.blocked;
-            client.blocked = false;
         }
+        // There may be room for more input now.
+        self.changed |= core::mem::take(&mut client.blocked);
         if client.found_full && client.queue.is_empty() {
             client.found_full = false;
             self.handler.drained(&mut View::all(now, &mut self.clients, &mut self.changed), id);
@@ -298,161 +291,6 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
         }
     }
 
-    /// A head is coming in.
-    fn head(&mut self, now: Instant, slot: usize, input: &[u8]) -> usize {
-        let until = now + self.settings.answer_timeout;
-        let client = &mut self.clients[slot];
-        let Phase::Head(handshake) = &mut client.phase else { return 0 };
-        let (head, checked) = match handshake.receive(now, input) {
-            Progress::Incomplete => return 0,
-            Progress::Refused(refusal) => {
-                client.refuse(until, refusal);
-                return 0;
-            }
-            Progress::Complete(head) => {
-                let checked = check(&head, &input[..head.head_len()]);
-                (head, checked)
-            }
-        };
-        match checked {
-            Err(refusal) => client.refuse(until, refusal),
-            Ok(_) if head.is_upgrade() => self.upgrade(now, slot, &head),
-            Ok((method, framing)) => {
-                self.request(now, slot, method, framing, head.clone(), input.len() > head.head_len())
-            }
-        }
-        head.head_len()
-    }
-
-    /// A request for a page.
-    fn request(&mut self, now: Instant, slot: usize, method: Method, framing: Framing, head: Head<'_>, more: bool) {
-        let until = now + self.settings.answer_timeout;
-        let keeps = !self.stopping && !self.is_full();
-        let (client, mut view) = View::except(now, &mut self.clients, slot, &mut self.changed);
-        let request = Request { client: client.id, method, head, framing, secure: client.peer.secure };
-        let keep_alive = keeps && request.keeps_alive();
-        let expects_continue = match request.expects_continue() {
-            Ok(expects) => expects,
-            Err(status) => return client.refuse_with(until, status),
-        };
-        let respond = Respond {
-            room: client.queue.room(),
-            head_only: method == Method::Head,
-            reads: matches!(method, Method::Get | Method::Head),
-            // A body that nobody takes would be read as the next request.
-            keep_alive: keep_alive && matches!(framing, Framing::None | Framing::Length(0)),
-            if_none_match: request.header("If-None-Match"),
-        };
-        let limit = match self.handler.request(&mut view, &request, respond) {
-            Outcome::Answered(responded) => return client.answer(until, responded),
-            Outcome::Json { .. } if !request.is_json() => return client.refuse_with(until, 415),
-            _ if framing == Framing::None => return client.refuse_with(until, 411),
-            Outcome::Json { limit } | Outcome::Body { limit } => limit,
-        };
-        match Body::new(framing, limit) {
-            Err(status) => client.refuse_with(until, status),
-            Ok(body) => {
-                if expects_continue && !more {
-                    client.queue.push(&[b"HTTP/1.1 100 Continue\r\n\r\n"], false);
-                }
-                client.phase = Phase::Body { body, until: now + self.settings.body_timeout, keep_alive };
-            }
-        }
-    }
-
-    /// A request for a WebSocket.
-    fn upgrade(&mut self, now: Instant, slot: usize, head: &Head<'_>) {
-        let until = now + self.settings.answer_timeout;
-        let (client, mut view) = View::except(now, &mut self.clients, slot, &mut self.changed);
-        let options =
-            Options { subprotocols: self.settings.subprotocols, origin: self.settings.origin, limits: self.limits };
-        let accepted = match head.accept(&options) {
-            _ if self.stopping => return client.refuse_with(until, 503),
-            Err(refusal) => return client.refuse(until, refusal),
-            Ok(accepted) => accepted,
-        };
-        let opening = Opening {
-            path: head.path(),
-            query: head.query(),
-            subprotocol: accepted.subprotocol(),
-            peer: client.peer.address,
-            secure: client.peer.secure,
-            ..Opening::default()
-        };
-        let id = client.id;
-        if let Err(rejection) = self.handler.admit(&mut view, id, &opening) {
-            return client.refuse(until, rejection.into());
-        }
-        let Ok(len) = accepted.write_response(&[], client.queue.room()) else {
-            return client.refuse_with(until, 500);
-        };
-        client.queue.commit(len, false);
-        // Spreads the first pings, which need not be unpredictable.
-        let jitter = id.serial.wrapping_mul(0x9e37_79b9);
-        client.phase =
-            Phase::Open { ws: Connection::new(&self.settings.websocket, Role::Server, now, jitter), told: false };
-        self.handler.open(&mut View::all(now, &mut self.clients, &mut self.changed), id, &opening);
-    }
-
-    /// A body is coming in.
-    fn body(&mut self, now: Instant, slot: usize, input: &[u8]) -> usize {
-        let until = now + self.settings.answer_timeout;
-        let mut rest = input;
-        loop {
-            let keeps = !self.stopping && !self.is_full();
-            let (client, mut view) = View::except(now, &mut self.clients, slot, &mut self.changed);
-            let Phase::Body { body, keep_alive, .. } = &mut client.phase else { break };
-            let keep_alive = *keep_alive && keeps;
-            match body.next(&mut rest) {
-                Ok(Piece::Incomplete) => break,
-                Ok(Piece::Bytes(bytes)) => self.handler.body(&mut view, client.id, bytes),
-                Ok(Piece::End) => {
-                    let room = client.queue.room();
-                    let respond = Respond { room, head_only: false, reads: false, keep_alive, if_none_match: None };
-                    let responded = self.handler.complete(&mut view, client.id, respond);
-                    client.answer(until, responded);
-                }
-                Err(status) => {
-                    client.refuse_with(until, status);
-                    self.handler.aborted(&mut view, client.id);
-                }
-            }
-        }
-        input.len() - rest.len()
-    }
-
-    /// Frames are coming in.
-    fn frames(&mut self, now: Instant, slot: usize, input: &mut [u8]) -> usize {
-        let mut at = 0;
-        loop {
-            let client = &mut self.clients[slot];
-            let id = client.id;
-            let Phase::Open { ws, .. } = &mut client.phase else { break };
-            let rest = &mut input[at..];
-            // What is sent back always fits, and each ping is answered before the next: otherwise the input waits.
-            let room = client.queue.free().saturating_sub(HEADROOM);
-            let waits = room < rest.len().min(WINDOW) || !client.control.is_empty();
-            if waits && ws.ended().is_none() {
-                client.blocked = true;
-                ws.not_reading(now);
-                break;
-            }
-            let given = if ws.ended().is_none() { rest.len().min(room) } else { rest.len() };
-            let mut window = &mut rest[..given];
-            let event = ws.receive(now, &mut window, &mut client.control);
-            at += given - window.len();
-            let mut view = View::all(now, &mut self.clients, &mut self.changed);
-            match event {
-                None => break,
-                Some(Event::Data(data)) => self.handler.message(&mut view, id, &data),
-                Some(Event::Pong { latency: Some(latency), .. }) => self.handler.pong(&mut view, id, latency),
-                Some(_) => {}
-            }
-        }
-        self.settle(now, slot);
-        at
-    }
-
     fn lost(
         &mut self,
         now: Instant,
@@ -475,31 +313,6 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
         }
     }
 
-    /// Tells the program that a WebSocket has ended, and goes on to the end of its transport.
-    fn settle(&mut self, now: Instant, slot: usize) {
-        let until = now + self.settings.linger;
-        let client = &mut self.clients[slot];
-        let Phase::Open { ws, told } = &mut client.phase else { return };
-        let Some(ended) = ws.ended() else { return };
-        // Our reply is still owed; whether it leaves belongs to what is told.
-        if ws.transport() == Transport::Keep {
-            return;
-        }
-        let tell = !core::mem::replace(told, true);
-        if ws.transport() == Transport::Close {
-            let ending = match ended {
-                Ended::TransportFailed | Ended::PeerSilent | Ended::SendStuck => Ending::Drop,
-                _ => Ending::Close,
-            };
-            // The last bytes may not be written yet.
-            client.phase = if client.writing { Phase::Leaving { until, ending } } else { Phase::Over(ending) };
-        }
-        if tell {
-            let id = client.id;
-            self.handler.closed(&mut View::all(now, &mut self.clients, &mut self.changed), id, ended);
-        }
-    }
-
     /// Everything that was to be sent has been taken.
     fn all_sent(&mut self, now: Instant, slot: usize) {
         let keeps = !self.stopping && !self.is_full();
@@ -515,46 +328,4 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
         };
         self.changed = true;
     }
-}
-
-impl<const OUT: usize> Client<OUT> {
-    /// Fills `out` with what is to be sent next, and answers how much it is.
-    fn fill(&mut self, now: Instant, out: &mut [u8]) -> usize {
-        let mut len = 0;
-        loop {
-            if let Phase::Open { ws, .. } = &mut self.phase
-                && self.queue.is_between()
-                // Nothing follows a close frame (RFC 6455 §5.5.1), so it goes last.
-                && (ws.next_transmit(&self.control) != Some(OpCode::Close) || self.queue.is_empty())
-            {
-                let Some(room) = out[len..].first_chunk_mut::<MAX_CONTROL_FRAME>() else { return len };
-                let sent = ws.poll_transmit(now, [0; 4], &mut self.control, room);
-                if sent > 0 {
-                    len += sent;
-                    continue;
-                }
-            }
-            match self.queue.take(&mut out[len..]) {
-                0 => return len,
-                taken => len += taken,
-            }
-        }
-    }
-}
-
-/// The rules of HTTP for any request.
-fn check(head: &Head<'_>, bytes: &[u8]) -> Result<(Method, Framing), Refusal> {
-    // RFC 9112 section 2.2 lets a recipient take LF alone for a line end. Not every proxy does, so none is taken here.
-    let mut before = 0;
-    for &byte in bytes {
-        if byte == b'\n' && before != b'\r' {
-            return Err(Refusal::Malformed);
-        }
-        before = byte;
-    }
-    let status = |status| Refusal::from(Rejection::new(status));
-    let method = Method::parse(head.method()).ok_or(status(501))?;
-    head.check_routing()?;
-    let framing = Framing::of(head.headers(), head.version()).map_err(status)?;
-    Ok((method, framing))
 }
