@@ -53,9 +53,11 @@ pub(crate) const ALL: &[Suite] = &[
     suite("browser", "the real pages in headless Chromium", 240, &[Binaries, InteropTests, Python, PythonSeeds, Node, Chromium], interop::browser),
     suite("dashboard", "the hub's page in two headless Chromiums, with devices", 240, &[Binaries, InteropTests, Python, Node, Chromium], interop::dashboard),
     suite("micropython", "the labs' MicroPython client in a MicroPython VM", 120, &[Binaries, InteropTests, Node, MicroPython], interop::micropython),
+    suite("device", "the device's client against Python websockets, FastAPI and the hub", 180, &[Binaries, InteropTests, Python], interop::device),
     suite("tls", "wss and https with the labs' command lines, certificates of both sides, other people's clients", 240, &[Binaries, InteropTests, Python, Node, MicroPython], interop::tls),
     suite("autobahn-server", "Autobahn's 301 core cases against our server", 300, &[Binaries, Autobahn], autobahn::server),
     suite("autobahn-client", "Autobahn's 301 core cases against our client", 300, &[Binaries, Autobahn], autobahn::client),
+    suite("autobahn-device", "Autobahn's 301 core cases against the device's client", 300, &[Binaries, Autobahn], autobahn::device),
     Suite { name: "fuzz", what: "every fuzz target for 20 s (--full: 5 min) from its seeds", budget: (600, 5400), needs: &[Cxx], full_only: false, run: fuzz::suite },
 ];
 

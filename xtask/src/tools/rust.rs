@@ -70,7 +70,8 @@ pub(super) fn binaries(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     build.args(["--exclude", "xtask", "--features", "tautline-conformance/peers", "--bins", "--examples"]);
     site.run(&mut build, 900)?;
     let built = site.workspace.target.join("interop");
-    Ok(["tautline", "examples", "autobahn-client"].iter().map(|name| built.join(name)).collect())
+    let names = ["tautline", "examples", "autobahn-client", "autobahn-device-client"];
+    Ok(names.iter().map(|name| built.join(name)).collect())
 }
 
 /// Compiles the tests that the interop suites run.
