@@ -1,16 +1,21 @@
 //! The device's client against other people's servers and against the hub.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use rustix::process::Signal;
+use tautline::rustls::crypto::ring;
+use tautline::rustls::pki_types::pem::PemObject;
+use tautline::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tautline::rustls::{ClientConfig, RootCertStore};
 use tautline_conformance::peers::{
-    Client as Peer, DEADLINE, Hub, Language, Process, peer, request, text, tool, within, within_time,
+    Certificates, Client as Peer, DEADLINE, Hub, Language, Process, peer, request, text, tool, within, within_time,
 };
-use tautline_device::host::{HostClock, HostRandom, Tcp};
+use tautline_device::host::{HostClock, HostRandom, Tcp, Tls};
 use tautline_device::rooms::{Incoming, Member, Room, SUBPROTOCOL};
 use tautline_device::{
-    Backoff, Client, Clock, Event, Handler, Kind, Link, Message, Policy, Put, Settings, Stopped, Whole,
+    Backoff, Client, Clock, Connector, Event, Handler, Kind, Link, Message, Policy, Put, Settings, Stopped, Whole,
 };
 use tokio::sync::mpsc;
 
@@ -48,9 +53,9 @@ fn link() -> &'static HostLink<'static> {
     Box::leak(Box::new(Link::new(memory)))
 }
 
-/// Runs a device at this port, with the buffers of a chip, beside `test`, and stops it then.
+/// Runs a device, with the buffers of a chip, beside `test`, and stops it then.
 async fn run(
-    port: u16,
+    mut connector: impl Connector,
     settings: &Settings<'_>,
     link: &HostLink<'_>,
     mut handler: impl Handler,
@@ -58,14 +63,19 @@ async fn run(
 ) {
     let (mut receive, mut transmit) = ([0; 1024], [0; 512]);
     let mut client = Client::new(settings, link, &mut receive, &mut transmit);
-    let (mut tcp, clock, mut random) = (Tcp::new("127.0.0.1", port), HostClock::new(), HostRandom);
-    let running = client.run(&mut tcp, &clock, &mut random, &mut handler);
+    let (clock, mut random) = (HostClock::new(), HostRandom);
+    let running = client.run(&mut connector, &clock, &mut random, &mut handler);
     let testing = async {
         test.await;
         link.stop();
     };
     let (stopped, ()) = within_time(10 * DEADLINE, "the test", async { tokio::join!(running, testing) }).await;
     assert_eq!(stopped, Stopped::Asked);
+}
+
+/// Without TLS.
+fn tcp(port: u16) -> Tcp {
+    Tcp::new("127.0.0.1", port)
 }
 
 /// A device that tells its messages, and that it is connected, closed or disconnected.
@@ -120,11 +130,11 @@ async fn server(path: &str, arguments: &[&str]) -> (Process, u16) {
 }
 
 /// Everything that a server that echoes does.
-async fn exchange(port: u16, path: &'static str) {
+async fn exchange(connector: impl Connector, port: u16, path: &'static str) {
     let settings = settings(port).path(path);
     let link = link();
     let (handler, mut told) = raw();
-    run(port, &settings, link, handler, async {
+    run(connector, &settings, link, handler, async {
         let clock = HostClock::new();
         let later = || clock.now() + 2 * DEADLINE;
         told.until("connected").await;
@@ -153,7 +163,7 @@ async fn exchange(port: u16, path: &'static str) {
 #[tokio::test]
 async fn python_websockets_echoes() {
     let (_process, port) = server("python/echo_server.py", &[]).await;
-    exchange(port, "/").await;
+    exchange(tcp(port), port, "/").await;
 }
 
 #[tokio::test]
@@ -162,7 +172,7 @@ async fn python_websockets_pings_and_is_killed() {
     let link = link();
     let (handler, mut told) = raw();
     let settings = settings(port);
-    run(port, &settings, link, handler, async {
+    run(tcp(port), &settings, link, handler, async {
         told.until("ping").await;
         process.signal(Signal::KILL);
         told.until("disconnected").await;
@@ -178,7 +188,7 @@ async fn uvicorn_that_ends_closes_with_1012_and_the_device_tries_again() {
     let link = link();
     let (handler, mut told) = raw();
     let settings = settings(port).path("/echo");
-    run(port, &settings, link, handler, async {
+    run(tcp(port), &settings, link, handler, async {
         link.try_send(Message::text("x")).expect("room");
         told.until("text x").await;
         process.signal(Signal::TERM);
@@ -189,16 +199,60 @@ async fn uvicorn_that_ends_closes_with_1012_and_the_device_tries_again() {
     .await;
 }
 
+/// What a device trusts, and shows.
+fn tls(certificates: &Certificates, shown: bool) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&certificates.ca).expect("a certificate")).expect("an authority");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions that the provider has")
+        .with_root_certificates(roots);
+    let own = || CertificateDer::from_pem_file(&certificates.client_cert).expect("a certificate");
+    let key = || PrivateKeyDer::from_pem_file(&certificates.client_key).expect("a key");
+    Arc::new(match shown {
+        true => config.with_client_auth_cert(vec![own()], key()).expect("a certificate and its key"),
+        false => config.with_no_client_auth(),
+    })
+}
+
+#[tokio::test]
+async fn python_websockets_with_certificates_of_both_sides_echoes() {
+    let certificates = Certificates::new();
+    let [cert, key, ca] =
+        [&certificates.cert, &certificates.key, &certificates.ca].map(|path| path.display().to_string());
+    let arguments = ["--ssl-cert", &cert, "--ssl-key", &key, "--ssl-ca", &ca];
+    let (_process, port) = server("python/echo_server.py", &arguments).await;
+    for host in ["localhost", "127.0.0.1"] {
+        exchange(Tls::new(host, port, tls(&certificates, true)).expect("a name"), port, "/").await;
+    }
+    // Without a certificate it is refused, and tries again.
+    let anonymous = Tls::new("localhost", port, tls(&certificates, false)).expect("a name");
+    let (link, (handler, mut told)) = (link(), raw());
+    run(anonymous, &settings(port), link, handler, async {
+        told.until("error").await;
+        told.until("error").await;
+        assert!(!link.is_open());
+    })
+    .await;
+    // A server of another authority is none.
+    let stranger = Tls::new("localhost", port, tls(&Certificates::new(), true)).expect("a name");
+    let (link, (handler, mut told)) = (self::link(), raw());
+    run(stranger, &settings(port), link, handler, async {
+        assert_eq!(told.until("error").await, "error TLS: the server's certificate is from another authority");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn fastapi_echoes() {
     let (_process, port) = server("python/fastapi_server.py", &[]).await;
-    exchange(port, "/echo").await;
+    exchange(tcp(port), port, "/echo").await;
 }
 
 #[tokio::test]
 async fn the_hub_echoes() {
     let hub = Hub::app("echo").await;
-    exchange(hub.port, "/").await;
+    exchange(tcp(hub.port), hub.port, "/").await;
 }
 
 #[tokio::test]
@@ -209,7 +263,7 @@ async fn the_relay_of_the_labs_works_as_it_is() {
     let settings = settings(port).client_id("esp 32");
     let link = link();
     let (handler, mut told) = raw();
-    run(port, &settings, link, handler, async {
+    run(tcp(port), &settings, link, handler, async {
         assert_eq!(told.until("connected").await, "connected -");
         link.try_send(Message::text("SOS")).expect("room");
         page.expect("SOS").await;
@@ -233,7 +287,7 @@ async fn a_member_publishes_is_acknowledged_and_misses_nothing() {
     let link = link();
     let room = Room::new(link, 0x1234_5678);
     let (handler, mut told) = member(room);
-    run(port, &settings, link, handler, async {
+    run(tcp(port), &settings, link, handler, async {
         assert!(told.until("Welcome").await.contains("client: \"esp\", room: \"lab\", recovered: None"));
         let number = room.publish_data("{\"celsius\": 21.5}", Policy::DropNewest).expect("room");
         told.until(&format!("Acknowledged {{ number: {number} }}")).await;
@@ -262,7 +316,7 @@ async fn commands_from_the_api_are_carried_out_and_answered() {
     let settings = settings(port).path("/rooms/lab/{client_id}").client_id("esp").subprotocols(&[SUBPROTOCOL]);
     let link = link();
     let (handler, mut told) = member(Room::new(link, 1));
-    run(port, &settings, link, handler, async {
+    run(tcp(port), &settings, link, handler, async {
         told.until("Welcome").await;
         let command = |body: &'static str| request(hub.port, "POST", "/api/devices/esp/commands", body);
         let answer = command(r#"{"name": "led", "payload": {"on": true}}"#).await;
@@ -283,7 +337,7 @@ async fn it_comes_back_to_a_hub_that_was_killed_and_what_waited_arrives_once() {
     let link = link();
     let room = Room::new(link, 1);
     let (handler, mut told) = member(room);
-    run(port, &settings, link, handler, async {
+    run(tcp(port), &settings, link, handler, async {
         told.until("Welcome").await;
         for turn in 0..5 {
             hub.process.signal(Signal::KILL);
