@@ -222,7 +222,7 @@ fn tls_error(error: &io::Error) -> ConnectError {
         return ConnectError::Transport(error.kind().into());
     };
     ConnectError::Tls(match tls {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the server's certificate is from another authority"
         }
         Error::InvalidCertificate(
