@@ -3,6 +3,7 @@
 
 use std::{fs, io, path::Path};
 
+use tautline_deflate::{Compressor, Flush, History, WindowBits};
 use tautline_proto::Instant;
 use tautline_proto::handshake::client::Request;
 use tautline_proto::handshake::server;
@@ -27,6 +28,12 @@ fn main() -> io::Result<()> {
     }
     for (name, bytes) in telemetry_sessions() {
         write("telemetry_session", name, &bytes)?;
+    }
+    for (name, bytes) in inflations() {
+        write("inflate", name, &bytes)?;
+    }
+    for (name, bytes) in deflations() {
+        write("deflate", name, &bytes)?;
     }
     Ok(())
 }
@@ -239,4 +246,54 @@ fn telemetry_sessions() -> Vec<(&'static str, Vec<u8>)> {
         ("busy", script(&[PUSH, [13, 0], TO_DEVICE, PUSH, WAIT])),
         ("no_link", script(&[PUSH, [13, 1], TO_DEVICE, TO_HUB, TO_HUB, TO_DEVICE])),
     ]
+}
+
+fn inflations() -> Vec<(&'static str, Vec<u8>)> {
+    /// A window of 9 bits, and of 15; 64 KiB of room; cuts.
+    const SMALL: [u8; 4] = [1, 16, 0, 7];
+    const LARGE: [u8; 4] = [7, 16, 0, 7];
+    let text = words();
+    let compressed = |data: &[u8], bits: WindowBits| {
+        let mut history = History::new(bits, vec![0; bits.history_bytes()]).expect("that is what it needs");
+        let mut made = vec![0; data.len() + 1000];
+        let made_len = Compressor::<512>::new().compress(&mut history, data, &mut made, Flush::Finish).produced;
+        made.truncate(made_len);
+        made
+    };
+    let small = WindowBits::new(9).expect("8 to 15");
+    vec![
+        ("fixed", [&SMALL[..], &compressed(b"Hello, hello, hello", small)].concat()),
+        ("dynamic", [&LARGE[..], &compressed(&text, WindowBits::MAX)].concat()),
+        ("stored", [&SMALL[..], &[0x01, 0x05, 0x00, 0xfa, 0xff], b"Hello"].concat()),
+        ("zeros", [&LARGE[..], &compressed(&[0; 5000], WindowBits::MAX)].concat()),
+        ("two_streams", [&SMALL[..], &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], &[0xf2, 0x00, 0x11, 0x00]].concat()),
+        ("too_far", [&SMALL[..], &[0xf2, 0x00, 0x11, 0x00, 0x00]].concat()),
+    ]
+}
+
+fn deflations() -> Vec<(&'static str, Vec<u8>)> {
+    /// A window of 9 bits, and of 15; level 6; cuts.
+    const SMALL: [u8; 4] = [1, 6, 0, 7];
+    const LARGE: [u8; 4] = [7, 6, 0, 7];
+    const END: [u8; 2] = [3, 0];
+    const FORGET: [u8; 2] = [3, 1];
+    let counted = |text: &[u8]| [&[0, text.len() as u8], text].concat();
+    let reading = |value: u32| counted(format!(r#"{{"sensor":"kitchen","temperature":{value}}}"#).as_bytes());
+    let readings =
+        |end: [u8; 2]| (20..28).flat_map(|value| [reading(value), end.to_vec()].concat()).collect::<Vec<u8>>();
+    let long: Vec<u8> = words().chunks(255).flat_map(counted).collect();
+    vec![
+        ("readings", [&SMALL[..], &readings(END)].concat()),
+        ("readings_alone", [&SMALL[..], &readings(FORGET)].concat()),
+        ("text", [&LARGE[..], &long, &END].concat()),
+        ("zeros", [&LARGE[..], &[2, 0x80, 0, 0], &END, &[2, 0x20, 0, 7, 3, 2]].concat()),
+        ("from_the_edge", [&SMALL[..], &long[..600], &[1, 0x01, 0xff, 200, 1, 0x02, 0x00, 200], &END].concat()),
+        ("nothing", [&SMALL[..], &END, &END, &[3, 2]].concat()),
+    ]
+}
+
+/// Some words that make a dynamic block worth its head.
+fn words() -> Vec<u8> {
+    let list = ["a", "line", "that", "is", "taut", "between", "device", "and", "hub", "carries", "what", "they", "say"];
+    (0..400).flat_map(|n| [list[n * n % 13], [" ", ", ", ".\n"][n * 7 % 5 % 3]].concat().into_bytes()).collect()
 }

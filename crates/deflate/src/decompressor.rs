@@ -1,7 +1,11 @@
 //! Raw DEFLATE to bytes (RFC 1951).
 
+mod dynamic;
+mod turn;
+
+use self::{dynamic::Counts, turn::Turn};
 use crate::{
-    alphabet::{CODE_LENGTH_ORDER, CODE_LENGTHS, DISTANCE, DISTANCES, END_OF_BLOCK, LENGTHS, LITERALS},
+    alphabet::{DISTANCE, DISTANCES, END_OF_BLOCK, LENGTHS, LITERALS},
     decode::{Distances, FIXED_DISTANCE_CODE, FIXED_LITERAL_CODE, Literals},
     error::Corrupt,
     progress::{Progress, Status},
@@ -194,78 +198,6 @@ impl Decompressor {
         None
     }
 
-    /// RFC 1951 §3.2.7.
-    fn counts<M>(&mut self, turn: &mut Turn<'_, M>) -> Result<bool, Corrupt> {
-        let Some(bits) = self.take(turn, 14) else { return Ok(false) };
-        let counts = Counts {
-            literals: 257 + (bits & 31) as u16,
-            distances: 1 + (bits >> 5 & 31) as u8,
-            code_lengths: 4 + (bits >> 10) as u8,
-        };
-        if usize::from(counts.literals) > LITERALS || usize::from(counts.distances) > DISTANCES {
-            return Err(Corrupt::TooManyCodes);
-        }
-        self.lengths[..CODE_LENGTHS].fill(0);
-        self.state = State::CodeLengthLengths { counts, known: 0 };
-        Ok(true)
-    }
-
-    fn code_length_lengths<M>(&mut self, turn: &mut Turn<'_, M>, counts: Counts, known: u8) -> Result<bool, Corrupt> {
-        if known < counts.code_lengths {
-            let Some(length) = self.take(turn, 3) else { return Ok(false) };
-            self.lengths[usize::from(CODE_LENGTH_ORDER[usize::from(known)])] = length as u8;
-            self.state = State::CodeLengthLengths { counts, known: known + 1 };
-            return Ok(true);
-        }
-        // The distances' code is not known yet, so this one can have its place.
-        if !self.distances.set(&self.lengths[..CODE_LENGTHS], true) {
-            return Err(Corrupt::CodeLengths);
-        }
-        self.state = State::Lengths { counts, known: 0 };
-        Ok(true)
-    }
-
-    fn code_lengths<M>(&mut self, turn: &mut Turn<'_, M>, counts: Counts, known: u16) -> Result<bool, Corrupt> {
-        let literals = usize::from(counts.literals);
-        let all = literals + usize::from(counts.distances);
-        let start = usize::from(known);
-        if start == all {
-            let (literals, distances) = self.lengths[..all].split_at(literals);
-            let ends = literals[usize::from(END_OF_BLOCK)] != 0;
-            if !ends || !self.literals.set(literals, false) || !self.distances.set(distances, false) {
-                return Err(Corrupt::CodeLengths);
-            }
-            self.state = State::Symbols;
-            return Ok(true);
-        }
-        self.refill(turn);
-        let (symbol, used) = self.distances.symbol(self.bits)?;
-        let (extra, repeat) = match symbol {
-            16 => (2, 3),
-            17 => (3, 3),
-            18 => (7, 11),
-            _ => (0, 1),
-        };
-        if used + extra > self.count {
-            return Ok(false);
-        }
-        let repeat = repeat + (self.bits >> used & ((1 << extra) - 1)) as usize;
-        self.drop_bits(used + extra);
-        let length = match symbol {
-            16 if start == 0 => return Err(Corrupt::CodeLengths),
-            16 => self.lengths[start - 1],
-            17 | 18 => 0,
-            length => length as u8,
-        };
-        let end = start + repeat;
-        if end > all {
-            return Err(Corrupt::CodeLengths);
-        }
-        self.lengths[start..end].fill(length);
-        self.state = State::Lengths { counts, known: end as u16 };
-        Ok(true)
-    }
-
     /// Literals and matches, as many as there are (RFC 1951 §3.2.5).
     fn symbols<M: AsMut<[u8]>>(&mut self, turn: &mut Turn<'_, M>) -> Result<Option<Status>, Corrupt> {
         let (literals, distances) =
@@ -387,14 +319,6 @@ enum State {
     Corrupt(Corrupt),
 }
 
-/// How many codes the head of a dynamic block tells the lengths of.
-#[derive(Clone, Copy, Debug)]
-struct Counts {
-    literals: u16,
-    distances: u8,
-    code_lengths: u8,
-}
-
 /// A match, and how many bits it is written in.
 struct Pair {
     length: u16,
@@ -414,65 +338,4 @@ fn pair(distances: &Distances, symbol: u16, bits: u64, used: u32) -> Result<Pair
     let &(distance, extra) = DISTANCE.get(usize::from(symbol)).ok_or(Corrupt::Symbol)?;
     let distance = distance + (bits >> used & ((1 << extra) - 1)) as u16;
     Ok(Pair { length, distance, used: used + u32::from(extra) })
-}
-
-/// What a call was given, and how far it has come.
-struct Turn<'a, M> {
-    window: &'a mut Window<M>,
-    input: &'a [u8],
-    taken: usize,
-    output: &'a mut [u8],
-    written: usize,
-}
-
-impl<M> Turn<'_, M> {
-    /// As many whole bytes as fit above the bits that there are.
-    #[inline]
-    fn refill(&mut self, bits: &mut u64, count: &mut u32) {
-        let rest = &self.input[self.taken..];
-        if let Some(next) = rest.first_chunk() {
-            let bytes = (63 - *count) / 8;
-            *bits |= (u64::from_le_bytes(*next) & ((1 << (bytes * 8)) - 1)) << *count;
-            self.taken += bytes as usize;
-            *count += bytes * 8;
-            return;
-        }
-        for &byte in rest {
-            if *count > 55 {
-                return;
-            }
-            *bits |= u64::from(byte) << *count;
-            self.taken += 1;
-            *count += 8;
-        }
-    }
-}
-
-impl<M: AsMut<[u8]>> Turn<'_, M> {
-    /// Whether there is something so far back, and within the window.
-    fn reaches(&self, distance: usize) -> bool {
-        distance <= self.window.bits().window_bytes() && distance <= self.written + self.window.filled()
-    }
-
-    /// Copies what was said `distance` bytes ago, until there is no room. Returns how much that was.
-    fn copy(&mut self, distance: usize, length: usize) -> usize {
-        let mut at = self.written;
-        let end = self.output.len().min(at + length);
-        let len = end - at;
-        // What this call has not written itself is in the window.
-        while at < end && distance > at {
-            let from_window = (end - at).min(distance - at);
-            self.window.copy(distance - at, &mut self.output[at..at + from_window]);
-            at += from_window;
-        }
-        // The rest may run into itself: each piece makes the next one possible, of twice its length.
-        let from = at.saturating_sub(distance);
-        while at < end {
-            let piece = (at - from).min(end - at);
-            self.output.copy_within(from..from + piece, at);
-            at += piece;
-        }
-        self.written = end;
-        len
-    }
 }
