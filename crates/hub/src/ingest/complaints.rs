@@ -1,4 +1,4 @@
-//! Lines in the log about those who are no devices, of whom there may be thousands in a second.
+//! Lines in the log about what may happen thousands of times in a second, by those who are no devices above all.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -12,6 +12,8 @@ mod desk;
 mod device;
 mod greeting;
 mod keys;
+mod settings;
+mod tasks;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -21,20 +23,17 @@ mod values;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::iter;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tautline::Addresses;
 use tautline_proto::app::ConnectionId;
 use tautline_rooms::Command;
 use tautline_store::{DeviceKey, DeviceSession, Store, StoreError, Write};
 use tautline_telemetry::Message;
-use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use clock::Clock;
@@ -43,6 +42,8 @@ use complaints::Complaints;
 pub(crate) use counters::Counters;
 use desk::{Desk, Peer, Reply, Sender};
 use device::KNOWN;
+pub use settings::{Encryption, Ingest, Keyless};
+use tasks::{command, commit, follow_keys, sweep, watched};
 
 use crate::clients::Clients;
 use crate::devices::{Devices, Line, Way};
@@ -50,84 +51,11 @@ use crate::homes::{Homes, Setup};
 use crate::rooms::now_ms;
 use crate::telemetry::Telemetry;
 
-/// How often the keys of devices are read again.
-const KEYS: Duration = Duration::from_secs(2);
-
-/// How often it is looked whether a command has to be sent again, or another one can be.
-const AGAIN: Duration = Duration::from_millis(100);
-
-/// How often it is looked who is silent.
-const SWEEP: Duration = Duration::from_secs(5);
-
 /// How long a device may be away, in milliseconds, and go on with its session although it has begun another one: 30 days.
 const AWAY_MS: i64 = 30 * 86_400_000;
 
 /// How many messages wait for a TCP connection.
 const WAITING: usize = 64;
-
-/// Where devices send their readings, see the telemetry protocol.
-#[derive(Debug, Default)]
-pub struct Ingest {
-    /// Sockets that are bound.
-    pub udp: Vec<UdpSocket>,
-    /// Sockets that listen.
-    pub tcp: Vec<TcpListener>,
-    /// Who may send without a key. Whoever shows a certificate may.
-    pub keyless: Keyless,
-    /// Whether TLS is spoken over TCP.
-    pub tls: Encryption,
-}
-
-/// Whether devices speak TLS over TCP. It is told by the first byte of a connection, so one port is enough.
-#[derive(Clone, Debug, Default)]
-pub enum Encryption {
-    /// They do not.
-    #[default]
-    Off,
-    /// They may.
-    Optional(Arc<ServerConfig>),
-    /// They have to.
-    Required(Arc<ServerConfig>),
-}
-
-impl Encryption {
-    /// Without what the hub speaks by HTTP: this protocol has no name there.
-    fn without_protocols(self) -> Self {
-        let strip = |config: Arc<ServerConfig>| {
-            let mut config = ServerConfig::clone(&config);
-            config.alpn_protocols.clear();
-            Arc::new(config)
-        };
-        match self {
-            Self::Off => Self::Off,
-            Self::Optional(config) => Self::Optional(strip(config)),
-            Self::Required(config) => Self::Required(strip(config)),
-        }
-    }
-}
-
-/// Who may send readings without a key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Keyless {
-    /// Whoever is on this machine.
-    #[default]
-    Loopback,
-    /// Everybody.
-    Everywhere,
-    /// Nobody.
-    Nowhere,
-}
-
-impl Keyless {
-    fn lets(self, address: SocketAddr) -> bool {
-        match self {
-            // An IPv4 address arrives as an IPv6 one at a socket for both.
-            Self::Loopback => address.ip().to_canonical().is_loopback(),
-            Self::Everywhere => true,
-            Self::Nowhere => false,
-        }
-    }
-}
 
 /// What the tasks share. Clones are the same.
 #[derive(Clone)]
@@ -258,28 +186,6 @@ fn start(
     tasks.spawn(watched("commands", &shared, command(shared.clone(), ordered)));
     tasks.spawn(watched("sweep", &shared, sweep(shared.clone())));
     Ok((shared, tasks))
-}
-
-/// A task without which readings are not taken as they should be: if it panics, that is known.
-fn watched<T: Future<Output = ()> + Send>(
-    name: &'static str,
-    shared: &Shared,
-    task: T,
-) -> impl Future<Output = ()> + Send + use<T> {
-    struct Alarm(Shared, &'static str);
-    impl Drop for Alarm {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                // Which was the first is enough.
-                let _ = self.0.0.failed.set(self.1);
-            }
-        }
-    }
-    let alarm = Alarm(shared.clone(), name);
-    async move {
-        let _alarm = alarm;
-        task.await;
-    }
 }
 
 impl Shared {
@@ -426,91 +332,9 @@ impl Shared {
     }
 }
 
-/// Stores what has gathered, one commit after the other.
-async fn commit(shared: Shared, telemetry: Telemetry) {
-    loop {
-        let batch = shared.desk().next_batch(shared.now());
-        let Some((readings, writes)) = batch else {
-            shared.0.work.notified().await;
-            continue;
-        };
-        let (reply, answer) = oneshot::channel();
-        let submitted = telemetry.submit(readings, writes, |result| {
-            // Without somebody who waits the hub has ended.
-            let _ = reply.send(result);
-        });
-        let stored = match submitted {
-            Ok(()) => matches!(answer.await, Ok(Ok(()))),
-            Err(error) => {
-                tracing::warn!(%error, "readings of devices are not taken now");
-                // Devices send them again, and it would be the same at once.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                false
-            }
-        };
-        shared.at_desk(|desk, replies| desk.committed(stored, replies));
-        shared.0.room.notify_waiters();
-    }
-}
-
-/// Sends commands, and sends them again.
-async fn command(shared: Shared, mut orders: mpsc::UnboundedReceiver<Ordered>) {
-    let mut waiting = false;
-    loop {
-        // Either something new is to be sent, or something again.
-        let patience = if waiting { AGAIN } else { Duration::MAX };
-        let order = match tokio::time::timeout(patience, orders.recv()).await {
-            Ok(None) => return,
-            Ok(order) => order,
-            Err(_) => None,
-        };
-        waiting = shared.at_desk(|desk, replies| {
-            let now = shared.now();
-            for Ordered { device, command, within } in order.into_iter().chain(iter::from_fn(|| orders.try_recv().ok()))
-            {
-                desk.command(now, device, &command, within);
-            }
-            desk.transmit_commands(now.ms, replies)
-        });
-    }
-}
-
-/// Finds out who is not there any more.
-async fn sweep(shared: Shared) {
-    let mut interval = tokio::time::interval(SWEEP);
-    loop {
-        interval.tick().await;
-        shared.at_desk(|desk, _| desk.sweep(shared.now().ms));
-    }
-}
-
 /// The connection that a device counts as. The engine's ids are of loops, of which there are never as many.
 fn connection(device: u32) -> ConnectionId {
     ConnectionId(1 << 63 | u64::from(device))
-}
-
-/// Keeps up with the keys in the store.
-async fn follow_keys(shared: Shared, store: Store) {
-    let mut interval = tokio::time::interval(KEYS);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = false;
-    loop {
-        interval.tick().await;
-        let store = store.clone();
-        let read = tokio::task::spawn_blocking(move || store.read(|reader| reader.device_keys())).await;
-        match read.unwrap_or_else(|error| Err(StoreError::Io(error.to_string()))) {
-            Ok(keys) => {
-                failing = false;
-                shared.at_desk(|desk, _| desk.set_keys(keys));
-            }
-            Err(StoreError::Closed) => return,
-            Err(error) if !failing => {
-                failing = true;
-                tracing::error!(%error, "keys of devices cannot be read: those that were known count on");
-            }
-            Err(_) => {}
-        }
-    }
 }
 
 /// The sessions and keys that the store has; sessions of devices that were away too long, and are in another one since, are forgotten. It blocks.

@@ -1,7 +1,7 @@
 //! Clients that show certificates.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tautline::{CloseCode, ConnectError, Ended, WebSocket, connect};
@@ -19,18 +19,15 @@ pub(crate) fn days() -> Validity {
 
 pub(crate) const KIND: KeyKind = KeyKind::EcdsaP256;
 
-pub(crate) struct Secure {
+/// A CA, and the files that a server of it has.
+pub(crate) struct Trusted {
     pub(crate) ca: Authority,
     directory: tempfile::TempDir,
-    tls: Arc<ServerTls>,
-    port: u16,
-    sessions: Sessions,
-    /// The same hub without TLS.
-    plain: Running,
+    tls: ServerTls,
 }
 
-impl Secure {
-    pub(crate) async fn start(hub: Hub) -> Self {
+impl Trusted {
+    pub(crate) fn new() -> Arc<Self> {
         let ca = Authority::create("Test CA", KIND, days()).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| directory.path().join(name);
@@ -43,35 +40,68 @@ impl Secure {
             .client_auth(ClientAuth::Optional)
             .client_ca(Some(file("ca.crt")))
             .revoked(Some(file("ca.crl")));
-        let tls = Arc::new(ServerTls::load(files).unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (shutdown, down) = oneshot::channel();
-        let sessions = Sessions::new();
-        let listen = Listen { listener, tls: Some(Arc::new(tls.config())) };
-        let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = plain.local_addr().unwrap();
-        let server = tokio::spawn(hub.sessions(&sessions).run_all([listen, plain.into()], async {
-            let _ = down.await;
-        }));
-        Self { ca, directory, tls, port, sessions, plain: Running { address, shutdown, server } }
+        let tls = ServerTls::load(files).unwrap();
+        Arc::new(Self { ca, directory, tls })
+    }
+
+    /// What the server is configured with.
+    pub(crate) fn config(&self) -> rustls::ServerConfig {
+        self.tls.config()
     }
 
     pub(crate) fn client(&self, name: &str) -> Issued {
         self.ca.client(name, KIND, days()).unwrap()
     }
 
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Revokes a certificate, and ends its connections.
+    pub(crate) fn revoke(self: &Arc<Self>, lost: &Issued, sessions: &Sessions) {
+        let serial = tautline_identity::serial(lost.certificate()).unwrap();
+        fs::write(self.file("ca.crl"), self.ca.revoke(None, &[serial]).unwrap().pem()).unwrap();
+        self.tls.reload().unwrap();
+        let trusted = self.clone();
+        sessions.end_revoked(move |leaf| trusted.tls.is_revoked(leaf));
+    }
+}
+
+pub(crate) struct Secure {
+    pub(crate) trusted: Arc<Trusted>,
+    port: u16,
+    sessions: Sessions,
+    /// The same hub without TLS.
+    plain: Running,
+}
+
+impl Secure {
+    pub(crate) async fn start(hub: Hub) -> Self {
+        let trusted = Trusted::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (shutdown, down) = oneshot::channel();
+        let sessions = Sessions::new();
+        let listen = Listen { listener, tls: Some(Arc::new(trusted.config())) };
+        let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = plain.local_addr().unwrap();
+        let server = tokio::spawn(hub.sessions(&sessions).run_all([listen, plain.into()], async {
+            let _ = down.await;
+        }));
+        Self { trusted, port, sessions, plain: Running { address, shutdown, server } }
+    }
+
+    pub(crate) fn client(&self, name: &str) -> Issued {
+        self.trusted.client(name)
+    }
+
     pub(crate) async fn open(&self, path: &str, client: Option<&Issued>) -> Result<WebSocket, ConnectError> {
         let uri = format!("wss://127.0.0.1:{}{path}", self.port);
-        let request = connect(uri).ca(self.ca.own().pem()).subprotocol(SUBPROTOCOL);
+        let request = connect(uri).ca(self.trusted.ca.own().pem()).subprotocol(SUBPROTOCOL);
         match client {
             Some(client) => request.client_certificate(client.pem(), client.key().pem()).await,
             None => request.await,
         }
-    }
-
-    fn file(&self, name: &str) -> std::path::PathBuf {
-        Path::new(self.directory.path()).join(name)
     }
 
     pub(crate) async fn stop(self) {
@@ -136,11 +166,7 @@ async fn a_revoked_certificate_ends_its_sessions_and_begins_none() {
     let (lost, kept) = (hub.client("lost"), hub.client("kept"));
     let mut lost_session = hub.open("/", Some(&lost)).await.unwrap();
     let mut kept_session = hub.open("/", Some(&kept)).await.unwrap();
-    let serial = tautline_identity::serial(lost.certificate()).unwrap();
-    fs::write(hub.file("ca.crl"), hub.ca.revoke(None, &[serial]).unwrap().pem()).unwrap();
-    hub.tls.reload().unwrap();
-    let tls = hub.tls.clone();
-    hub.sessions.end_revoked(move |leaf| tls.is_revoked(leaf));
+    hub.trusted.revoke(&lost, &hub.sessions);
     while lost_session.recv().await.is_some() {}
     assert_eq!(lost_session.ended(), Some(Ended::ClosedByPeer { code: CloseCode::POLICY_VIOLATION, clean: true }));
     assert!(hub.open("/", Some(&lost)).await.is_err());

@@ -17,10 +17,10 @@ async fn who_shows_a_certificate_that_does_not_count_gets_no_connection_and_othe
     let day = Duration::from_secs(86_400);
     let now = SystemTime::now();
     let expired = Validity { from: now - 3 * day, until: now - day };
-    let server = hub.ca.server(&["127.0.0.1".parse().unwrap()], KIND, days()).unwrap();
+    let server = hub.trusted.ca.server(&["127.0.0.1".parse().unwrap()], KIND, days()).unwrap();
     for (what, shown) in [
         ("another CA of the same name", stranger.client("innocent", KIND, days()).unwrap()),
-        ("expired", hub.ca.client("innocent", KIND, expired).unwrap()),
+        ("expired", hub.trusted.ca.client("innocent", KIND, expired).unwrap()),
         ("a server's", server),
     ] {
         let refused = hub.open("/hostile", Some(&shown)).await;

@@ -1,59 +1,40 @@
 //! Devices that speak TLS.
 
-use std::fs;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tautline_hub::Sessions;
-use tautline_identity::{Authority, ClientAuth, Issued, ServerTls, TlsFiles};
+use tautline_identity::Issued;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::identity::{KIND, days};
+use crate::identity::Trusted;
 
 /// A hub with certificates.
 struct Secure {
     lab: Lab,
-    ca: Authority,
-    tls: Arc<ServerTls>,
+    trusted: Arc<Trusted>,
     sessions: Sessions,
-    directory: tempfile::TempDir,
 }
 
 impl Secure {
     async fn start(hub: Hub, keyless: Keyless, encryption: fn(Arc<rustls::ServerConfig>) -> Encryption) -> Self {
-        let ca = Authority::create("Test CA", KIND, days()).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let file = |name: &str| directory.path().join(name);
-        let server = ca.server(&["127.0.0.1".parse().unwrap()], KIND, days()).unwrap();
-        fs::write(file("server.crt"), server.pem()).unwrap();
-        fs::write(file("server.key"), server.key().pem()).unwrap();
-        fs::write(file("ca.crt"), ca.own().pem()).unwrap();
-        fs::write(file("ca.crl"), ca.revoke(None, &[]).unwrap().pem()).unwrap();
-        let files = TlsFiles::new(file("server.crt"), file("server.key"))
-            .client_auth(ClientAuth::Optional)
-            .client_ca(Some(file("ca.crt")))
-            .revoked(Some(file("ca.crl")));
-        let tls = Arc::new(ServerTls::load(files).unwrap());
-        let mut config = tls.config();
+        let trusted = Trusted::new();
+        let mut config = trusted.config();
         // As the hub has it for its other ports.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let sessions = Sessions::new();
         let hub = hub.sessions(&sessions);
         let lab = Lab::start_as(hub, memory(), "127.0.0.1", keyless, encryption(Arc::new(config))).await;
-        Self { lab, ca, tls, sessions, directory }
-    }
-
-    fn client(&self, name: &str) -> Issued {
-        self.ca.client(name, KIND, days()).unwrap()
+        Self { lab, trusted, sessions }
     }
 
     async fn connect(&self, client: Option<&Issued>) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.ca.own().certificate().clone()).unwrap();
+        roots.add(self.trusted.ca.own().certificate().clone()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -77,16 +58,16 @@ impl Secure {
 async fn one_port_takes_both_and_acknowledges_both() {
     let hub = Secure::start(Hub::new(), Keyless::Loopback, Encryption::Optional).await;
     let mut plain = TcpStream::connect(hub.lab.port).await.unwrap();
-    let mut encrypted = hub.connect(None).await;
     let welcome = ask(&mut plain, &hello_as("plain", 1, None)).await;
     assert_eq!(ask(&mut plain, &reading(&welcome, 1)).await[3], 0x82);
+    let mut encrypted = hub.connect(None).await;
     let welcome = ask(&mut encrypted, &hello_as("encrypted", 2, None)).await;
     encrypted.write_all(&reading(&welcome, 1)).await.unwrap();
     // It closes its half before it has its acknowledgement.
     encrypted.shutdown().await.unwrap();
     assert_eq!(answer(&mut encrypted).await[3], 0x82);
     assert_eq!(answer(&mut encrypted).await, [0; 0]);
-    let authority = hub.directory.path().join("ca.crt");
+    let authority = hub.trusted.file("ca.crt");
     hub.lab.python_with("telemetry_tcp.py", "3", "", authority.to_str().unwrap()).await;
     hub.lab.hub.stop().await;
 }
@@ -111,13 +92,13 @@ async fn where_tls_is_required_nothing_else_is_taken() {
 async fn a_certificate_speaks_for_the_device_of_its_name_and_for_no_other() {
     let hub = Secure::start(Hub::new(), Keyless::Nowhere, Encryption::Optional).await;
     let code = |answer: &[u8]| (answer[3], answer[33]);
-    let mut kitchen = hub.connect(Some(&hub.client("kitchen"))).await;
+    let mut kitchen = hub.connect(Some(&hub.trusted.client("kitchen"))).await;
     assert_eq!(code(&ask(&mut kitchen, &hello_as("cellar", 5, None)).await), (0x86, 7));
     let welcome = ask(&mut kitchen, &hello_as("kitchen", 5, None)).await;
     assert_eq!(welcome[3], 0x81, "and needs no key for that");
     assert_eq!(ask(&mut kitchen, &reading(&welcome, 1)).await[3], 0x82);
 
-    let mut cellar = hub.connect(Some(&hub.client("cellar"))).await;
+    let mut cellar = hub.connect(Some(&hub.trusted.client("cellar"))).await;
     assert_eq!(code(&ask(&mut cellar, &reading(&welcome, 2)).await), (0x86, 7), "with the other's link");
     assert_eq!(code(&ask(&mut cellar, &hello_as("kitchen", 6, None)).await), (0x86, 7));
     assert_eq!(code(&ask(&mut cellar, &hello_as("cellar", 5, None)).await), (0x86, 7), "the other's number");
@@ -131,7 +112,7 @@ async fn who_only_says_a_name_does_not_push_aside_who_has_proven_it() {
     let hub = Secure::start(Hub::new(), Keyless::Loopback, Encryption::Optional).await;
     let mut impostor = TcpStream::connect(hub.lab.port).await.unwrap();
     assert_eq!(ask(&mut impostor, &hello_as("kitchen", 4, None)).await[3], 0x81, "it came first");
-    let mut kitchen = hub.connect(Some(&hub.client("kitchen"))).await;
+    let mut kitchen = hub.connect(Some(&hub.trusted.client("kitchen"))).await;
     let welcome = ask(&mut kitchen, &hello_as("kitchen", 5, None)).await;
     assert_eq!(ask(&mut kitchen, &reading(&welcome, 1)).await[3], 0x82);
     for number in [4, 5] {
@@ -144,18 +125,14 @@ async fn who_only_says_a_name_does_not_push_aside_who_has_proven_it() {
 #[tokio::test]
 async fn a_certificate_that_is_revoked_or_not_on_the_list_ends_a_connection() {
     let hub = Secure::start(Hub::new().allowed_clients(["kitchen"]), Keyless::Nowhere, Encryption::Required).await;
-    let mut other = hub.connect(Some(&hub.client("cellar"))).await;
+    let mut other = hub.connect(Some(&hub.trusted.client("cellar"))).await;
     assert_eq!(answer(&mut other).await, [0; 0]);
     hub.lab.counts(r#"tautline_telemetry_refused_total{reason="certificate"} 1"#).await;
 
-    let lost = hub.client("kitchen");
+    let lost = hub.trusted.client("kitchen");
     let mut kitchen = hub.connect(Some(&lost)).await;
     assert_eq!(ask(&mut kitchen, &hello_as("kitchen", 5, None)).await[3], 0x81);
-    let serial = tautline_identity::serial(lost.certificate()).unwrap();
-    fs::write(hub.directory.path().join("ca.crl"), hub.ca.revoke(None, &[serial]).unwrap().pem()).unwrap();
-    hub.tls.reload().unwrap();
-    let tls = hub.tls.clone();
-    hub.sessions.end_revoked(move |leaf| tls.is_revoked(leaf));
+    hub.trusted.revoke(&lost, &hub.sessions);
     assert_eq!(answer(&mut kitchen).await, [0; 0]);
     hub.lab.hub.stop().await;
 }
