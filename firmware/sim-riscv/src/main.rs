@@ -1,0 +1,86 @@
+//! The device for QEMU's riscv32 board `virt`: what the board has, and the start.
+
+#![no_std]
+#![no_main]
+#![allow(unsafe_code)] // registers, interrupts, and memory that is shared with devices
+
+mod clock;
+mod net;
+mod register;
+mod uart;
+mod virtio;
+
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+
+use embassy_executor::Executor;
+use embassy_net::{Runner, Stack};
+use static_cell::StaticCell;
+use tautline_firmware_app::Files;
+use tautline_firmware_app::blink::Punctuality;
+use tautline_firmware_sim::{Board, network};
+
+/// What the board's start-up code calls.
+#[riscv_rt::entry]
+fn main() -> ! {
+    static EXECUTOR: StaticCell<Executor> = StaticCell::new();
+    let (net, mut rng) = virtio::devices();
+    clock::start();
+    // SAFETY: every handler is in place.
+    unsafe { riscv::interrupt::enable() };
+    EXECUTOR.init_with(Executor::new).run(|spawner| {
+        let mut seed = [0; 8];
+        random(&mut rng, &mut seed);
+        let (stack, runner) = network(net, u64::from_le_bytes(seed));
+        spawner.spawn(network_task(runner).expect("the only one"));
+        spawner.spawn(device_task(stack).expect("the only one"));
+    })
+}
+
+#[embassy_executor::task]
+async fn network_task(mut runner: Runner<'static, net::Net>) {
+    runner.run().await
+}
+
+#[embassy_executor::task]
+async fn device_task(stack: Stack<'static>) {
+    tautline_firmware_sim::device(Virt, stack).await
+}
+
+/// What the linker script leaves to the files of the device.
+const FILES: *const [u8] = core::ptr::slice_from_raw_parts(0x803f_0000 as *const u8, 0x1_0000);
+
+struct Virt;
+
+impl Board for Virt {
+    fn print(&self, line: fmt::Arguments<'_>) {
+        let _ = writeln!(uart::Uart, "{line}");
+    }
+
+    fn files(&self) -> Files<'static> {
+        // SAFETY: it is memory that nothing else is in (memory.x) and nobody writes to.
+        Files::new(unsafe { &*FILES })
+    }
+
+    fn punctuality(&self) -> Punctuality {
+        clock::time().punctuality()
+    }
+
+    fn exit(&self, success: bool) -> ! {
+        uart::exit(u16::from(!success))
+    }
+}
+
+/// Random bytes from the host, by way of the emulator.
+fn random(rng: &mut virtio::Rng, bytes: &mut [u8]) {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += rng.request_entropy(&mut bytes[filled..]).expect("the host has random numbers");
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    let _ = writeln!(uart::Uart, "{info}");
+    uart::exit(101)
+}
