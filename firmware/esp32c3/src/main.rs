@@ -1,0 +1,66 @@
+//! The device for a board with an ESP32-C3: what the board has, and the start.
+
+#![no_std]
+#![no_main]
+#![allow(unsafe_code)] // what the chip's macros make
+
+mod light;
+mod wifi;
+
+use core::fmt;
+
+use embassy_executor::Spawner;
+use embassy_net::{Runner, Stack, StackResources};
+use embassy_time::Duration;
+use esp_backtrace as _;
+use esp_hal::clock::CpuClock;
+use esp_hal::gpio::{Level, Output, OutputConfig};
+use esp_hal::ram;
+use esp_hal::rng::Rng;
+use esp_hal::timer::timg::TimerGroup;
+use esp_radio::wifi::Interface;
+use static_cell::StaticCell;
+use tautline_firmware_app::Files;
+
+esp_bootloader_esp_idf::esp_app_desc!();
+
+/// The files of the device, which build.rs put together.
+static FILES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/files"));
+
+/// For the radio's driver, which is not ours and needs an allocator. The first part is what the bootloader leaves.
+const FROM_BOOTLOADER: usize = 64 * 1024;
+const FOR_RADIO: usize = 36 * 1024;
+
+#[esp_hal::main]
+async fn main(spawner: Spawner) -> ! {
+    let chip = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
+    esp_alloc::heap_allocator!(#[ram(reclaimed)] size: FROM_BOOTLOADER);
+    esp_alloc::heap_allocator!(size: FOR_RADIO);
+    esp_rtos::start(TimerGroup::new(chip.TIMG0).timer0, chip.FROM_CPU_INTR0);
+    light::start(Output::new(chip.GPIO8, Level::High, OutputConfig::default()), chip.FROM_CPU_INTR1);
+
+    static RESOURCES: StaticCell<StackResources<4>> = StaticCell::new();
+    let rng = Rng::new();
+    let seed = u64::from(rng.random()) << 32 | u64::from(rng.random());
+    let network = embassy_net::Config::dhcpv4(Default::default());
+    let resources = RESOURCES.init_with(StackResources::new);
+    let (stack, runner) = embassy_net::new(Interface::station(), network, resources, seed);
+    spawner.spawn(network_task(runner).expect("the only one"));
+    spawner.spawn(wifi_task(chip.WIFI).expect("the only one"));
+    loop {
+        stack.wait_config_up().await;
+        embassy_time::Timer::after_secs(5).await;
+        esp_println::println!("{:?}", light::punctuality());
+    }
+}
+
+#[embassy_executor::task]
+async fn network_task(mut runner: Runner<'static, Interface>) {
+    runner.run().await
+}
+
+#[embassy_executor::task]
+async fn wifi_task(wifi: esp_hal::peripherals::WIFI<'static>) {
+    let network = wifi::Network { ssid: "x", password: "", attempts: 3, delay: Duration::from_millis(200) };
+    wifi::keep_joined(wifi, network).await
+}
