@@ -6,6 +6,8 @@
 #![no_std]
 
 pub mod blink;
+#[cfg(feature = "embassy")]
+pub mod embassy;
 mod files;
 
 pub use files::Files;
