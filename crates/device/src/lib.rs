@@ -6,6 +6,22 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod client;
+mod event;
+mod link;
+mod machine;
+mod outbox;
+mod settings;
+mod stream;
+mod text;
 mod transport;
 
+pub use client::{Client, MIN_RECEIVE, MIN_TRANSMIT};
+pub use event::{Cause, Event, Handler, Stopped};
+pub use link::{Link, Message};
+pub use machine::{Machine, State};
+pub use outbox::{Counters, Outbox, Policy, PushError};
+pub use settings::Settings;
+pub use stream::{Stream, StreamError};
+pub use text::Text;
 pub use transport::{Clock, ConnectError, Connector, Random, Transport};

@@ -1,0 +1,299 @@
+//! The client as a future.
+
+use core::cell::RefCell;
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
+use core::time::Duration;
+
+use embassy_sync::blocking_mutex::raw::RawMutex;
+use embedded_io_async::{Error, ErrorKind, Read, Write};
+use tautline_proto::{CloseCode, Instant, MAX_CONTROL_FRAME};
+
+use crate::event::{Handler, Stopped};
+use crate::link::{Link, Orders};
+use crate::machine::{Machine, State};
+use crate::settings::Settings;
+use crate::transport::{Clock, Connector, Random, Transport};
+
+/// The smallest transmit buffer, in bytes: a control frame has to fit, and so has the request, which is mostly larger.
+pub const MIN_TRANSMIT: usize = MAX_CONTROL_FRAME + 29;
+
+/// The smallest receive buffer, in bytes. The server's answer to the handshake has to fit, which is mostly larger.
+pub const MIN_RECEIVE: usize = 256;
+
+/// How long a transport may take for its last bytes before it is dropped.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A client that stays up: [`run`](Self::run) is its whole life.
+///
+/// It allocates nothing and uses its buffers again for each connection.
+#[derive(Debug)]
+pub struct Client<'a, 'm, M: RawMutex> {
+    machine: Machine<'a>,
+    link: &'a Link<'m, M>,
+    receive: &'a mut [u8],
+    transmit: &'a mut [u8],
+}
+
+/// What both halves of a connection use, one at a time.
+struct Core<'r, 'a, R, H> {
+    machine: &'r mut Machine<'a>,
+    random: &'r mut R,
+    handler: &'r mut H,
+}
+
+impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
+    /// A client for `link`. Make only one for each.
+    ///
+    /// - `receive`: what is received at once. Messages that are larger arrive in pieces. 1 KiB is a good size.
+    /// - `transmit`: what is given to the transport at once. Messages that are larger are given in pieces. 512 bytes are a good size.
+    ///
+    /// # Panics
+    /// If a buffer is smaller than [`MIN_RECEIVE`] or [`MIN_TRANSMIT`].
+    pub const fn new(
+        settings: &'a Settings<'a>,
+        link: &'a Link<'m, M>,
+        receive: &'a mut [u8],
+        transmit: &'a mut [u8],
+    ) -> Self {
+        assert!(receive.len() >= MIN_RECEIVE, "the receive buffer is smaller than MIN_RECEIVE");
+        assert!(transmit.len() >= MIN_TRANSMIT, "the transmit buffer is smaller than MIN_TRANSMIT");
+        Self { machine: Machine::new(settings), link, receive, transmit }
+    }
+
+    /// Connects, and connects again, until [`Link::stop`] or until that is of no use; it may be run again then.
+    ///
+    /// Every wait in it has its deadline, and ends at once when the client is stopped.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the connection is lost, and what was not wholly given to it is sent when the client is run
+    /// again.
+    pub async fn run(
+        &mut self,
+        connector: &mut impl Connector,
+        clock: &impl Clock,
+        random: &mut impl Random,
+        handler: &mut impl Handler,
+    ) -> Stopped {
+        let Self { machine, link, receive, transmit } = self;
+        machine.begin(clock.now());
+        let core = RefCell::new(Core { machine, random, handler });
+        link.down();
+        loop {
+            let state = core.borrow().machine.state();
+            match state {
+                State::Waiting(until) => {
+                    if attend(&core, link, clock, clock.sleep_until(until)).await.is_some() {
+                        core.borrow_mut().connect(clock.now());
+                    }
+                }
+                State::Connecting(_) => match attend(&core, link, clock, connector.connect()).await {
+                    Some(Ok(mut transport)) => {
+                        let request = core.borrow_mut().open(clock.now(), receive, transmit);
+                        if let Some(request) = request {
+                            let (reader, writer) = transport.split();
+                            let halves = both(
+                                read(&core, clock, reader, receive),
+                                write(&core, link, clock, writer, transmit, request),
+                            );
+                            attend(&core, link, clock, halves).await;
+                            link.down();
+                        }
+                        first(transport.close(), clock.sleep_until(clock.now() + LINGER)).await;
+                    }
+                    Some(Err(error)) => core.borrow_mut().machine.connect_failed(clock.now(), error),
+                    None => {}
+                },
+                // A driver that was dropped in the middle; `begin` has seen to that.
+                State::Linked => core.borrow_mut().machine.begin(clock.now()),
+                State::Stopped(stopped) => {
+                    core.borrow_mut().tell();
+                    return stopped;
+                }
+            }
+        }
+    }
+}
+
+impl<R: Random, H: Handler> Core<'_, '_, R, H> {
+    fn connect(&mut self, now: Instant) {
+        self.machine.connect(now, self.random);
+    }
+
+    fn open(&mut self, now: Instant, receive: &mut [u8], transmit: &mut [u8]) -> Option<usize> {
+        self.machine.open(now, self.random, self.handler, receive, transmit)
+    }
+
+    fn obey(&mut self, now: Instant, orders: Orders) {
+        if orders.abandon {
+            self.machine.close(now, CloseCode::INTERNAL_ERROR, "message not finished");
+        }
+        if orders.reconnect {
+            self.machine.reconnect(now);
+        }
+        if orders.ping {
+            self.machine.ping(now);
+        }
+        if orders.stop {
+            self.machine.stop(now);
+        }
+    }
+
+    fn tell(&mut self) {
+        while let Some(event) = self.machine.poll_event() {
+            self.handler.event(event);
+        }
+    }
+
+    /// Takes what was received; answers how much of it is left, at the end.
+    fn receive(&mut self, now: Instant, mut input: &mut [u8]) -> usize {
+        while let Some(event) = self.machine.receive(now, &mut input) {
+            self.handler.event(event);
+        }
+        input.len()
+    }
+}
+
+/// Does `work` while obeying orders, keeping time and telling events. `None`: the client has come to another state before.
+async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock, T>(
+    core: &RefCell<Core<'_, '_, R, H>>,
+    link: &Link<'_, M>,
+    clock: &C,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    let mut alarm = pin!(None);
+    let mut alarm_at = None;
+    let state = core.borrow().machine.state();
+    poll_fn(|cx| {
+        loop {
+            let orders = link.orders(cx);
+            core.borrow_mut().obey(clock.now(), orders);
+            if core.borrow().machine.state() == state
+                && let Poll::Ready(done) = work.as_mut().poll(cx)
+            {
+                return Poll::Ready(Some(done));
+            }
+            let mut core = core.borrow_mut();
+            core.tell();
+            link.note_open(core.machine.is_open());
+            if core.machine.state() != state {
+                return Poll::Ready(None);
+            }
+            // An alarm that comes too early only leads to the next one. So it is set anew for an earlier time only.
+            if let Some(at) = core.machine.poll_timeout()
+                && alarm_at.is_none_or(|set| at < set)
+            {
+                alarm.set(Some(clock.sleep_until(at)));
+                alarm_at = Some(at);
+            }
+            if !alarm.as_mut().as_pin_mut().is_some_and(|set| set.poll(cx).is_ready()) {
+                return Poll::Pending;
+            }
+            alarm.set(None);
+            alarm_at = None;
+            core.machine.handle_timeout(clock.now());
+        }
+    })
+    .await
+}
+
+/// Receives for as long as it is polled.
+async fn read<R: Random, H: Handler>(
+    core: &RefCell<Core<'_, '_, R, H>>,
+    clock: &impl Clock,
+    mut reader: impl Read,
+    buffer: &mut [u8],
+) {
+    let mut filled = 0;
+    loop {
+        match reader.read(&mut buffer[filled..]).await {
+            Ok(0) => return core.borrow_mut().machine.receive_end(clock.now()),
+            Ok(len) => {
+                filled += len;
+                let left = core.borrow_mut().receive(clock.now(), &mut buffer[..filled]);
+                buffer.copy_within(filled - left..filled, 0);
+                filled = left;
+                pause().await;
+            }
+            Err(error) => return core.borrow_mut().machine.transport_failed(clock.now(), error.kind()),
+        }
+    }
+}
+
+/// Sends the request, and then what is to be sent, for as long as it is polled.
+async fn write<M: RawMutex, R: Random, H: Handler>(
+    core: &RefCell<Core<'_, '_, R, H>>,
+    link: &Link<'_, M>,
+    clock: &impl Clock,
+    mut writer: impl Write,
+    buffer: &mut [u8],
+    request: usize,
+) {
+    let mut len = request;
+    let mut flushed = true;
+    loop {
+        let mut taken = 0;
+        while taken < len {
+            match writer.write(&buffer[taken..len]).await {
+                Ok(0) => return core.borrow_mut().machine.transport_failed(clock.now(), ErrorKind::WriteZero),
+                Ok(more) => taken += more,
+                Err(error) => return core.borrow_mut().machine.transport_failed(clock.now(), error.kind()),
+            }
+            link.outbox(|outbox| core.borrow_mut().machine.took(clock.now(), taken == len, outbox));
+            flushed = false;
+        }
+        len = link.outbox(|outbox| {
+            let Core { machine, random, .. } = &mut *core.borrow_mut();
+            machine.poll_transmit(clock.now(), *random, outbox, buffer)
+        });
+        if len > 0 {
+            continue;
+        }
+        if !flushed {
+            if let Err(error) = writer.flush().await {
+                return core.borrow_mut().machine.transport_failed(clock.now(), error.kind());
+            }
+            core.borrow_mut().machine.flushed(clock.now());
+            flushed = true;
+        }
+        // Whatever gives it something to send wakes the task, and so this is asked again.
+        poll_fn(|_| {
+            let more = link.outbox(|outbox| core.borrow().machine.has_transmit(outbox));
+            if more { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// Polls both, the first one first, until both are done.
+async fn both(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut first_done, mut second_done) = (false, false);
+    poll_fn(|cx| {
+        first_done = first_done || first.as_mut().poll(cx).is_ready();
+        second_done = second_done || second.as_mut().poll(cx).is_ready();
+        if first_done && second_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Polls both until one is done.
+async fn first(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    poll_fn(|cx| if first.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { second.as_mut().poll(cx) }).await;
+}
+
+/// Lets others have their turn: a server that never stops sending must not keep us from anything else.
+async fn pause() {
+    let mut paused = false;
+    poll_fn(|cx| {
+        if core::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,86 @@
+//! The opening handshake.
+
+use tautline_proto::Instant;
+use tautline_proto::handshake::WriteError;
+use tautline_proto::handshake::client::{Handshake, Request};
+
+use crate::event::{Cause, Handler};
+use crate::settings::CLIENT_ID;
+use crate::text::Text;
+use crate::transport::Random;
+
+use super::{Machine, Phase, draw};
+
+impl Machine<'_> {
+    /// There is a connection: writes the request to `request` and answers its length. All of it has to be written to the transport.
+    ///
+    /// `receive` is the buffer that the transport will be read into; the server's answer has to fit in it. It is used for the target before.
+    ///
+    /// `None`: it cannot be written, and the client has stopped with [`Cause::Request`].
+    pub fn open(
+        &mut self,
+        now: Instant,
+        random: &mut impl Random,
+        handler: &mut impl Handler,
+        receive: &mut [u8],
+        request: &mut [u8],
+    ) -> Option<usize> {
+        match self.write(now, draw(random), handler, receive, request) {
+            Ok(len) => Some(len),
+            Err(error) => {
+                self.lost(now, Cause::Request(error));
+                None
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        now: Instant,
+        key_nonce: [u8; 16],
+        handler: &mut impl Handler,
+        receive: &mut [u8],
+        out: &mut [u8],
+    ) -> Result<usize, WriteError> {
+        let settings = self.settings;
+        // The request without its target is all that the answer is judged by.
+        let plain = Request {
+            secure: settings.secure,
+            subprotocols: settings.subprotocols,
+            origin: settings.origin,
+            user_agent: settings.user_agent,
+            authorization: settings.authorization,
+            extra: settings.headers,
+            ..Request::new(settings.host, settings.port, "/", key_nonce)
+        };
+        let room = receive.len();
+        let mut target = Text::new(receive);
+        self.write_target(handler, &mut target);
+        let needed = target.len();
+        let target = target.finish().ok_or(WriteError::BufferTooSmall { needed })?;
+        let len = Request { target, ..plain }.write(out)?;
+        // Bounded by what the limits allow; the smallest buffer is within it.
+        let limits = settings.limits.with_max_head(room.min(settings.limits.max_head())).unwrap_or(settings.limits);
+        self.phase = Phase::Opening(Handshake::new(now, &plain, &limits));
+        Ok(len)
+    }
+
+    fn write_target(&self, handler: &mut impl Handler, target: &mut Text<'_>) {
+        let path = self.settings.path;
+        let mut pieces = path.split(CLIENT_ID);
+        target.put(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            match self.settings.client_id {
+                Some(id) => target.encoded(id),
+                None => target.hex(&self.id.unwrap_or_default()),
+            }
+            target.put(piece);
+        }
+        let before = target.len();
+        target.put(if path.contains('?') { "&" } else { "?" });
+        handler.query(target);
+        if target.len() == before + 1 {
+            target.truncate(before);
+        }
+    }
+}

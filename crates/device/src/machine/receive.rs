@@ -1,0 +1,100 @@
+//! What comes from the transport.
+
+use embedded_io_async::ErrorKind;
+use tautline_proto::handshake::client::Progress;
+use tautline_proto::{Connection, Ended, Event as Wire, Instant, Role};
+
+use crate::event::{Cause, Event};
+
+use super::{Machine, Phase};
+
+impl Machine<'_> {
+    /// Takes bytes that were received, and answers the next thing that they contain; call it until it answers `None`.
+    ///
+    /// Moves the beginning of `input` past what it has consumed. What is left then has to stand in front of the bytes of
+    /// the next call.
+    pub fn receive<'b>(&mut self, now: Instant, input: &mut &'b mut [u8]) -> Option<Event<'b>> {
+        loop {
+            let wire = match &mut self.phase {
+                Phase::Opening(handshake) => {
+                    let head_len = match handshake.receive(now, input) {
+                        Progress::Incomplete => return None,
+                        Progress::Complete(response) => response.head_len(),
+                        Progress::Refused(response) => {
+                            let refusal = response.refusal();
+                            self.lost(now, Cause::Handshake(refusal));
+                            continue;
+                        }
+                        Progress::Failed(error) => {
+                            self.lost(now, Cause::Handshake(error));
+                            continue;
+                        }
+                    };
+                    let (head, rest) = core::mem::take(input).split_at_mut(head_len);
+                    *input = rest;
+                    // It repeats its answer, of which only the head is let go.
+                    let Progress::Complete(response) = handshake.receive(now, head) else { return None };
+                    self.opened(now);
+                    return Some(Event::Connected(response));
+                }
+                Phase::Open(connection) => connection.receive(now, input, &mut self.control),
+                _ => {
+                    *input = &mut [];
+                    return None;
+                }
+            };
+            return match wire {
+                Some(Wire::Data(data)) => Some(Event::Data(data)),
+                Some(Wire::Ping(payload)) => Some(Event::Ping(payload)),
+                Some(Wire::Pong { payload, latency }) => Some(Event::Pong { payload, latency }),
+                // Told when it is known whether the closing was clean.
+                Some(Wire::Close { reason, .. }) => {
+                    self.farewell.keep(reason);
+                    continue;
+                }
+                None => {
+                    self.settle(now);
+                    None
+                }
+            };
+        }
+    }
+
+    /// No more bytes will come.
+    pub fn receive_end(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Opening(_) => self.lost(now, Cause::Ended(Ended::TransportClosed)),
+            Phase::Open(connection) => {
+                connection.receive_end();
+                self.settle(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// The transport failed.
+    pub fn transport_failed(&mut self, now: Instant, kind: ErrorKind) {
+        match &mut self.phase {
+            Phase::Opening(_) => self.lost(now, Cause::Transport(kind)),
+            Phase::Open(connection) => {
+                connection.transport_failed();
+                let cause = match connection.ended() {
+                    // Whoever closes may well tear the connection down before our answer is through.
+                    Some(ended) if ended != Ended::TransportFailed => Cause::Ended(ended),
+                    _ => Cause::Transport(kind),
+                };
+                self.lost(now, cause);
+            }
+            _ => {}
+        }
+    }
+
+    fn opened(&mut self, now: Instant) {
+        self.backoff.connected(now);
+        self.attempt = 0;
+        self.farewell.len = 0;
+        // A pong that the last connection owed.
+        self.control = tautline_proto::Control::new();
+        self.phase = Phase::Open(Connection::new(&self.settings.config, Role::Client, now, self.jitter));
+    }
+}
