@@ -17,13 +17,15 @@ use tokio::task::JoinHandle;
 pub struct Cable {
     /// Its port on 127.0.0.1.
     pub port: u16,
-    /// How often it was mended, and whether it is cut now.
     state: Arc<watch::Sender<State>>,
     task: JoinHandle<()>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
+    /// Where its other end is.
+    target: u16,
+    /// How often it was mended.
     age: u32,
     cut: bool,
 }
@@ -37,14 +39,14 @@ impl Cable {
     pub async fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("its address").port();
-        let state = Arc::new(watch::Sender::new(State { age: 0, cut: false }));
+        let state = Arc::new(watch::Sender::new(State { target, age: 0, cut: false }));
         let states = Arc::clone(&state);
         let task = tokio::spawn(async move {
             while let Ok((device, _)) = listener.accept().await {
                 let mut states = states.subscribe();
                 tokio::spawn(async move {
                     // A connection that begins while the cable is cut gets nowhere.
-                    let age = states.borrow_and_update().age;
+                    let State { target, age, .. } = *states.borrow_and_update();
                     if states.wait_for(|state| !state.cut).await.is_ok_and(|state| state.age == age) {
                         let _ = carry(device, target, states, age).await;
                     }
@@ -61,7 +63,12 @@ impl Cable {
 
     /// Ends the connections from before the cut, and carries new ones.
     pub fn mend(&self) {
-        self.state.send_modify(|state| *state = State { age: state.age + 1, cut: false });
+        self.state.send_modify(|state| *state = State { age: state.age + 1, cut: false, ..*state });
+    }
+
+    /// Leads new connections to another port from now on.
+    pub fn plug_into(&self, target: u16) {
+        self.state.send_modify(|state| state.target = target);
     }
 }
 

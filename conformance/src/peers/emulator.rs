@@ -2,12 +2,16 @@
 
 use std::fmt::Write;
 use std::process::Command;
+use std::time::Duration;
 
 use super::{Process, Scratch, tool};
 
 /// How many nanoseconds of guest time an instruction takes, as a power of two: 32 ns, a tenth of what the chip of an ESP32-C3
 /// can do. Guest time is counted in instructions, so it does not depend on how busy this machine is.
 const SHIFT: u32 = 5;
+
+/// How late the light may be, in microseconds of guest time.
+const LATEST_US: u64 = 10_000;
 
 /// An emulated board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +78,53 @@ impl Board {
     }
 }
 
-/// A running board. What it prints are the lines of its process; dropping it ends it.
+/// A running board. Dropping it ends it.
 #[derive(Debug)]
 pub struct Emulator {
-    /// QEMU.
-    pub process: Process,
+    process: Process,
     _folder: Scratch,
+}
+
+impl Emulator {
+    /// Reads the lines that the board prints until one has this text.
+    ///
+    /// # Panics
+    ///
+    /// If none has it within [`DEADLINE`](super::DEADLINE), or the light is late.
+    pub async fn prints(&mut self, text: &str) -> String {
+        self.find(|line| line.contains(text).then(|| line.to_owned())).await
+    }
+
+    /// Reads the lines that the board prints until `find` makes something of one.
+    ///
+    /// # Panics
+    ///
+    /// As [`prints`](Self::prints).
+    pub async fn find<T>(&mut self, mut find: impl FnMut(&str) -> Option<T>) -> T {
+        let found =
+            self.process.find(|line| if is_late(line) { Some(Err(line.to_owned())) } else { find(line).map(Ok) });
+        match found.await {
+            Ok(found) => found,
+            Err(late) => self.process.fail(&late),
+        }
+    }
+
+    /// The lines that it prints until it ends, which it has to do with success.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end within this time, fails, or the light is late.
+    pub async fn ends_within(self, time: Duration) -> Vec<String> {
+        let lines = self.process.success_within(time).await;
+        assert!(!lines.iter().any(|line| is_late(line)), "{lines:#?}");
+        lines
+    }
+}
+
+/// Whether it says of the light that it was.
+fn is_late(line: &str) -> bool {
+    let light = || line.strip_prefix("light ")?.split_once("worst ")?.1.split_once(" us")?.0.parse::<u64>().ok();
+    light().is_some_and(|worst| worst > LATEST_US)
 }
 
 /// The files as the firmware finds them: a line `NAME LENGTH` before each one's bytes.
@@ -94,4 +139,22 @@ fn archive(files: &[(&str, &[u8])], room: usize) -> Vec<u8> {
     assert!(archive.len() < room, "the board has {room} bytes for its files; these are {}", archive.len());
     archive.push(0xff);
     archive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_light_is_late_by_more_than_ten_milliseconds() {
+        assert!(is_late("light 812 edges, worst 10001 us late"));
+        for line in ["light 812 edges, worst 10000 us late", "received light 1 edges, worst 99999 us late", "light"] {
+            assert!(!is_late(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn files_are_one_after_the_other_and_end() {
+        assert_eq!(archive(&[("plan", b"cycles 1"), ("a b", b"")], 100), b"plan 8\ncycles 1a b 0\n\xff");
+    }
 }

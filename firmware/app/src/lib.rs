@@ -6,8 +6,14 @@
 #![no_std]
 
 pub mod blink;
+mod board;
+pub mod device;
 #[cfg(feature = "embassy")]
 pub mod embassy;
 mod files;
+pub mod plan;
+mod server;
 
+pub use board::Board;
 pub use files::Files;
+pub use server::Server;

@@ -14,11 +14,11 @@ use core::panic::PanicInfo;
 
 use cortex_m_rt::{entry, exception};
 use embassy_executor::Executor;
-use embassy_net::{Runner, Stack};
+use embassy_net::Runner;
 use static_cell::StaticCell;
-use tautline_firmware_app::Files;
 use tautline_firmware_app::blink::Punctuality;
-use tautline_firmware_sim::{Board, network};
+use tautline_firmware_app::{Board, Files, embassy};
+use tautline_firmware_sim::network;
 
 /// Where the interrupt controller turns on the interrupts 0 to 31, and those after them.
 const ENABLE: [usize; 2] = [0xe000_e100, 0xe000_e104];
@@ -27,6 +27,7 @@ const ENABLE: [usize; 2] = [0xe000_e100, 0xe000_e104];
 #[entry]
 fn main() -> ! {
     static EXECUTOR: StaticCell<Executor> = StaticCell::new();
+    static BOARD: StaticCell<Lm3s6965> = StaticCell::new();
     let peripherals = cortex_m::Peripherals::take().expect("the first to ask");
     let net = net::Net::new();
     for interrupt in [clock::INTERRUPT, net::INTERRUPT] {
@@ -35,11 +36,12 @@ fn main() -> ! {
     }
     clock::start(peripherals.SYST);
     EXECUTOR.init_with(Executor::new).run(|spawner| {
+        let board = BOARD.init(Lm3s6965 { rng: host::Rng::open() });
         let mut seed = [0; 8];
-        host::Rng::open().fill(&mut seed);
+        board.random(&mut seed);
         let (stack, runner) = network(net, u64::from_le_bytes(seed));
         spawner.spawn(network_task(runner).expect("the only one"));
-        spawner.spawn(device_task(stack).expect("the only one"));
+        embassy::start(spawner, stack, board);
     })
 }
 
@@ -48,15 +50,12 @@ async fn network_task(mut runner: Runner<'static, net::Net>) {
     runner.run().await
 }
 
-#[embassy_executor::task]
-async fn device_task(stack: Stack<'static>) {
-    tautline_firmware_sim::device(Lm3s6965, stack).await
-}
-
 /// What the linker script leaves to the files of the device.
 const FILES: *const [u8] = core::ptr::slice_from_raw_parts(0x3_e000 as *const u8, 0x2000);
 
-struct Lm3s6965;
+struct Lm3s6965 {
+    rng: host::Rng,
+}
 
 impl Board for Lm3s6965 {
     fn print(&self, line: fmt::Arguments<'_>) {
@@ -68,11 +67,19 @@ impl Board for Lm3s6965 {
         Files::new(unsafe { &*FILES })
     }
 
+    fn lamp(&self, on: bool) {
+        self.print(format_args!("lamp {}", if on { "on" } else { "off" }));
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        self.rng.fill(bytes);
+    }
+
     fn punctuality(&self) -> Punctuality {
         clock::time().punctuality()
     }
 
-    fn exit(&self, success: bool) -> ! {
+    fn ended(&self, success: bool) {
         host::exit(success)
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Image {
     pub(crate) name: &'static str,
     package: &'static str,
     binary: &'static str,
+    /// The binary of the same package that it is compared with: only the difference counts.
+    without: Option<&'static str>,
     target: &'static str,
     /// Bytes of flash that it may take.
     pub(crate) flash: u64,
@@ -23,9 +25,10 @@ pub(crate) struct Image {
 /// Every image there is.
 #[rustfmt::skip] // one column per field
 pub(crate) const ALL: &[Image] = &[
-    image("sim-riscv", "tautline-sim-riscv", "tautline-sim-riscv", RISCV, 256 * 1024, 128 * 1024),
-    image("sim-arm", "tautline-sim-arm", "tautline-sim-arm", ARM, 248 * 1024, 48 * 1024),
-    image("esp32c3", "tautline-esp32c3", "tautline-esp32c3", RISCV, 800 * 1024, 160 * 1024),
+    Image { name: "client", package: "tautline-cost", binary: "client", without: Some("without"), target: RISCV, flash: 56 * 1024, ram: 2 * 1024 },
+    image("sim-riscv", "tautline-sim-riscv", RISCV, 256 * 1024, 128 * 1024),
+    image("sim-arm", "tautline-sim-arm", ARM, 248 * 1024, 48 * 1024),
+    image("esp32c3", "tautline-esp32c3", RISCV, 800 * 1024, 160 * 1024),
 ];
 
 /// Those that the emulated checks run.
@@ -34,8 +37,8 @@ const EMULATED: &[&str] = &["sim-riscv", "sim-arm"];
 impl Image {
     /// The command that builds it.
     pub(crate) fn build(&self, workspace: &Workspace) -> Command {
-        let mut command = workspace.cargo(&["build", "--release", "--locked", "--package", self.package]);
-        command.args(["--bin", self.binary, "--target", self.target, "--manifest-path"]);
+        let mut command = workspace.cargo(&["build", "--release", "--locked", "--package", self.package, "--bins"]);
+        command.args(["--target", self.target, "--manifest-path"]);
         command.arg(workspace.root.join("firmware/Cargo.toml"));
         // Not beside the hub's: other profiles, and an environment that would make cargo forget what it has built.
         command.env("CARGO_TARGET_DIR", folder(workspace)).env_remove("RUSTFLAGS");
@@ -44,7 +47,16 @@ impl Image {
 
     /// Where it is then.
     pub(crate) fn path(&self, workspace: &Workspace) -> PathBuf {
-        folder(workspace).join(self.target).join("release").join(self.binary)
+        self.path_of(self.binary, workspace)
+    }
+
+    /// Where the binary is that it is compared with, if there is one.
+    pub(crate) fn path_without(&self, workspace: &Workspace) -> Option<PathBuf> {
+        self.without.map(|binary| self.path_of(binary, workspace))
+    }
+
+    fn path_of(&self, binary: &str, workspace: &Workspace) -> PathBuf {
+        folder(workspace).join(self.target).join("release").join(binary)
     }
 }
 
@@ -61,13 +73,7 @@ fn folder(workspace: &Workspace) -> PathBuf {
     workspace.target.join("firmware")
 }
 
-const fn image(
-    name: &'static str,
-    package: &'static str,
-    binary: &'static str,
-    target: &'static str,
-    flash: u64,
-    ram: u64,
-) -> Image {
-    Image { name, package, binary, target, flash, ram }
+/// An image whose binary is called as its package is.
+const fn image(name: &'static str, package: &'static str, target: &'static str, flash: u64, ram: u64) -> Image {
+    Image { name, package, binary: package, without: None, target, flash, ram }
 }

@@ -4,10 +4,13 @@
 mod images;
 mod sizes;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 pub(crate) use self::images::build_emulated;
-use self::{images::ALL, sizes::Table};
+use self::{
+    images::ALL,
+    sizes::{Size, Table},
+};
 use crate::{
     interop,
     job::Job,
@@ -78,10 +81,14 @@ fn measure(job: &Job<'_>) -> Result<Table, Stop> {
     let mut table = Table::default();
     for image in ALL {
         job.run(&mut image.build(job.workspace))?;
-        let path = image.path(job.workspace);
-        let elf = std::fs::read(&path).map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))?;
-        let size = sizes::of(&elf).map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))?;
-        table.add(image.name, size);
+        let all = size(&image.path(job.workspace))?;
+        let without = image.path_without(job.workspace).map(|path| size(&path)).transpose()?.unwrap_or_default();
+        table.add(image.name, all - without);
     }
     Ok(table)
+}
+
+fn size(path: &Path) -> Result<Size, Stop> {
+    let read = || sizes::of(&std::fs::read(path)?).map_err(std::io::Error::other);
+    read().map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))
 }

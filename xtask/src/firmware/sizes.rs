@@ -1,6 +1,6 @@
 //! How large the images are: counted in the ELF files, and compared with what is committed.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, ops::Sub};
 
 use object::{
     Endianness,
@@ -22,6 +22,14 @@ pub(crate) struct Size {
     pub(crate) flash: u64,
     /// Data, without stack and heap: what is left of a board's RAM is for these.
     pub(crate) ram: u64,
+}
+
+impl Sub for Size {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { flash: self.flash.saturating_sub(other.flash), ram: self.ram.saturating_sub(other.ram) }
+    }
 }
 
 /// Sizes by the images' names.

@@ -56,7 +56,9 @@ impl<'a, const N: usize> Tcp<'a, N> {
             Ok(()) => Ok(socket),
             Err(TcpError::ConnectionReset) => Err(ConnectError::Transport(ErrorKind::ConnectionRefused)),
             Err(TcpError::TimedOut) => Err(ConnectError::Transport(ErrorKind::TimedOut)),
-            Err(TcpError::NoRoute | TcpError::InvalidState) => Err(ConnectError::Transport(ErrorKind::AddrNotAvailable)),
+            Err(TcpError::NoRoute | TcpError::InvalidState) => {
+                Err(ConnectError::Transport(ErrorKind::AddrNotAvailable))
+            }
         }
     }
 }

@@ -1,0 +1,84 @@
+//! Starting the device: its tasks, and the memory that they have.
+
+use core::time::Duration;
+
+use embassy_executor::Spawner;
+use embassy_net::Stack;
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use static_cell::{ConstStaticCell, StaticCell};
+use tautline_device::{Client, Settings};
+use tautline_proto::{Backoff, Config};
+
+use super::{Buffers, EmbassyClock, Tcp};
+use crate::device::{Printer, control};
+use crate::plan::{self, Plan};
+use crate::{Board, Server};
+
+/// How many bytes TCP keeps in each direction.
+const TCP: usize = 2048;
+/// What is received, and what is sent, at once.
+const RECEIVE: usize = 1024;
+const TRANSMIT: usize = 512;
+/// What waits while there is no link: 34 times SOS.
+const OUTBOX: usize = 512;
+/// How long the server may take for its side of a goodbye.
+const CLOSE: Duration = Duration::from_secs(3);
+/// How long a link has to be up before the waits begin anew, in times the first wait.
+const STABLE: u32 = 4;
+/// The longest wait, in times the first one.
+const LONGEST: u32 = 16;
+
+/// The way from the control loop to the client. Its mutex fits all priorities.
+type Link = tautline_device::Link<'static, CriticalSectionRawMutex>;
+
+/// Starts the device on a board that has a network.
+///
+/// # Panics
+///
+/// If it is called twice.
+pub fn start(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Board) {
+    static PLAN: StaticCell<Plan> = StaticCell::new();
+    static LINK: StaticCell<Link> = StaticCell::new();
+    static MEMORY: ConstStaticCell<[u8; OUTBOX]> = ConstStaticCell::new([0; OUTBOX]);
+    let plan = match Plan::parse(board.files().text(plan::FILE).unwrap_or_default()) {
+        Ok(plan) => PLAN.init(plan),
+        Err(error) => {
+            board.print(format_args!("{error}"));
+            return board.ended(false);
+        }
+    };
+    let link = LINK.init(Link::new(MEMORY.take()));
+    spawner.spawn(control_task(plan, link).expect("the only one"));
+    spawner.spawn(client_task(plan, link, stack, board).expect("the only one"));
+}
+
+#[embassy_executor::task]
+async fn control_task(plan: &'static Plan, link: &'static Link) {
+    control(plan, link, &EmbassyClock).await;
+    link.stop();
+}
+
+#[embassy_executor::task]
+async fn client_task(plan: &'static Plan, link: &'static Link, stack: Stack<'static>, board: &'static dyn Board) {
+    static BUFFERS: ConstStaticCell<Buffers<TCP>> = ConstStaticCell::new(Buffers::new());
+    static RECEIVED: ConstStaticCell<[u8; RECEIVE]> = ConstStaticCell::new([0; RECEIVE]);
+    static SENT: ConstStaticCell<[u8; TRANSMIT]> = ConstStaticCell::new([0; TRANSMIT]);
+    let Server { host, port, path } = Server::of(board);
+    let settings = Settings::new(host, port).path(path).config(config(plan)).backoff(backoff(plan));
+    let mut client = Client::new(&settings, link, RECEIVED.take(), SENT.take());
+    let mut tcp = Tcp::new(stack, BUFFERS.take(), host, port);
+    let mut random = |bytes: &mut [u8]| board.random(bytes);
+    let stopped = client.run(&mut tcp, &EmbassyClock, &mut random, &mut Printer::new(board)).await;
+    board.print(format_args!("{stopped}"));
+    let counters = link.counters();
+    board.print(format_args!("messages {} sent, {} dropped", counters.sent, counters.dropped));
+    board.ended(stopped == tautline_device::Stopped::Asked);
+}
+
+fn config(plan: &Plan) -> Config {
+    Config::new().ping_interval(Some(plan.ping)).pong_timeout(plan.ping).close_timeout(CLOSE)
+}
+
+fn backoff(plan: &Plan) -> Backoff {
+    Backoff::new(plan.retry, plan.retry * LONGEST, plan.retry * STABLE)
+}
