@@ -56,7 +56,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("tls", "wss and https with the labs' command lines, certificates of both sides, other people's clients", 240, &[Binaries, InteropTests, Python, Node, MicroPython], interop::tls),
     suite("autobahn-server", "Autobahn's 301 core cases against our server", 300, &[Binaries, Autobahn], autobahn::server),
     suite("autobahn-client", "Autobahn's 301 core cases against our client", 300, &[Binaries, Autobahn], autobahn::client),
-    suite("firmware-sizes", "every firmware image builds, and takes no more flash and RAM than its budget and the committed sizes (+3 %)", 480, &[BareTargets], firmware::sizes),
+    suite("firmware-sizes", "every firmware image builds, can be flashed, and is not larger than its budget and the committed sizes (+3 %)", 480, &[BareTargets, Esptool], firmware::sizes),
     suite("firmware-riscv", "the device on an emulated RISC-V board against the hub", 240, &[Binaries, InteropTests, BareTargets, Emulators, Firmware], firmware::riscv),
     suite("firmware-arm", "the same on an emulated Cortex-M3 with 64 KB of RAM", 240, &[Binaries, InteropTests, BareTargets, Emulators, Firmware], firmware::arm),
     Suite { name: "fuzz", what: "every fuzz target for 20 s (--full: 5 min) from its seeds", budget: (600, 5400), needs: &[Cxx], full_only: false, run: fuzz::suite },

@@ -65,6 +65,8 @@ pub(crate) enum Tool {
     Emulators,
     /// The images that run there.
     Firmware,
+    /// Espressif's program for images.
+    Esptool,
 }
 
 /// The `tautline` binary.
@@ -81,6 +83,8 @@ pub(crate) const RELAY: &str = "TAUTLINE_RELAY";
 pub(crate) const QEMU_RISCV32: &str = "TAUTLINE_QEMU_RISCV32";
 /// QEMU for ARM.
 pub(crate) const QEMU_ARM: &str = "TAUTLINE_QEMU_ARM";
+/// The Python of the environment with Espressif's program.
+pub(crate) const ESPTOOL: &str = "TAUTLINE_ESPTOOL";
 /// The image for the RISC-V board.
 pub(crate) const SIM_RISCV: &str = "TAUTLINE_SIM_RISCV";
 /// The image for the ARM board.
@@ -128,6 +132,7 @@ impl Tool {
             Tool::Autobahn => &[WSTEST],
             Tool::Emulators => &[QEMU_RISCV32, QEMU_ARM],
             Tool::Firmware => &[SIM_RISCV, SIM_ARM],
+            Tool::Esptool => &[ESPTOOL],
         }
     }
 
@@ -151,6 +156,7 @@ impl Tool {
             Tool::Autobahn => python::autobahn(site),
             Tool::Emulators => native::emulators(site),
             Tool::Firmware => rust::firmware(site),
+            Tool::Esptool => python::esptool(site),
         }
     }
 }

@@ -4,7 +4,10 @@
 mod images;
 mod sizes;
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 pub(crate) use self::images::build_emulated;
 use self::{
@@ -17,6 +20,7 @@ use crate::{
     outcome::{Outcome, Stop},
     runner::{self, Runner},
     suites::{self, Suite},
+    tools,
 };
 
 /// The suites of the table that are about firmware begin with this.
@@ -49,9 +53,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Stop> {
     Ok(runner::conclude(&results, true))
 }
 
-/// Builds every image and holds its size against its budget and the committed table.
+/// Builds every image, and holds its size against its budget and the committed table.
 pub(crate) fn sizes(job: &Job<'_>) -> Outcome {
     let sizes = measure(job)?;
+    flashable(job)?;
     let blessed = Table::parse(&job.workspace.read(sizes::TABLE)?);
     println!("{}", sizes.shown(&blessed));
     match sizes.faults(&blessed) {
@@ -86,6 +91,28 @@ fn measure(job: &Job<'_>) -> Result<Table, Stop> {
         table.add(image.name, all - without);
     }
     Ok(table)
+}
+
+/// Makes of the program for the ESP32-C3 what its bootloader starts, and has Espressif's program look at that.
+fn flashable(job: &Job<'_>) -> Result<(), Stop> {
+    let image = job.workspace.artifacts().join("esp32c3.bin");
+    std::fs::create_dir_all(job.workspace.artifacts())?;
+    let esptool = || -> Result<Command, Stop> {
+        let mut command = Command::new(job.var(tools::ESPTOOL)?);
+        command.args(["-m", "esptool", "--chip", "esp32c3"]);
+        Ok(command)
+    };
+    let mut make = esptool()?;
+    make.args(["elf2image", "--flash-mode", "dio", "--flash-size", "4MB", "--output"]).arg(&image);
+    job.run(make.arg(images::ESP32C3.path(job.workspace)))?;
+    let before = job.log.text().len();
+    job.run(esptool()?.arg("image-info").arg(&image))?;
+    let log = job.log.text();
+    // Of the checksum and of the hash.
+    match log[before..].matches("(valid)").count() {
+        2 => Ok(()),
+        _ => Err(Stop::Failed(format!("{} is no image that a bootloader would start", image.display()))),
+    }
 }
 
 fn size(path: &Path) -> Result<Size, Stop> {

@@ -120,7 +120,8 @@ pub(crate) fn of(elf: &[u8]) -> object::read::Result<Size> {
         let is_loaded = section.sh_type(endian) != SHT_NOBITS;
         size.flash += if is_loaded { bytes } else { 0 };
         // The ESP32-C3's code that is to be fast is copied to RAM.
-        let is_in_ram = flags.contains(SHF_WRITE) || !is_loaded || name.starts_with(".rwtext");
+        let is_fast = name == ".trap" || name.starts_with(".rwtext");
+        let is_in_ram = flags.contains(SHF_WRITE) || !is_loaded || is_fast;
         size.ram += if is_in_ram { bytes } else { 0 };
     }
     Ok(size)
