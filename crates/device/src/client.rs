@@ -2,7 +2,7 @@
 
 use core::cell::RefCell;
 use core::future::poll_fn;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::Poll;
 use core::time::Duration;
 
@@ -81,36 +81,37 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
         let core = RefCell::new(Core { machine, random, handler });
         link.down();
         loop {
+            core.borrow_mut().tell();
             let state = core.borrow().machine.state();
             match state {
                 State::Waiting(until) => {
-                    if attend(&core, link, clock, clock.sleep_until(until)).await.is_some() {
+                    let waiting = pin!(clock.sleep_until(until));
+                    if attend(&core, link, clock, waiting).await.is_some() {
                         core.borrow_mut().connect(clock.now());
                     }
                 }
-                State::Connecting(_) => match attend(&core, link, clock, connector.connect()).await {
-                    Some(Ok(mut transport)) => {
-                        let request = core.borrow_mut().open(clock.now(), receive, transmit);
-                        if let Some(request) = request {
-                            let (reader, writer) = transport.split();
-                            let halves = both(
-                                read(&core, clock, reader, receive),
-                                write(&core, link, clock, writer, transmit, request),
-                            );
-                            attend(&core, link, clock, halves).await;
-                            link.down();
+                State::Connecting(_) => {
+                    let connecting = pin!(connector.connect());
+                    match attend(&core, link, clock, connecting).await {
+                        Some(Ok(mut transport)) => {
+                            let request = core.borrow_mut().open(clock.now(), receive, transmit);
+                            if let Some(request) = request {
+                                let (reader, writer) = transport.split();
+                                let reading = pin!(read(&core, clock, reader, receive));
+                                let writing = pin!(write(&core, link, clock, writer, transmit, request));
+                                attend(&core, link, clock, pin!(both(reading, writing))).await;
+                                link.down();
+                            }
+                            let enough = pin!(clock.sleep_until(clock.now() + LINGER));
+                            first(pin!(transport.close()), enough).await;
                         }
-                        first(transport.close(), clock.sleep_until(clock.now() + LINGER)).await;
+                        Some(Err(error)) => core.borrow_mut().machine.connect_failed(clock.now(), error),
+                        None => {}
                     }
-                    Some(Err(error)) => core.borrow_mut().machine.connect_failed(clock.now(), error),
-                    None => {}
-                },
+                }
                 // A driver that was dropped in the middle; `begin` has seen to that.
                 State::Linked => core.borrow_mut().machine.begin(clock.now()),
-                State::Stopped(stopped) => {
-                    core.borrow_mut().tell();
-                    return stopped;
-                }
+                State::Stopped(stopped) => return stopped,
             }
         }
     }
@@ -160,9 +161,8 @@ async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock, T>(
     core: &RefCell<Core<'_, '_, R, H>>,
     link: &Link<'_, M>,
     clock: &C,
-    work: impl Future<Output = T>,
+    mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    let mut work = pin!(work);
     let mut alarm = pin!(None);
     let mut alarm_at = None;
     let state = core.borrow().machine.state();
@@ -267,22 +267,26 @@ async fn write<M: RawMutex, R: Random, H: Handler>(
     }
 }
 
-/// Polls both, the first one first, until both are done.
-async fn both(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
-    let (mut first, mut second) = (pin!(first), pin!(second));
+/// Polls both, the first one first, until both are done. (It takes pinned futures, since a future holds what is moved into it
+/// twice.)
+fn both<'f>(
+    mut first: Pin<&'f mut impl Future<Output = ()>>,
+    mut second: Pin<&'f mut impl Future<Output = ()>>,
+) -> impl Future<Output = ()> {
     let (mut first_done, mut second_done) = (false, false);
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         first_done = first_done || first.as_mut().poll(cx).is_ready();
         second_done = second_done || second.as_mut().poll(cx).is_ready();
         if first_done && second_done { Poll::Ready(()) } else { Poll::Pending }
     })
-    .await;
 }
 
 /// Polls both until one is done.
-async fn first(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
-    let (mut first, mut second) = (pin!(first), pin!(second));
-    poll_fn(|cx| if first.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { second.as_mut().poll(cx) }).await;
+fn first<'f>(
+    mut first: Pin<&'f mut impl Future<Output = ()>>,
+    mut second: Pin<&'f mut impl Future<Output = ()>>,
+) -> impl Future<Output = ()> {
+    poll_fn(move |cx| if first.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { second.as_mut().poll(cx) })
 }
 
 /// Lets others have their turn: a server that never stops sending must not keep us from anything else.

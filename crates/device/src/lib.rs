@@ -23,5 +23,6 @@ pub use machine::{Machine, State};
 pub use outbox::{Counters, Outbox, Policy, PushError};
 pub use settings::Settings;
 pub use stream::{Stream, StreamError};
+pub use tautline_proto::{Backoff, CloseCode, Config, Data, Ended, Instant, Kind, OpCode, Part};
 pub use text::Text;
 pub use transport::{Clock, ConnectError, Connector, Random, Transport};
