@@ -6,4 +6,4 @@ mod tcp;
 
 pub use clock::EmbassyClock;
 pub use start::start;
-pub use tcp::{Buffers, Tcp};
+pub use tcp::{Open, Tcp};

@@ -1,15 +1,17 @@
 //! Starting the device: its tasks, and the memory that they have.
 
+use core::cell::RefCell;
 use core::time::Duration;
 
 use embassy_executor::Spawner;
 use embassy_net::Stack;
+use embassy_net::tcp::TcpSocket;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use static_cell::{ConstStaticCell, StaticCell};
-use tautline_device::{Client, Settings};
+use tautline_device::{Client, Clock, Settings};
 use tautline_proto::{Backoff, Config};
 
-use super::{Buffers, EmbassyClock, Tcp};
+use super::{EmbassyClock, Tcp};
 use crate::device::{Printer, control};
 use crate::plan::{self, Plan};
 use crate::{Board, Server};
@@ -21,6 +23,8 @@ const RECEIVE: usize = 1024;
 const TRANSMIT: usize = 512;
 /// What waits while there is no link: 34 times SOS.
 const OUTBOX: usize = 512;
+/// How long what was not yet sent may take, after the last cycle.
+const LAST_WORDS: Duration = Duration::from_secs(60);
 /// How long the server may take for its side of a goodbye.
 const CLOSE: Duration = Duration::from_secs(3);
 /// How long a link has to be up before the waits begin anew, in times the first wait.
@@ -55,18 +59,22 @@ pub fn start(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Board)
 #[embassy_executor::task]
 async fn control_task(plan: &'static Plan, link: &'static Link) {
     control(plan, link, &EmbassyClock).await;
+    link.flush(&EmbassyClock, EmbassyClock.now() + LAST_WORDS).await;
     link.stop();
 }
 
 #[embassy_executor::task]
 async fn client_task(plan: &'static Plan, link: &'static Link, stack: Stack<'static>, board: &'static dyn Board) {
-    static BUFFERS: ConstStaticCell<Buffers<TCP>> = ConstStaticCell::new(Buffers::new());
+    static BUFFERS: ConstStaticCell<[[u8; TCP]; 2]> = ConstStaticCell::new([[0; TCP]; 2]);
+    static SOCKET: StaticCell<RefCell<TcpSocket<'static>>> = StaticCell::new();
     static RECEIVED: ConstStaticCell<[u8; RECEIVE]> = ConstStaticCell::new([0; RECEIVE]);
     static SENT: ConstStaticCell<[u8; TRANSMIT]> = ConstStaticCell::new([0; TRANSMIT]);
     let Server { host, port, path } = Server::of(board);
     let settings = Settings::new(host, port).path(path).config(config(plan)).backoff(backoff(plan));
     let mut client = Client::new(&settings, link, RECEIVED.take(), SENT.take());
-    let mut tcp = Tcp::new(stack, BUFFERS.take(), host, port);
+    let [from_server, to_server] = BUFFERS.take();
+    let socket = SOCKET.init(RefCell::new(TcpSocket::new(stack, from_server, to_server)));
+    let mut tcp = Tcp::new(stack, socket, host, port);
     let mut random = |bytes: &mut [u8]| board.random(bytes);
     let stopped = client.run(&mut tcp, &EmbassyClock, &mut random, &mut Printer::new(board)).await;
     board.print(format_args!("{stopped}"));
