@@ -40,7 +40,9 @@ pub(crate) fn docs(job: &Job<'_>) -> Outcome {
 
 pub(crate) fn no_std(job: &Job<'_>) -> Outcome {
     for target in BARE_TARGETS {
-        for (package, features) in [("tautline-proto", ""), ("tautline-proto", "alloc"), ("tautline-telemetry", "")] {
+        for (package, features) in
+            [("tautline-proto", ""), ("tautline-proto", "alloc"), ("tautline-telemetry", ""), ("tautline-device", "")]
+        {
             // A build, not a check: code generation is where a missing atomic or a float shows.
             let mut command = job.cargo(&["build", "--package", package, "--lib", "--locked", "--no-default-features"]);
             job.run(command.args(["--features", features, "--target", target]))?;

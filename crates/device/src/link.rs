@@ -183,6 +183,11 @@ impl<'m, M: RawMutex> Link<'m, M> {
         self.outbox(|outbox| outbox.acknowledge(id))
     }
 
+    /// What is not acknowledged is to be sent again.
+    pub(crate) fn again(&self) {
+        self.outbox(Outbox::again);
+    }
+
     /// Lets the client look at the outbox, and wakes those who wait for room.
     pub(crate) fn outbox<T>(&self, look: impl FnOnce(&mut Outbox<'m>) -> T) -> T {
         self.lock(|shared| {

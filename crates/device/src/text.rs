@@ -55,6 +55,21 @@ impl<'b> Text<'b> {
         }
     }
 
+    /// Appends a number in decimal.
+    pub(crate) fn decimal(&mut self, mut number: u64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.bytes(&digits[at..]);
+    }
+
     /// Takes back what was appended after the text had `len` bytes.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
@@ -96,6 +111,16 @@ mod tests {
         text.put("cde");
         assert_eq!(text.len(), 5);
         assert_eq!(text.finish(), None);
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for number in [0, 9, 10, u64::MAX] {
+            let mut memory = [0; 20];
+            let mut text = Text::new(&mut memory);
+            text.decimal(number);
+            assert_eq!(text.finish().unwrap().parse(), Ok(number));
+        }
     }
 
     #[test]

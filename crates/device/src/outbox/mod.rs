@@ -243,6 +243,11 @@ impl<'m> Outbox<'m> {
         self.sending = None;
         self.fragments = false;
         self.drop_fragments();
+        self.again();
+    }
+
+    /// What is not acknowledged is to be sent again.
+    pub(crate) fn again(&mut self) {
         let mut at = self.start;
         while at < self.end {
             let record = Record { sent: false, ..self.record(at) };

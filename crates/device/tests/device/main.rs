@@ -5,6 +5,7 @@ mod events;
 mod interrupted;
 mod messages;
 mod reconnecting;
+mod rooms;
 mod world;
 
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 //! A client, a server and the network between them, in virtual time.
 
-#![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "every test program uses its own part")]
 
 mod net;
 mod server;
