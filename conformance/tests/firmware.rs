@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tautline::{WebSocket, connect};
-use tautline_conformance::peers::{Board, Cable, Emulator, Hub, within};
+use tautline_conformance::peers::{Board, Cable, Emulator, Hub, request, within};
 
 /// How often the hub is killed.
 const KILLS: usize = 20;
@@ -37,15 +37,34 @@ async fn heard(friend: &mut WebSocket) -> String {
 }
 
 async fn says_sos_and_prints_what_it_hears(board: Board) {
-    let (hub, _cable, mut emulator) = connected(board, "", "/{client_id}").await;
+    for speaks in ["speaks raw\n", "speaks envelopes\n"] {
+        let (hub, _cable, mut emulator) = connected(board, speaks, "/{client_id}").await;
+        let mut friend = friend(&hub, "/friend").await;
+        assert_eq!(heard(&mut friend).await, "SOS");
+        assert_eq!(heard(&mut friend).await, "SOS");
+        friend.send("help is on its way").await.expect("an open connection");
+        emulator.prints("received help is on its way").await;
+    }
+}
+
+async fn gets_what_is_larger_than_its_buffer_in_pieces(board: Board) {
+    let (hub, _cable, mut emulator) = connected(board, "speaks raw\n", "/{client_id}").await;
     let mut friend = friend(&hub, "/friend").await;
-    assert_eq!(heard(&mut friend).await, "SOS");
-    assert_eq!(heard(&mut friend).await, "SOS");
-    friend.send("help is on its way").await.expect("an open connection");
-    emulator.prints("received help is on its way").await;
-    // More than its buffer takes: in pieces, and all of it.
     friend.send("x".repeat(3000)).await.expect("an open connection");
     emulator.prints("to 3000 of 3000 ").await;
+}
+
+async fn obeys_the_hub(board: Board) {
+    let (hub, _cable, mut emulator) = connected(board, "", "/rooms/lab/board").await;
+    emulator.prints("welcome, board, to lab").await;
+    let command = async |body: &str| request(hub.port, "POST", "/api/devices/board/commands", body).await.status;
+    assert_eq!(command(r#"{"name": "led", "payload": {"on": true}}"#).await, 200);
+    emulator.prints("lamp on").await;
+    assert_eq!(command(r#"{"name": "led", "payload": {"on": false}}"#).await, 200);
+    emulator.prints("lamp off").await;
+    for refused in [r#"{"name": "led", "payload": 7}"#, r#"{"name": "dance"}"#] {
+        assert_eq!(command(refused).await, 422, "{refused}");
+    }
 }
 
 async fn leaves_and_comes_back_every_tenth_cycle(board: Board) {
@@ -90,7 +109,7 @@ async fn notices_that_the_network_is_cut_and_comes_back(board: Board) {
 }
 
 async fn counts_with_the_lab_without_a_word(board: Board) {
-    let (hub, _cable, mut emulator) = connected(board, "sends no\n", "/counter").await;
+    let (hub, _cable, mut emulator) = connected(board, "speaks raw\nsends no\n", "/counter").await;
     emulator.prints(r#"received {"type": "state", "value": 0}"#).await;
     let mut friend = friend(&hub, "/counter").await;
     emulator.prints(r#"received {"type": "users", "count": 2}"#).await;
@@ -115,6 +134,8 @@ macro_rules! on {
 
 on! { riscv, Board::Riscv,
     says_sos_and_prints_what_it_hears
+    gets_what_is_larger_than_its_buffer_in_pieces
+    obeys_the_hub
     leaves_and_comes_back_every_tenth_cycle
     says_everything_before_it_ends
     comes_back_to_a_hub_that_is_killed
@@ -124,6 +145,8 @@ on! { riscv, Board::Riscv,
 
 on! { arm, Board::Arm,
     says_sos_and_prints_what_it_hears
+    gets_what_is_larger_than_its_buffer_in_pieces
+    obeys_the_hub
     leaves_and_comes_back_every_tenth_cycle
     says_everything_before_it_ends
     comes_back_to_a_hub_that_is_killed

@@ -15,6 +15,8 @@ pub struct Plan {
     pub cycles: u32,
     /// `cycle_ms`: how long a cycle lasts, in milliseconds. Default 400; at least 1.
     pub cycle: Duration,
+    /// `speaks`: `envelopes`, the default, which the hub's commands and acknowledgements need, or `raw`, as the labs' servers do.
+    pub envelopes: bool,
     /// `sends`: whether a cycle sends `SOS`: `yes`, the default, or `no` for a device that only listens.
     pub sends: bool,
     /// `leave_every`: the link is closed, and made anew, every so many cycles. 0, the default, is never.
@@ -32,6 +34,7 @@ impl Plan {
     pub const DEFAULT: Self = Self {
         cycles: 0,
         cycle: Duration::from_millis(400),
+        envelopes: true,
         sends: true,
         leave_every: 0,
         retry: Duration::from_secs(1),
@@ -60,7 +63,8 @@ impl Plan {
         match key {
             "cycles" => self.cycles = value.parse().ok()?,
             "cycle_ms" => self.cycle = milliseconds(u64::from(u32::MAX))?,
-            "sends" => self.sends = ["no", "yes"].iter().position(|word| *word == value)? == 1,
+            "speaks" => self.envelopes = choice(value, "raw", "envelopes")?,
+            "sends" => self.sends = choice(value, "no", "yes")?,
             "leave_every" => self.leave_every = value.parse().ok()?,
             "retry_ms" => self.retry = milliseconds(60_000)?,
             "ping_ms" => self.ping = milliseconds(60_000)?,
@@ -68,6 +72,11 @@ impl Plan {
         }
         Some(())
     }
+}
+
+/// Which of both words it is; `None` for another one.
+fn choice(value: &str, no: &str, yes: &str) -> Option<bool> {
+    (value == no || value == yes).then_some(value == yes)
 }
 
 /// A line that no plan has.
@@ -89,10 +98,11 @@ mod tests {
     #[test]
     fn a_plan_says_what_is_not_as_by_default() {
         assert_eq!(Plan::parse(""), Ok(Plan::DEFAULT));
-        let text = "cycles 30\ncycle_ms 50\nsends no\nleave_every 10\nretry_ms 60000\nping_ms 500\n";
+        let text = "cycles 30\ncycle_ms 50\nspeaks raw\nsends no\nleave_every 10\nretry_ms 60000\nping_ms 500\n";
         let plan = Plan {
             cycles: 30,
             cycle: Duration::from_millis(50),
+            envelopes: false,
             sends: false,
             leave_every: 10,
             retry: Duration::from_secs(60),
@@ -103,7 +113,16 @@ mod tests {
 
     #[test]
     fn a_line_that_is_wrong_is_named() {
-        for line in ["cycles", "cycles -1", "cycle_ms 0", "sends maybe", "retry_ms 60001", "speed 9", " cycles 1"] {
+        for line in [
+            "cycles",
+            "cycles -1",
+            "cycle_ms 0",
+            "sends maybe",
+            "speaks Spanish",
+            "retry_ms 60001",
+            "speed 9",
+            " cycles 1",
+        ] {
             extern crate std;
             let text = std::format!("cycles 1\n{line}\nsends no\n");
             assert_eq!(Plan::parse(&text), Err(NotAPlan(line)));

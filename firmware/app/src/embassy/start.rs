@@ -8,11 +8,12 @@ use embassy_net::Stack;
 use embassy_net::tcp::TcpSocket;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use static_cell::{ConstStaticCell, StaticCell};
-use tautline_device::{Client, Clock, Settings};
+use tautline_device::rooms::{Incoming, Member, SUBPROTOCOL};
+use tautline_device::{Client, Clock, Event, Settings};
 use tautline_proto::{Backoff, Config};
 
 use super::{EmbassyClock, Tcp};
-use crate::device::{Printer, control};
+use crate::device::{Ears, control, heard, told};
 use crate::plan::{self, Plan};
 use crate::{Board, Server};
 
@@ -21,8 +22,10 @@ const TCP: usize = 2048;
 /// What is received, and what is sent, at once.
 const RECEIVE: usize = 1024;
 const TRANSMIT: usize = 512;
-/// What waits while there is no link: 34 times SOS.
-const OUTBOX: usize = 512;
+/// What waits while there is no link: about a dozen times SOS.
+const OUTBOX: usize = 1024;
+/// The longest message of an envelope.
+const MESSAGE: usize = 1024;
 /// How long what was not yet sent may take, after the last cycle.
 const LAST_WORDS: Duration = Duration::from_secs(60);
 /// How long the server may take for its side of a goodbye.
@@ -34,6 +37,7 @@ const LONGEST: u32 = 16;
 
 /// The way from the control loop to the client. Its mutex fits all priorities.
 type Link = tautline_device::Link<'static, CriticalSectionRawMutex>;
+type Room = tautline_device::rooms::Room<'static, 'static, CriticalSectionRawMutex>;
 
 /// Starts the device on a board that has a network.
 ///
@@ -52,31 +56,48 @@ pub fn start(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Board)
         }
     };
     let link = LINK.init(Link::new(MEMORY.take()));
-    spawner.spawn(control_task(plan, link).expect("the only one"));
-    spawner.spawn(client_task(plan, link, stack, board).expect("the only one"));
+    let mut run = [0; 4];
+    board.random(&mut run);
+    let room = Room::new(link, u32::from_le_bytes(run));
+    spawner.spawn(control_task(plan, link, room).expect("the only one"));
+    spawner.spawn(client_task(plan, link, room, stack, board).expect("the only one"));
 }
 
 #[embassy_executor::task]
-async fn control_task(plan: &'static Plan, link: &'static Link) {
-    control(plan, link, &EmbassyClock).await;
+async fn control_task(plan: &'static Plan, link: &'static Link, room: Room) {
+    control(plan, link, room, &EmbassyClock).await;
     link.flush(&EmbassyClock, EmbassyClock.now() + LAST_WORDS).await;
     link.stop();
 }
 
 #[embassy_executor::task]
-async fn client_task(plan: &'static Plan, link: &'static Link, stack: Stack<'static>, board: &'static dyn Board) {
+async fn client_task(
+    plan: &'static Plan,
+    link: &'static Link,
+    room: Room,
+    stack: Stack<'static>,
+    board: &'static dyn Board,
+) {
+    static MESSAGES: ConstStaticCell<[u8; MESSAGE]> = ConstStaticCell::new([0; MESSAGE]);
     static BUFFERS: ConstStaticCell<[[u8; TCP]; 2]> = ConstStaticCell::new([[0; TCP]; 2]);
     static SOCKET: StaticCell<RefCell<TcpSocket<'static>>> = StaticCell::new();
     static RECEIVED: ConstStaticCell<[u8; RECEIVE]> = ConstStaticCell::new([0; RECEIVE]);
     static SENT: ConstStaticCell<[u8; TRANSMIT]> = ConstStaticCell::new([0; TRANSMIT]);
     let Server { host, port, path } = Server::of(board);
-    let settings = Settings::new(host, port).path(path).config(config(plan)).backoff(backoff(plan));
+    let subprotocols: &[&str] = if plan.envelopes { &[SUBPROTOCOL] } else { &[] };
+    let settings = Settings::new(host, port).path(path).subprotocols(subprotocols);
+    let settings = settings.config(config(plan)).backoff(backoff(plan));
+    let mut ears = if plan.envelopes {
+        Ears::Envelopes(Member::new(room, MESSAGES.take(), |incoming: Incoming<'_>| heard(board, room, &incoming)))
+    } else {
+        Ears::Raw(|event: Event<'_>| told(board, &event))
+    };
     let mut client = Client::new(&settings, link, RECEIVED.take(), SENT.take());
     let [from_server, to_server] = BUFFERS.take();
     let socket = SOCKET.init(RefCell::new(TcpSocket::new(stack, from_server, to_server)));
     let mut tcp = Tcp::new(stack, socket, host, port);
     let mut random = |bytes: &mut [u8]| board.random(bytes);
-    let stopped = client.run(&mut tcp, &EmbassyClock, &mut random, &mut Printer::new(board)).await;
+    let stopped = client.run(&mut tcp, &EmbassyClock, &mut random, &mut ears).await;
     board.print(format_args!("{stopped}"));
     let counters = link.counters();
     board.print(format_args!("messages {} sent, {} dropped", counters.sent, counters.dropped));
