@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tautline::{WebSocket, connect};
-use tautline_conformance::peers::{Board, Cable, Emulator, Hub, request, within};
+use tautline_conformance::peers::secure::ours;
+use tautline_conformance::peers::{Board, Cable, Emulator, Hub, Project, request, within};
 
 /// How often the hub is killed.
 const KILLS: usize = 20;
@@ -15,14 +17,36 @@ const RUN: Duration = Duration::from_secs(120);
 /// A device that does not wait for long.
 const PLAN: &str = "cycle_ms 100\nretry_ms 100\nping_ms 2000\n";
 
+/// Where the board finds the hub, at the end of its cable.
+const HUB: &str = "10.0.2.100:8000";
+
 /// A hub, and the board connected to it by a cable.
-async fn connected(board: Board, plan: &str, path: &str) -> (Hub, Cable, Emulator) {
-    let hub = Hub::start().await;
-    let cable = Cable::to(hub.port).await;
-    let plan = format!("{PLAN}{plan}");
-    let mut emulator = board.start(&[("plan", plan.as_bytes()), ("path", path.as_bytes())], cable.port);
+async fn connected(board: Board, plan: &str) -> (Hub, Cable, Emulator) {
+    connected_to(Hub::start().await, board, plan, config("ws", "/")).await
+}
+
+async fn connected_to(hub: Hub, board: Board, plan: &str, config: Value) -> (Hub, Cable, Emulator) {
+    let (cable, mut emulator) = started(&hub, board, plan, &config, &[]).await;
     emulator.prints("connected").await;
     (hub, cable, emulator)
+}
+
+/// The board with a cable to the hub, and these files besides its plan and its configuration.
+async fn started(hub: &Hub, board: Board, plan: &str, config: &Value, more: &[(&str, &[u8])]) -> (Cable, Emulator) {
+    let cable = Cable::to(hub.port).await;
+    let (plan, config) = (format!("{PLAN}{plan}"), config.to_string());
+    let files = [&[("plan", plan.as_bytes()), ("config.json", config.as_bytes())], more].concat();
+    let emulator = board.start(&files, cable.port);
+    (cable, emulator)
+}
+
+/// A `config.json`.
+fn config(scheme: &str, path: &str) -> Value {
+    json!({
+        "wifi": { "SSID": "none", "password": "", "attempts": 1, "delay_in_msec": 0 },
+        "server": format!("{scheme}://{HUB}{path}"),
+        "socket_delay_ms": 5,
+    })
 }
 
 /// Another client of the hub.
@@ -38,7 +62,7 @@ async fn heard(friend: &mut WebSocket) -> String {
 
 async fn says_sos_and_prints_what_it_hears(board: Board) {
     for speaks in ["speaks raw\n", "speaks envelopes\n"] {
-        let (hub, _cable, mut emulator) = connected(board, speaks, "/{client_id}").await;
+        let (hub, _cable, mut emulator) = connected(board, speaks).await;
         let mut friend = friend(&hub, "/friend").await;
         assert_eq!(heard(&mut friend).await, "SOS");
         assert_eq!(heard(&mut friend).await, "SOS");
@@ -48,14 +72,16 @@ async fn says_sos_and_prints_what_it_hears(board: Board) {
 }
 
 async fn gets_what_is_larger_than_its_buffer_in_pieces(board: Board) {
-    let (hub, _cable, mut emulator) = connected(board, "speaks raw\n", "/{client_id}").await;
+    let (hub, _cable, mut emulator) = connected(board, "speaks raw\n").await;
     let mut friend = friend(&hub, "/friend").await;
     friend.send("x".repeat(3000)).await.expect("an open connection");
     emulator.prints("to 3000 of 3000 ").await;
 }
 
 async fn obeys_the_hub(board: Board) {
-    let (hub, _cable, mut emulator) = connected(board, "", "/rooms/lab/board").await;
+    let mut config = config("ws", "/rooms/lab/");
+    config["client_id"] = "board".into();
+    let (hub, _cable, mut emulator) = connected_to(Hub::start().await, board, "", config).await;
     emulator.prints("welcome, board, to lab").await;
     let command = async |body: &str| request(hub.port, "POST", "/api/devices/board/commands", body).await.status;
     assert_eq!(command(r#"{"name": "led", "payload": {"on": true}}"#).await, 200);
@@ -68,7 +94,7 @@ async fn obeys_the_hub(board: Board) {
 }
 
 async fn leaves_and_comes_back_every_tenth_cycle(board: Board) {
-    let (hub, _cable, mut emulator) = connected(board, "leave_every 10\n", "/{client_id}").await;
+    let (hub, _cable, mut emulator) = connected(board, "leave_every 10\n").await;
     let mut friend = friend(&hub, "/friend").await;
     for _ in 0..4 {
         emulator.prints("closed with 1000").await;
@@ -78,7 +104,7 @@ async fn leaves_and_comes_back_every_tenth_cycle(board: Board) {
 }
 
 async fn says_everything_before_it_ends(board: Board) {
-    let (hub, _cable, emulator) = connected(board, "cycles 20\n", "/{client_id}").await;
+    let (hub, _cable, emulator) = connected(board, "cycles 20\n").await;
     let lines = emulator.ends_within(RUN).await;
     assert!(lines.iter().any(|line| line.starts_with("closed with 1000")), "{lines:#?}");
     assert_eq!(lines.last().map(String::as_str), Some("messages 20 sent, 0 dropped"));
@@ -86,7 +112,7 @@ async fn says_everything_before_it_ends(board: Board) {
 }
 
 async fn comes_back_to_a_hub_that_is_killed(board: Board) {
-    let (mut hub, cable, mut emulator) = connected(board, "", "/{client_id}").await;
+    let (mut hub, cable, mut emulator) = connected(board, "").await;
     for _ in 0..KILLS {
         drop(hub); // SIGKILL
         emulator.prints("disconnected").await;
@@ -98,7 +124,7 @@ async fn comes_back_to_a_hub_that_is_killed(board: Board) {
 }
 
 async fn notices_that_the_network_is_cut_and_comes_back(board: Board) {
-    let (hub, cable, mut emulator) = connected(board, "", "/{client_id}").await;
+    let (hub, cable, mut emulator) = connected(board, "").await;
     for _ in 0..2 {
         cable.cut();
         emulator.prints("disconnected").await;
@@ -109,12 +135,68 @@ async fn notices_that_the_network_is_cut_and_comes_back(board: Board) {
 }
 
 async fn counts_with_the_lab_without_a_word(board: Board) {
-    let (hub, _cable, mut emulator) = connected(board, "speaks raw\nsends no\n", "/counter").await;
+    let plan = "speaks raw\nsends no\n";
+    // There the device's own path is the counter, too.
+    let (hub, _cable, mut emulator) = connected_to(Hub::app("counter").await, board, plan, config("ws", "/")).await;
     emulator.prints(r#"received {"type": "state", "value": 0}"#).await;
     let mut friend = friend(&hub, "/counter").await;
     emulator.prints(r#"received {"type": "users", "count": 2}"#).await;
     friend.send(r#"{"action": "plus"}"#).await.expect("an open connection");
     emulator.prints(r#"received {"type": "state", "value": 1}"#).await;
+}
+
+/// What a device with a certificate has in its configuration.
+fn secure() -> Value {
+    let mut config = config("wss", "/");
+    config["client_id"] = "board".into();
+    config["ssl"] = json!({ "ca": "ca.der", "cert": "board.crt", "key": "board.key", "cert_reqs": 2 });
+    config
+}
+
+/// Certificates for the board and for a server of this name; and the server's hub, which wants certificates of its clients.
+async fn secured(server: &str) -> (Project, Hub) {
+    let project = Project::empty();
+    project.cert(&[&format!("--srv={server}"), "--cn=board"]).await;
+    project.cert(&["client", "friend"]).await;
+    let hub = project
+        .serve(&format!(
+            "--ssl --host=127.0.0.1 --port=0 --ssl-keyfile=tls/{server}/{server}.key \
+             --ssl-certfile=tls/{server}/{server}.crt --ssl-ca-certs=tls/ca/ca.crt --ssl-cert-reqs=required"
+        ))
+        .await;
+    (project, hub)
+}
+
+/// The board with what `tautline cert` has copied for it.
+async fn started_securely(project: &Project, hub: &Hub, board: Board, plan: &str) -> (Cable, Emulator) {
+    let names = ["ca.der", "board.crt", "board.key"];
+    let files = names.map(|name| std::fs::read(project.file(&format!("src/{name}"))).expect("a file"));
+    let more = [0, 1, 2].map(|index| (names[index], &files[index][..]));
+    started(hub, board, plan, &secure(), &more).await
+}
+
+async fn shows_its_certificate_and_blinks_on_while_it_shakes_hands(board: Board) {
+    let (project, hub) = secured("10.0.2.100").await;
+    let (_cable, mut emulator) = started_securely(&project, &hub, board, "leave_every 10\n").await;
+    emulator.prints("welcome, board, to main").await;
+    let mut friend = ours(hub.uri("/friend"), &project.client("friend")).await;
+    assert_eq!(heard(&mut friend).await, "SOS");
+    friend.send("help is on its way").await.expect("an open connection");
+    emulator.prints("received help is on its way").await;
+    for _ in 0..3 {
+        emulator.prints("closed with 1000").await;
+        emulator.prints("welcome, board").await;
+    }
+}
+
+async fn talks_to_no_server_that_is_not_the_one_it_dialled(board: Board) {
+    let (project, hub) = secured("127.0.0.1").await;
+    let (_cable, mut emulator) = started_securely(&project, &hub, board, "").await;
+    emulator.prints("error: TLS: ").await;
+    let (others, _) = secured("10.0.2.100").await;
+    let (_, hub) = secured("10.0.2.100").await;
+    let (_cable, mut emulator) = started_securely(&others, &hub, board, "").await;
+    emulator.prints("error: TLS: ").await;
 }
 
 /// The same tests on each board.
@@ -141,6 +223,8 @@ on! { riscv, Board::Riscv,
     comes_back_to_a_hub_that_is_killed
     notices_that_the_network_is_cut_and_comes_back
     counts_with_the_lab_without_a_word
+    shows_its_certificate_and_blinks_on_while_it_shakes_hands
+    talks_to_no_server_that_is_not_the_one_it_dialled
 }
 
 on! { arm, Board::Arm,
@@ -152,4 +236,6 @@ on! { arm, Board::Arm,
     comes_back_to_a_hub_that_is_killed
     notices_that_the_network_is_cut_and_comes_back
     counts_with_the_lab_without_a_word
+    shows_its_certificate_and_blinks_on_while_it_shakes_hands
+    talks_to_no_server_that_is_not_the_one_it_dialled
 }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use tautline_device_tls::Time;
+
 use crate::Files;
 use crate::blink::Punctuality;
 
@@ -20,6 +22,11 @@ pub trait Board: Sync {
 
     /// Fills the bytes with random numbers that nobody can predict.
     fn random(&self, bytes: &mut [u8]);
+
+    /// What it knows of the time of day, for certificates.
+    fn time(&self) -> Time {
+        Time::Unknown
+    }
 
     /// Its files.
     fn files(&self) -> Files<'static>;

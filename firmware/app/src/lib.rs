@@ -12,8 +12,7 @@ pub mod device;
 pub mod embassy;
 mod files;
 pub mod plan;
-mod server;
 
 pub use board::Board;
 pub use files::Files;
-pub use server::Server;
+pub use tautline_device_tls::Time;

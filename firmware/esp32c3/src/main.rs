@@ -11,18 +11,20 @@ use core::fmt;
 
 use embassy_executor::Spawner;
 use embassy_net::{Runner, StackResources};
-use embassy_time::Duration;
 use esp_backtrace as _;
 use esp_hal::clock::CpuClock;
 use esp_hal::gpio::{Level, Output, OutputConfig};
+use esp_hal::peripherals::WIFI;
 use esp_hal::ram;
 use esp_hal::rng::Rng;
 use esp_hal::timer::timg::TimerGroup;
 use esp_println::println;
 use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
+use tautline_device_config::Wifi;
 use tautline_firmware_app::blink::Punctuality;
-use tautline_firmware_app::{Board, Files, embassy};
+use tautline_firmware_app::embassy::{Setup, start};
+use tautline_firmware_app::{Board, Files};
 
 esp_bootloader_esp_idf::esp_app_desc!();
 
@@ -50,8 +52,10 @@ async fn main(spawner: Spawner) -> ! {
     let resources = RESOURCES.init_with(StackResources::new);
     let (stack, runner) = embassy_net::new(Interface::station(), network, resources, u64::from_le_bytes(seed));
     spawner.spawn(network_task(runner).expect("the only one"));
-    spawner.spawn(wifi_task(chip.WIFI).expect("the only one"));
-    embassy::start(spawner, stack, &Esp32c3);
+    if let Some(setup) = Setup::read(&Esp32c3) {
+        spawner.spawn(wifi_task(chip.WIFI, setup.config.wifi).expect("the only one"));
+        start(spawner, stack, &Esp32c3, setup);
+    }
     core::future::pending().await
 }
 
@@ -61,9 +65,8 @@ async fn network_task(mut runner: Runner<'static, Interface>) {
 }
 
 #[embassy_executor::task]
-async fn wifi_task(wifi: esp_hal::peripherals::WIFI<'static>) {
-    let network = wifi::Network { ssid: "x", password: "", attempts: 3, delay: Duration::from_millis(200) };
-    wifi::keep_joined(wifi, network).await
+async fn wifi_task(radio: WIFI<'static>, network: Wifi<'static>) {
+    wifi::keep_joined(radio, network).await
 }
 
 struct Esp32c3;

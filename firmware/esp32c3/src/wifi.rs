@@ -1,29 +1,22 @@
 //! Wi-Fi: a station that comes back.
 
 use embassy_time::{Duration, Timer};
+use esp_hal::peripherals::WIFI;
 use esp_println::println;
 use esp_radio::wifi::sta::StationConfig;
 use esp_radio::wifi::{AuthenticationMethodConfig, Config, ControllerConfig, WifiController};
+use tautline_device_config::Wifi;
 
 /// How long it waits before it begins again with the attempts.
 const REST: Duration = Duration::from_secs(10);
 
-/// The settings of a station.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Network {
-    /// The network's name.
-    pub(crate) ssid: &'static str,
-    /// Its password (WPA2); empty for a network without one.
-    pub(crate) password: &'static str,
-    /// How often it tries in a row.
-    pub(crate) attempts: u32,
-    /// How long it waits between these.
-    pub(crate) delay: Duration,
-}
-
 /// Looks for the network and joins it, over and over.
-pub(crate) async fn keep_joined(wifi: esp_hal::peripherals::WIFI<'static>, network: Network) -> ! {
-    let mut controller = controller(wifi, network);
+///
+/// # Panics
+///
+/// If the configuration's name or password is none of Wi-Fi's, which its reader does not let through.
+pub(crate) async fn keep_joined(radio: WIFI<'static>, network: Wifi<'static>) -> ! {
+    let mut controller = controller(radio, network);
     loop {
         for attempt in 1..=network.attempts {
             match controller.connect_async().await {
@@ -35,13 +28,13 @@ pub(crate) async fn keep_joined(wifi: esp_hal::peripherals::WIFI<'static>, netwo
                 }
                 Err(error) => println!("wifi attempt {attempt} of {}: {error:?}", network.attempts),
             }
-            Timer::after(network.delay).await;
+            Timer::after_millis(network.delay_ms.into()).await;
         }
         Timer::after(REST).await;
     }
 }
 
-fn controller(wifi: esp_hal::peripherals::WIFI<'static>, network: Network) -> WifiController<'static> {
+fn controller(radio: WIFI<'static>, network: Wifi<'static>) -> WifiController<'static> {
     let authentication = if network.password.is_empty() {
         AuthenticationMethodConfig::Open
     } else {
@@ -50,5 +43,5 @@ fn controller(wifi: esp_hal::peripherals::WIFI<'static>, network: Network) -> Wi
     let ssid = network.ssid.try_into().expect("a name of at most 32 bytes");
     let station = StationConfig::default().with_ssid(ssid).with_authentication(authentication);
     let config = ControllerConfig::default().with_initial_config(Config::Station(station));
-    WifiController::new(wifi, config).expect("the chip has Wi-Fi")
+    WifiController::new(radio, config).expect("the chip has Wi-Fi")
 }

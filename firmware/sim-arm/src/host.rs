@@ -45,6 +45,12 @@ impl Rng {
     }
 }
 
+/// The host's time.
+pub(crate) fn unix_seconds() -> u64 {
+    // SAFETY: it takes no memory.
+    unsafe { syscall!(TIME) as u64 }
+}
+
 /// Ends the emulator.
 pub(crate) fn exit(success: bool) -> ! {
     debug::exit(if success { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });

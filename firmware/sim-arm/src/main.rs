@@ -17,7 +17,8 @@ use embassy_executor::Executor;
 use embassy_net::Runner;
 use static_cell::StaticCell;
 use tautline_firmware_app::blink::Punctuality;
-use tautline_firmware_app::{Board, Files, embassy};
+use tautline_firmware_app::embassy::{Setup, start};
+use tautline_firmware_app::{Board, Files, Time};
 use tautline_firmware_sim::network;
 
 /// Where the interrupt controller turns on the interrupts 0 to 31, and those after them.
@@ -41,7 +42,10 @@ fn main() -> ! {
         board.random(&mut seed);
         let (stack, runner) = network(net, u64::from_le_bytes(seed));
         spawner.spawn(network_task(runner).expect("the only one"));
-        embassy::start(spawner, stack, board);
+        match Setup::read(board) {
+            Some(setup) => start(spawner, stack, board, setup),
+            None => board.ended(false),
+        }
     })
 }
 
@@ -60,6 +64,10 @@ struct Lm3s6965 {
 impl Board for Lm3s6965 {
     fn print(&self, line: fmt::Arguments<'_>) {
         let _ = writeln!(host::Uart, "{line}");
+    }
+
+    fn time(&self) -> Time {
+        Time::Now(host::unix_seconds())
     }
 
     fn files(&self) -> Files<'static> {

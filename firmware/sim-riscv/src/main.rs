@@ -19,7 +19,8 @@ use embassy_executor::Executor;
 use embassy_net::Runner;
 use static_cell::StaticCell;
 use tautline_firmware_app::blink::Punctuality;
-use tautline_firmware_app::{Board, Files, embassy};
+use tautline_firmware_app::embassy::{Setup, start};
+use tautline_firmware_app::{Board, Files, Time};
 use tautline_firmware_sim::network;
 
 /// What the linker script leaves to the files of the device.
@@ -41,7 +42,10 @@ fn main() -> ! {
         Virt.random(&mut seed);
         let (stack, runner) = network(net, u64::from_le_bytes(seed));
         spawner.spawn(network_task(runner).expect("the only one"));
-        embassy::start(spawner, stack, &Virt);
+        match Setup::read(&Virt) {
+            Some(setup) => start(spawner, stack, &Virt, setup),
+            None => Virt.ended(false),
+        }
     })
 }
 
@@ -74,6 +78,10 @@ impl Board for Virt {
                 filled += rng.request_entropy(&mut bytes[filled..]).expect("the host has random numbers");
             }
         });
+    }
+
+    fn time(&self) -> Time {
+        Time::Now(clock::unix_seconds())
     }
 
     fn files(&self) -> Files<'static> {

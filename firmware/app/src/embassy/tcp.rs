@@ -10,10 +10,10 @@ use embassy_net::dns::DnsQueryType;
 use embassy_net::tcp::{ConnectError as TcpError, Error, State, TcpSocket};
 use embassy_net::{IpAddress, Stack};
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
-use tautline_device::{ConnectError, Connector, Transport};
+use tautline_device::ConnectError;
 
 /// Opens TCP connections to one server, one after the other, with one socket.
-pub struct Tcp<'a> {
+pub(super) struct Tcp<'a> {
     stack: Stack<'a>,
     socket: &'a Socket<'a>,
     host: &'a str,
@@ -25,7 +25,7 @@ pub(super) type Socket<'a> = RefCell<TcpSocket<'a>>;
 
 impl<'a> Tcp<'a> {
     /// To this server, whose name is looked up anew for each connection.
-    pub fn new(stack: Stack<'a>, socket: &'a RefCell<TcpSocket<'a>>, host: &'a str, port: u16) -> Self {
+    pub(super) fn new(stack: Stack<'a>, socket: &'a RefCell<TcpSocket<'a>>, host: &'a str, port: u16) -> Self {
         Self { stack, socket, host, port }
     }
 
@@ -72,20 +72,9 @@ impl fmt::Debug for Tcp<'_> {
     }
 }
 
-impl<'a> Connector for Tcp<'a> {
-    type Transport<'t>
-        = Open<'a>
-    where
-        Self: 't;
-
-    async fn connect(&mut self) -> Result<Open<'a>, ConnectError> {
-        self.open().await
-    }
-}
-
 /// An open TCP connection, and each of its halves.
 #[derive(Clone, Copy)]
-pub struct Open<'a>(&'a Socket<'a>);
+pub(super) struct Open<'a>(&'a Socket<'a>);
 
 impl fmt::Debug for Open<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,22 +82,9 @@ impl fmt::Debug for Open<'_> {
     }
 }
 
-impl<'a> Transport for Open<'a> {
-    type Error = Error;
-    type Reader<'h>
-        = Self
-    where
-        Self: 'h;
-    type Writer<'h>
-        = Self
-    where
-        Self: 'h;
-
-    fn split(&mut self) -> (Self, Self) {
-        (*self, *self)
-    }
-
-    async fn close(mut self) {
+impl Open<'_> {
+    /// Ends it: what was written still arrives.
+    pub(super) async fn close(mut self) {
         self.0.borrow_mut().close();
         // What goes wrong now concerns nobody any more.
         let _ = self.flush().await;
