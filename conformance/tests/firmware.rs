@@ -153,11 +153,14 @@ fn secure() -> Value {
     config
 }
 
-/// Certificates for the board and for a server of this name; and the server's hub, which wants certificates of its clients.
-async fn secured(server: &str) -> (Project, Hub) {
+/// Certificates for the board and for a server at these addresses; and the server's hub, which wants certificates of its clients.
+async fn secured(addresses: &[&str]) -> (Project, Hub) {
     let project = Project::empty();
-    project.cert(&[&format!("--srv={server}"), "--cn=board"]).await;
+    let mut one_line = vec!["--cn=board".to_owned()];
+    one_line.extend(addresses.iter().map(|address| format!("--srv={address}")));
+    project.cert(&one_line.iter().map(String::as_str).collect::<Vec<_>>()).await;
     project.cert(&["client", "friend"]).await;
+    let server = addresses[0];
     let hub = project
         .serve(&format!(
             "--ssl --host=127.0.0.1 --port=0 --ssl-keyfile=tls/{server}/{server}.key \
@@ -176,7 +179,8 @@ async fn started_securely(project: &Project, hub: &Hub, board: Board, plan: &str
 }
 
 async fn shows_its_certificate_and_blinks_on_while_it_shakes_hands(board: Board) {
-    let (project, hub) = secured("10.0.2.100").await;
+    // Ours comes another way.
+    let (project, hub) = secured(&["10.0.2.100", "127.0.0.1"]).await;
     let (_cable, mut emulator) = started_securely(&project, &hub, board, "leave_every 10\n").await;
     emulator.prints("welcome, board, to main").await;
     let mut friend = ours(hub.uri("/friend"), &project.client("friend")).await;
@@ -190,11 +194,11 @@ async fn shows_its_certificate_and_blinks_on_while_it_shakes_hands(board: Board)
 }
 
 async fn talks_to_no_server_that_is_not_the_one_it_dialled(board: Board) {
-    let (project, hub) = secured("127.0.0.1").await;
+    let (project, hub) = secured(&["127.0.0.1"]).await;
     let (_cable, mut emulator) = started_securely(&project, &hub, board, "").await;
     emulator.prints("error: TLS: ").await;
-    let (others, _) = secured("10.0.2.100").await;
-    let (_, hub) = secured("10.0.2.100").await;
+    let (others, _) = secured(&["10.0.2.100"]).await;
+    let (_, hub) = secured(&["10.0.2.100"]).await;
     let (_cable, mut emulator) = started_securely(&others, &hub, board, "").await;
     emulator.prints("error: TLS: ").await;
 }
