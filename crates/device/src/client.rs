@@ -147,12 +147,14 @@ impl<R: Random, H: Handler> Core<'_, '_, R, H> {
         }
     }
 
-    /// Takes what was received; answers how much of it is left, at the end.
-    fn receive(&mut self, now: Instant, mut input: &mut [u8]) -> usize {
-        while let Some(event) = self.machine.receive(now, &mut input) {
+    /// Takes the next thing of what was received. Answers whether there was one, and how many bytes are left.
+    fn receive(&mut self, now: Instant, mut input: &mut [u8]) -> (bool, usize) {
+        let event = self.machine.receive(now, &mut input);
+        let told = event.is_some();
+        if let Some(event) = event {
             self.handler.event(event);
         }
-        input.len()
+        (told, input.len())
     }
 }
 
@@ -212,10 +214,19 @@ async fn read<R: Random, H: Handler>(
             Ok(0) => return core.borrow_mut().machine.receive_end(clock.now()),
             Ok(len) => {
                 filled += len;
-                let left = core.borrow_mut().receive(clock.now(), &mut buffer[..filled]);
-                buffer.copy_within(filled - left..filled, 0);
-                filled = left;
-                pause().await;
+                let mut begin = 0;
+                loop {
+                    let (told, left) = core.borrow_mut().receive(clock.now(), &mut buffer[begin..filled]);
+                    begin = filled - left;
+                    if !told {
+                        break;
+                    }
+                    // What it led to leaves before the next thing is looked at: each ping has its pong, and what was answered is out when
+                    // the rest breaks a rule. And a server that never stops sending does not keep us from anything else.
+                    pause().await;
+                }
+                buffer.copy_within(begin..filled, 0);
+                filled -= begin;
             }
             Err(error) => return core.borrow_mut().machine.transport_failed(clock.now(), error.kind()),
         }
@@ -289,7 +300,7 @@ fn first<'f>(
     poll_fn(move |cx| if first.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { second.as_mut().poll(cx) })
 }
 
-/// Lets others have their turn: a server that never stops sending must not keep us from anything else.
+/// Lets others have their turn.
 async fn pause() {
     let mut paused = false;
     poll_fn(|cx| {

@@ -53,11 +53,21 @@
 //! it arrives once. What the transport took and did not deliver is lost, and nobody can know; messages of [`rooms`] are kept until
 //! they are acknowledged.
 
+//!
+//! # Features
+//!
+//! `tokio`: the module `host`, the same client on a host. `rustls`: TLS there.
+
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+extern crate std;
+
 mod client;
 mod event;
+#[cfg(feature = "tokio")]
+pub mod host;
 mod link;
 mod machine;
 mod outbox;

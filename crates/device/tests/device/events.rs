@@ -71,6 +71,41 @@ fn pings_are_told_and_answered_and_answers_are_timed() {
 }
 
 #[test]
+fn rfc6455_s5_5_3_each_ping_of_a_burst_has_its_pong() {
+    let world = World::new();
+    with_client(&world, &SETTINGS, |link, notes, run| {
+        world.run_until(|| link.is_open(), run);
+        for n in b'0'..=b'9' {
+            world.net.to_client.borrow_mut().put(world.now(), &[0x89, 1, n]);
+        }
+        world.run_for(SECOND, run);
+        assert_eq!(notes.count("ping"), 10);
+        assert_eq!(world.server.borrow().pongs, b"0123456789");
+    });
+}
+
+#[test]
+fn what_was_answered_is_out_before_a_broken_rule_ends_the_connection() {
+    let world = World::new();
+    let mut memory = [0; 256];
+    let link = tautline_device::Link::<embassy_sync::blocking_mutex::raw::NoopRawMutex>::new(&mut memory);
+    let (mut receive, mut transmit) = ([0; 256], [0; 256]);
+    let mut client = tautline_device::Client::new(&SETTINGS, &link, &mut receive, &mut transmit);
+    let (mut net, mut random) = (world.net.clone(), random(1));
+    let mut handler = |event: tautline_device::Event<'_>| {
+        if let tautline_device::Event::Data(data) = event {
+            link.try_send(Message::binary(data.bytes())).unwrap();
+        }
+    };
+    let mut run: Run<'_> = Box::pin(client.run(&mut net, &world, &mut random, &mut handler));
+    world.run_until(|| link.is_open(), &mut run);
+    // A message, and a reserved opcode behind it.
+    world.net.to_client.borrow_mut().put(world.now(), b"\x82\x02hi\x83\x00");
+    world.run_for(SECOND, &mut run);
+    assert_eq!(world.server.borrow().texts(), ["hi"]);
+}
+
+#[test]
 fn a_refusal_is_told_with_its_status_and_decides_what_comes() {
     for (status, retry_after, again) in [(503, 7, true), (404, 0, true), (401, 0, false), (403, 0, false)] {
         let world = World::new();

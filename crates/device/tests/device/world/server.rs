@@ -36,6 +36,7 @@ pub struct Server {
     pub messages: Vec<(Kind, String)>,
     /// How many frames the messages came in.
     pub frames: usize,
+    pub pongs: Vec<u8>,
     pub ended: Vec<Ended>,
     seen: u32,
     input: Vec<u8>,
@@ -59,6 +60,7 @@ impl Server {
             heads: Vec::new(),
             messages: Vec::new(),
             frames: 0,
+            pongs: Vec::new(),
             ended: Vec::new(),
             seen: 0,
             input: Vec::new(),
@@ -131,10 +133,13 @@ impl Server {
         let (connection, control, message) = &mut **session;
         let mut input = &mut self.input[..];
         while let Some(event) = connection.receive(now, &mut input, control) {
-            let Event::Data(data) = event else { continue };
             if !self.notes {
                 continue;
             }
+            if let Event::Pong { payload, .. } = event {
+                self.pongs.extend_from_slice(payload);
+            }
+            let Event::Data(data) = event else { continue };
             message.extend_from_slice(data.bytes());
             self.frames += usize::from(data.offset() == 0);
             if data.is_last() {
