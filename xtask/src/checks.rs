@@ -12,6 +12,16 @@ use crate::{
 /// The cores that the protocol core must build for: the ESP32-C3's and a Cortex-M3.
 pub(crate) const BARE_TARGETS: &[&str] = &["riscv32imc-unknown-none-elf", "thumbv7m-none-eabi"];
 
+/// What builds for them, with which features.
+const NO_STD: &[(&str, &str)] = &[
+    ("tautline-proto", ""),
+    ("tautline-proto", "alloc"),
+    ("tautline-telemetry", ""),
+    ("tautline-device", ""),
+    ("tautline-device-config", ""),
+    ("tautline-device-tls", "p384,ed25519"),
+];
+
 /// The other systems that the engine compiles for.
 pub(crate) const OTHER_SYSTEMS: &[&str] = &["x86_64-pc-windows-gnu", "x86_64-apple-darwin"];
 
@@ -40,9 +50,7 @@ pub(crate) fn docs(job: &Job<'_>) -> Outcome {
 
 pub(crate) fn no_std(job: &Job<'_>) -> Outcome {
     for target in BARE_TARGETS {
-        for (package, features) in
-            [("tautline-proto", ""), ("tautline-proto", "alloc"), ("tautline-telemetry", ""), ("tautline-device", "")]
-        {
+        for (package, features) in NO_STD {
             // A build, not a check: code generation is where a missing atomic or a float shows.
             let mut command = job.cargo(&["build", "--package", package, "--lib", "--locked", "--no-default-features"]);
             job.run(command.args(["--features", features, "--target", target]))?;

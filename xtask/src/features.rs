@@ -10,8 +10,15 @@ use crate::{
 };
 
 /// The libraries that people outside this workspace choose features of.
-const LIBRARIES: &[&str] =
-    &["tautline-proto", "tautline", "tautline-engine", "tautline-identity", "tautline-telemetry", "tautline-device"];
+const LIBRARIES: &[&str] = &[
+    "tautline-proto",
+    "tautline",
+    "tautline-engine",
+    "tautline-identity",
+    "tautline-telemetry",
+    "tautline-device",
+    "tautline-device-tls",
+];
 
 /// Up to this many features every set is tried; above it, every single one, every pair, none and all.
 const FULL_POWERSET: usize = 5;

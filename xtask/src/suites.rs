@@ -39,7 +39,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("clippy", "no lint anywhere, all targets and features", 1200, &[Clippy], checks::clippy),
     suite("docs", "the documentation builds without a warning", 900, &[], checks::docs),
     suite("instructions", "the core's work takes no more instructions than its baseline (+5 %)", 300, &[Valgrind], instructions::suite),
-    suite("no-std", "the core, telemetry and the device client build for riscv32imc and thumbv7m", 180, &[BareTargets], checks::no_std),
+    suite("no-std", "the core, telemetry and what devices use build for riscv32imc and thumbv7m", 300, &[BareTargets], checks::no_std),
     suite("other-systems", "the engine compiles for Windows and macOS", 180, &[OtherSystems], checks::other_systems),
     suite("features", "the libraries build with every set of features", 900, &[Clippy], features::suite),
     suite("deny", "licences, sources and duplicates of the dependencies", 120, &[CargoDeny], checks::deny),

@@ -19,9 +19,9 @@
 //! use embedded_io_async::{Read, Write};
 //! use tautline_device_tls::*;
 //!
-//! // The files of `config.json`; reader and writer are the halves of a TCP connection to `host`.
-//! async fn talk<R: Read, W: Write>(
-//!     (reader, writer): (R, W),
+//! // The files of `config.json`; a socket that is connected to `host`.
+//! async fn talk(
+//!     socket: impl Read + Write,
 //!     host: &str,
 //!     (ca, certificate, key): (&[u8], &[u8], &[u8]),
 //!     random: impl FnMut(&mut [u8]),
@@ -38,7 +38,7 @@
 //!         time: Time::Unknown,
 //!     };
 //!
-//!     let mut wire = Wire::new(reader, writer);
+//!     let mut wire = Wire::new(socket);
 //!     let (mut read, mut write) = ([0; READ_BUFFER], [0; 1536]);
 //!     let mut session = open(&mut wire, Buffers { read: &mut read, write: &mut write }, &settings, random).await?;
 //!     let (mut reader, mut writer) = session.split();
@@ -52,6 +52,9 @@
 //! }
 //! ```
 //!
+//! To reconnect, keep the [`Wire`] and the buffers: connect [`Wire::socket`] anew, and [`open`] the next session. That is what a connector of
+//! `tautline-device` does; a [`Session`] splits and closes as its transports do.
+//!
 //! # Limits
 //!
 //! - TLS 1.3 with AES-128-GCM, SHA-256 and a key exchange on P-256, which rustls and OpenSSL offer by themselves. No resumption: tickets
@@ -60,7 +63,7 @@
 //! - A server that changes its keys within a session (KeyUpdate) ends it; rustls does so after 2^24 records.
 //! - Handshake messages that are cut over several records are not read. Servers do that only if they limit their records to less than
 //!   their chain of certificates.
-//! - Memory: the two [`Buffers`], about 1.2 KB for the session, and stack for elliptic curves during the handshake;
+//! - Memory: the two [`Buffers`], 1.3 KB for the session, and 19 KB of stack during the handshake;
 //!   `docs/reference/device-tls.md` has numbers.
 //!
 //! # What is made up for

@@ -21,24 +21,24 @@ const FRAGMENT: usize = 1 << 14;
 const SHORT_FRAGMENT: usize = 1 << 12;
 
 /// An open TLS session with a server that has been checked.
-pub struct Session<'a, R: Read, W: Write> {
-    tls: TlsConnection<'a, &'a Wire<R, W>, Suite>,
-    wire: &'a Wire<R, W>,
+pub struct Session<'a, S: Read + Write> {
+    tls: TlsConnection<'a, &'a Wire<S>, Suite>,
+    wire: &'a Wire<S>,
     read_over: bool,
     write_over: bool,
 }
 
 /// The half that receives.
-pub struct Reader<'s, R: Read, W: Write> {
-    tls: TlsReader<'s, &'s Wire<R, W>, Suite>,
-    wire: &'s Wire<R, W>,
+pub struct Reader<'s, S: Read + Write> {
+    tls: TlsReader<'s, &'s Wire<S>, Suite>,
+    wire: &'s Wire<S>,
     over: &'s mut bool,
 }
 
 /// The half that sends. What is written leaves with a flush, or when a record is full.
-pub struct Writer<'s, R: Read, W: Write> {
-    tls: TlsWriter<'s, &'s Wire<R, W>, Suite>,
-    wire: &'s Wire<R, W>,
+pub struct Writer<'s, S: Read + Write> {
+    tls: TlsWriter<'s, &'s Wire<S>, Suite>,
+    wire: &'s Wire<S>,
     over: &'s mut bool,
 }
 
@@ -55,14 +55,15 @@ pub struct Writer<'s, R: Read, W: Write> {
 /// # Cancel safety
 ///
 /// Dropping the future ends the handshake, and with it the connection.
-pub async fn open<'a, R: Read, W: Write>(
-    wire: &'a mut Wire<R, W>,
+pub async fn open<'a, S: Read + Write>(
+    wire: &'a mut Wire<S>,
     buffers: Buffers<'a>,
     settings: &Settings<'_>,
     random: impl FnMut(&mut [u8]),
-) -> Result<Session<'a, R, W>, Error> {
+) -> Result<Session<'a, S>, Error> {
     // Borrowed for itself, so that no other session uses it; shared by this one's halves.
     let wire = &*wire;
+    wire.begin();
     let Buffers { read, write } = buffers;
     if read.len() < MIN_READ_BUFFER || write.len() < MIN_WRITE_BUFFER {
         return Err(Error::Room);
@@ -98,9 +99,9 @@ pub async fn open<'a, R: Read, W: Write>(
     Ok(Session { tls, wire, read_over: false, write_over: false })
 }
 
-impl<R: Read, W: Write> Session<'_, R, W> {
+impl<S: Read + Write> Session<'_, S> {
     /// Two halves that work at the same time: a read goes on waiting while something is written.
-    pub fn split(&mut self) -> (Reader<'_, R, W>, Writer<'_, R, W>) {
+    pub fn split(&mut self) -> (Reader<'_, S>, Writer<'_, S>) {
         let (reader, writer) = self.tls.split();
         (
             Reader { tls: reader, wire: self.wire, over: &mut self.read_over },
@@ -125,11 +126,11 @@ impl<R: Read, W: Write> Session<'_, R, W> {
     }
 }
 
-impl<R: Read, W: Write> ErrorType for Reader<'_, R, W> {
+impl<S: Read + Write> ErrorType for Reader<'_, S> {
     type Error = Error;
 }
 
-impl<R: Read, W: Write> Read for Reader<'_, R, W> {
+impl<S: Read + Write> Read for Reader<'_, S> {
     /// Reads what the server sent; 0 at the end of the session.
     ///
     /// # Errors
@@ -160,11 +161,11 @@ impl<R: Read, W: Write> Read for Reader<'_, R, W> {
     }
 }
 
-impl<R: Read, W: Write> ErrorType for Writer<'_, R, W> {
+impl<S: Read + Write> ErrorType for Writer<'_, S> {
     type Error = Error;
 }
 
-impl<R: Read, W: Write> Writer<'_, R, W> {
+impl<S: Read + Write> Writer<'_, S> {
     /// From here on the session is over unless [`done`](Self::done) follows: embedded-tls would encrypt the next record with the
     /// nonce of the one that failed or was dropped, and so give both away.
     fn begin(&mut self) -> Result<(), Error> {
@@ -176,7 +177,7 @@ impl<R: Read, W: Write> Writer<'_, R, W> {
     }
 }
 
-impl<R: Read, W: Write> Write for Writer<'_, R, W> {
+impl<S: Read + Write> Write for Writer<'_, S> {
     /// Takes at least a byte into the current record, and sends the record if it is full.
     ///
     /// # Errors
@@ -214,19 +215,19 @@ impl<R: Read, W: Write> Write for Writer<'_, R, W> {
     }
 }
 
-impl<R: Read, W: Write> fmt::Debug for Session<'_, R, W> {
+impl<S: Read + Write> fmt::Debug for Session<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
-impl<R: Read, W: Write> fmt::Debug for Reader<'_, R, W> {
+impl<S: Read + Write> fmt::Debug for Reader<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").finish_non_exhaustive()
     }
 }
 
-impl<R: Read, W: Write> fmt::Debug for Writer<'_, R, W> {
+impl<S: Read + Write> fmt::Debug for Writer<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").finish_non_exhaustive()
     }

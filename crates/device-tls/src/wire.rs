@@ -1,6 +1,8 @@
-//! The transport under TLS: both halves in one place, and a look at each record's header.
+//! The transport under TLS: shared by both halves, with a look at each record's header.
 
 use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::pin::pin;
 
 use embedded_io_async::{Error, ErrorKind, ErrorType, Read, Write};
 
@@ -17,13 +19,15 @@ const MAX_RECORD: u16 = 16_384 + 256;
 
 const HEADER: usize = 5;
 
-/// The two halves of a connection that TLS goes over, such as those of an embassy-net `TcpSocket` or a tokio `TcpStream`.
+/// A place for the connection that TLS goes over, such as embassy-net's `TcpSocket`, beside the session, because both of the
+/// session's halves use it. It stays when a session ends: connect the socket anew, and open the next one.
 ///
-/// It is a place for them, beside the session, because both halves of the session use it.
+/// Reading and writing go on at the same time over the one socket, so each poll makes a future anew: `read`, `write` and `flush`
+/// of the socket have to keep nothing in their futures, as those of TCP stacks do. A layer that would lose something when its
+/// future is dropped, such as another TLS session, cannot be used.
 #[derive(Debug)]
-pub struct Wire<R, W> {
-    reader: RefCell<R>,
-    writer: RefCell<W>,
+pub struct Wire<S> {
+    socket: RefCell<S>,
     record: Cell<Record>,
     phase: Cell<Phase>,
 }
@@ -51,16 +55,26 @@ enum Phase {
     Open,
 }
 
-impl<R, W> Wire<R, W> {
-    /// A connection that has just been opened.
-    pub fn new(reader: R, writer: W) -> Self {
-        let (reader, writer) = (RefCell::new(reader), RefCell::new(writer));
-        Self { reader, writer, record: Cell::new(Record::default()), phase: Cell::new(Phase::Plain) }
+impl<S> Wire<S> {
+    /// For this socket, which is connected before a session is opened.
+    pub fn new(socket: S) -> Self {
+        Self { socket: RefCell::new(socket), record: Cell::new(Record::default()), phase: Cell::new(Phase::Plain) }
     }
 
-    /// Gives the halves back.
-    pub fn into_inner(self) -> (R, W) {
-        (self.reader.into_inner(), self.writer.into_inner())
+    /// The socket, between sessions.
+    pub fn socket(&mut self) -> &mut S {
+        self.socket.get_mut()
+    }
+
+    /// Gives the socket back.
+    pub fn into_inner(self) -> S {
+        self.socket.into_inner()
+    }
+
+    /// A new connection begins.
+    pub(crate) fn begin(&self) {
+        self.record.set(Record::default());
+        self.phase.set(Phase::Plain);
     }
 
     /// From now on only encrypted records are let through, and marked.
@@ -71,6 +85,11 @@ impl<R, W> Wire<R, W> {
     /// Whether a record's header was handed on and its end was not.
     pub(crate) fn is_inside_record(&self) -> bool {
         self.record.get().given > 0
+    }
+
+    /// Does something with the socket, which is free for others whenever this waits.
+    async fn with<T>(&self, mut operation: impl AsyncFnMut(&mut S) -> T) -> T {
+        poll_fn(|context| pin!(operation(&mut self.socket.borrow_mut())).poll(context)).await
     }
 
     /// Checks a header that is complete, and marks it if the session is open.
@@ -96,20 +115,18 @@ impl<R, W> Wire<R, W> {
     }
 }
 
-impl<R, W> ErrorType for &Wire<R, W> {
+impl<S> ErrorType for &Wire<S> {
     type Error = ErrorKind;
 }
 
-// Each cell is borrowed by one half of the one session that has borrowed the wire for itself, and by nobody else.
-#[allow(clippy::await_holding_refcell_ref)]
-impl<R: Read, W> Read for &Wire<R, W> {
+impl<S: Read> Read for &Wire<S> {
     /// A header comes whole or not at all, so that dropping a read before a record begins loses nothing.
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind> {
-        let mut reader = self.reader.borrow_mut();
         let mut record = self.record.get();
         if record.filled < HEADER {
             while record.filled < HEADER {
-                let read = reader.read(&mut record.header[record.filled..]).await.map_err(|error| error.kind())?;
+                let rest = &mut record.header[record.filled..];
+                let read = self.with(async |socket| socket.read(rest).await).await.map_err(|error| error.kind())?;
                 if read == 0 {
                     return Ok(0);
                 }
@@ -125,7 +142,8 @@ impl<R: Read, W> Read for &Wire<R, W> {
             record.given += read;
         } else {
             let wanted = buf.len().min(record.left.into());
-            read = reader.read(&mut buf[..wanted]).await.map_err(|error| error.kind())?;
+            let buf = &mut buf[..wanted];
+            read = self.with(async |socket| socket.read(buf).await).await.map_err(|error| error.kind())?;
             // No more than was asked for, which was no more than is left.
             record.left -= read as u16;
         }
@@ -137,13 +155,12 @@ impl<R: Read, W> Read for &Wire<R, W> {
     }
 }
 
-#[allow(clippy::await_holding_refcell_ref)]
-impl<R, W: Write> Write for &Wire<R, W> {
+impl<S: Write> Write for &Wire<S> {
     async fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind> {
-        self.writer.borrow_mut().write(buf).await.map_err(|error| error.kind())
+        self.with(async |socket| socket.write(buf).await).await.map_err(|error| error.kind())
     }
 
     async fn flush(&mut self) -> Result<(), ErrorKind> {
-        self.writer.borrow_mut().flush().await.map_err(|error| error.kind())
+        self.with(async |socket| socket.flush().await).await.map_err(|error| error.kind())
     }
 }

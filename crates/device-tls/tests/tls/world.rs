@@ -17,12 +17,11 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tautline_device_tls::{
     Authority, Buffers, Error, Identity, READ_BUFFER, ServerName, Session, Settings, Time, Trust, Wire, open,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_rustls::TlsAcceptor;
 
-pub(crate) type Half<T> = FromTokio<T>;
-pub(crate) type Memory = Wire<Half<ReadHalf<DuplexStream>>, Half<WriteHalf<DuplexStream>>>;
-pub(crate) type DeviceSession<'a> = Session<'a, Half<ReadHalf<DuplexStream>>, Half<WriteHalf<DuplexStream>>>;
+pub(crate) type Memory = Wire<FromTokio<DuplexStream>>;
+pub(crate) type DeviceSession<'a> = Session<'a, FromTokio<DuplexStream>>;
 
 /// The address and name that certificates are for, if nothing else is said.
 pub(crate) const HOST: &str = "hub.local";
@@ -196,8 +195,7 @@ pub(crate) fn pipe() -> (Memory, DuplexStream) {
 /// A pipe that holds so many bytes.
 pub(crate) fn pipe_of(room: usize) -> (Memory, DuplexStream) {
     let (near, far) = tokio::io::duplex(room);
-    let (reader, writer) = tokio::io::split(near);
-    (Wire::new(FromTokio::new(reader), FromTokio::new(writer)), far)
+    (Wire::new(FromTokio::new(near)), far)
 }
 
 /// Random enough for a test.

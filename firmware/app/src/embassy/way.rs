@@ -24,7 +24,7 @@ pub(super) struct Secure<'a> {
     read: &'a mut [u8],
     write: &'a mut [u8],
     /// The connection that the session is over.
-    wire: Option<Wire<Open<'a>, Open<'a>>>,
+    wire: Option<Wire<Open<'a>>>,
 }
 
 impl<'a> Way<'a> {
@@ -40,12 +40,12 @@ impl<'a> Secure<'a> {
         Self { board, credentials, read, write, wire: None }
     }
 
-    async fn open(&mut self, open: Open<'a>) -> Result<Session<'_, Open<'a>, Open<'a>>, ConnectError> {
+    async fn open(&mut self, open: Open<'a>) -> Result<Session<'_, Open<'a>>, ConnectError> {
         let Credentials { server, trust, identity } = self.credentials;
         let settings = Settings { server, trust, identity, time: self.board.time() };
         let buffers = Buffers { read: self.read, write: self.write };
         let random = |bytes: &mut [u8]| self.board.random(bytes);
-        let opened = tls::open(self.wire.insert(Wire::new(open, open)), buffers, &settings, random).await;
+        let opened = tls::open(self.wire.insert(Wire::new(open)), buffers, &settings, random).await;
         opened.map_err(|error| ConnectError::Tls(error.reason()))
     }
 }
@@ -75,7 +75,7 @@ impl<'a> Connector for Way<'a> {
 /// An open connection.
 pub(super) struct Connection<'t, 'a> {
     tcp: Open<'a>,
-    session: Option<Session<'t, Open<'a>, Open<'a>>>,
+    session: Option<Session<'t, Open<'a>>>,
 }
 
 impl fmt::Debug for Connection<'_, '_> {
@@ -88,11 +88,11 @@ impl fmt::Debug for Connection<'_, '_> {
 impl<'a> Transport for Connection<'_, 'a> {
     type Error = ErrorKind;
     type Reader<'h>
-        = Half<Open<'a>, tls::Reader<'h, Open<'a>, Open<'a>>>
+        = Half<Open<'a>, tls::Reader<'h, Open<'a>>>
     where
         Self: 'h;
     type Writer<'h>
-        = Half<Open<'a>, tls::Writer<'h, Open<'a>, Open<'a>>>
+        = Half<Open<'a>, tls::Writer<'h, Open<'a>>>
     where
         Self: 'h;
 
