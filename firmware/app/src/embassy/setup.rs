@@ -13,8 +13,9 @@ use crate::plan::{self, Plan};
 const CONFIG: &str = "config.json";
 /// Room for what escapes in the configuration stand for.
 const TEXTS: usize = 256;
-/// Room for a certificate or key that is PEM.
-const DER: usize = 1024;
+/// Room for a certificate, and for a key, that is PEM.
+const CERTIFICATE: usize = 768;
+const KEY: usize = 192;
 
 /// Everything that the device's files say.
 #[derive(Clone, Copy, Debug)]
@@ -72,22 +73,23 @@ impl Setup {
 type Wrong = (&'static str, &'static str);
 
 fn credentials(board: &dyn Board, host: &'static str, tls: &Tls<'static>) -> Result<Credentials, Wrong> {
-    static MEMORY: ConstStaticCell<[[u8; DER]; 3]> = ConstStaticCell::new([[0; DER]; 3]);
+    static FOR_AUTHORITY: ConstStaticCell<[u8; CERTIFICATE]> = ConstStaticCell::new([0; CERTIFICATE]);
+    static FOR_CERTIFICATE: ConstStaticCell<[u8; CERTIFICATE]> = ConstStaticCell::new([0; CERTIFICATE]);
+    static FOR_KEY: ConstStaticCell<[u8; KEY]> = ConstStaticCell::new([0; KEY]);
     static AUTHORITY: StaticCell<Authority<'static>> = StaticCell::new();
     static IDENTITY: StaticCell<Identity<'static>> = StaticCell::new();
-    let [for_authority, for_certificate, for_key] = MEMORY.take();
     let trust = match tls.verification {
         Verification::Nothing => Trust::Anybody,
         Verification::Required => {
-            let authority = read(board, tls.ca, Content::Certificate, for_authority)?;
+            let authority = read(board, tls.ca, Content::Certificate, FOR_AUTHORITY.take())?;
             let authority = Authority::new(authority).map_err(|error| (tls.ca, error.reason()))?;
             Trust::Authority(AUTHORITY.init(authority))
         }
     };
     let identity = match tls.identity {
         Some(files) => {
-            let certificate = read(board, files.certificate, Content::Certificate, for_certificate)?;
-            let key = read(board, files.key, Content::Key, for_key)?;
+            let certificate = read(board, files.certificate, Content::Certificate, FOR_CERTIFICATE.take())?;
+            let key = read(board, files.key, Content::Key, FOR_KEY.take())?;
             let identity = Identity::new(certificate, key);
             let identity =
                 identity.map_err(|_| (files.certificate, "no certificate, or its key is not one on P-256"))?;

@@ -21,8 +21,9 @@ use crate::Board;
 use crate::device::{Ears, control, heard, told};
 use crate::plan::Plan;
 
-/// How many bytes TCP keeps in each direction.
-const TCP: usize = 2048;
+/// How many bytes TCP keeps of what comes, and of what goes.
+const TCP_RECEIVE: usize = 2048;
+const TCP_SEND: usize = 1024;
 /// What is received, and what is sent, at once.
 const RECEIVE: usize = 1024;
 const TRANSMIT: usize = 512;
@@ -76,19 +77,8 @@ async fn client_task(setup: Setup, link: &'static Link, room: Room, stack: Stack
     static SENT: ConstStaticCell<[u8; TRANSMIT]> = ConstStaticCell::new([0; TRANSMIT]);
     static MESSAGES: ConstStaticCell<[u8; MESSAGE]> = ConstStaticCell::new([0; MESSAGE]);
     static PATH: ConstStaticCell<[u8; PATH_LENGTH]> = ConstStaticCell::new([0; PATH_LENGTH]);
-    let Setup { config, plan, .. } = setup;
-    let mut path = Text::new(PATH.take());
-    path.put(config.server.path);
-    path.put("{client_id}");
-    let settings = Settings::new(config.server.host, config.server.port).secure(config.server.secure);
-    let settings = settings.path(path.finish().expect("a configuration's path fits"));
-    let settings = settings.config(limits(&plan)).backoff(backoff(&plan));
-    let settings = if plan.envelopes { settings.subprotocols(&[SUBPROTOCOL]) } else { settings };
-    let settings = match config.client_id {
-        Some(id) => settings.client_id(id),
-        None => settings,
-    };
-    let mut ears = if plan.envelopes {
+    let settings = settings(&setup, PATH.take());
+    let mut ears = if setup.plan.envelopes {
         Ears::Envelopes(Member::new(room, MESSAGES.take(), |incoming: Incoming<'_>| heard(board, room, &incoming)))
     } else {
         Ears::Raw(|event: Event<'_>| told(board, &event))
@@ -103,13 +93,29 @@ async fn client_task(setup: Setup, link: &'static Link, room: Room, stack: Stack
     board.ended(stopped == Stopped::Asked);
 }
 
+/// Apart from the task, whose future would keep every step of it.
+fn settings(setup: &Setup, memory: &'static mut [u8]) -> Settings<'static> {
+    let Setup { config, plan, .. } = setup;
+    let mut path = Text::new(memory);
+    path.put(config.server.path);
+    path.put("{client_id}");
+    let path = path.finish().expect("a configuration's path fits");
+    let settings = Settings::new(config.server.host, config.server.port).secure(config.server.secure).path(path);
+    let settings = settings.config(limits(plan)).backoff(backoff(plan));
+    let settings = if plan.envelopes { settings.subprotocols(&[SUBPROTOCOL]) } else { settings };
+    match config.client_id {
+        Some(id) => settings.client_id(id),
+        None => settings,
+    }
+}
+
 fn way(setup: &Setup, stack: Stack<'static>, board: &'static dyn Board) -> Way<'static> {
     static SOCKET: StaticCell<RefCell<TcpSocket<'static>>> = StaticCell::new();
-    static BUFFERS: ConstStaticCell<[[u8; TCP]; 2]> = ConstStaticCell::new([[0; TCP]; 2]);
+    static FROM_SERVER: ConstStaticCell<[u8; TCP_RECEIVE]> = ConstStaticCell::new([0; TCP_RECEIVE]);
+    static TO_SERVER: ConstStaticCell<[u8; TCP_SEND]> = ConstStaticCell::new([0; TCP_SEND]);
     static READ: ConstStaticCell<[u8; READ_BUFFER]> = ConstStaticCell::new([0; READ_BUFFER]);
     static WRITE: ConstStaticCell<[u8; WRITE_BUFFER]> = ConstStaticCell::new([0; WRITE_BUFFER]);
-    let [from_server, to_server] = BUFFERS.take();
-    let socket = SOCKET.init(RefCell::new(TcpSocket::new(stack, from_server, to_server)));
+    let socket = SOCKET.init(RefCell::new(TcpSocket::new(stack, FROM_SERVER.take(), TO_SERVER.take())));
     let tcp = Tcp::new(stack, socket, setup.config.server.host, setup.config.server.port);
     Way::new(tcp, setup.tls.map(|credentials| Secure::new(board, credentials, READ.take(), WRITE.take())))
 }
