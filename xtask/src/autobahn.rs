@@ -46,18 +46,27 @@ pub(crate) fn server(job: &Job<'_>) -> Outcome {
 
 /// Our client goes through the cases of Autobahn's server.
 pub(crate) fn client(job: &Job<'_>) -> Outcome {
+    client_program(job, tools::AUTOBAHN_CLIENT, Report::CLIENT)
+}
+
+/// The device's client does.
+pub(crate) fn device(job: &Job<'_>) -> Outcome {
+    client_program(job, tools::AUTOBAHN_DEVICE_CLIENT, Report::DEVICE)
+}
+
+/// Starts Autobahn's server, and the program that a variable names as its client.
+fn client_program(job: &Job<'_>, program: &str, report: Report) -> Outcome {
     let port = free_port()?;
     let url = format!("ws://127.0.0.1:{port}");
-    let report = Report::CLIENT.dir(job.workspace);
-    let spec = write_spec(job, &report, "url", json!(url))?;
-    let log = Log::create(job.workspace.log("autobahn-client.wstest"))?;
+    let spec = write_spec(job, &report.dir(job.workspace), "url", json!(url))?;
+    let log = Log::create(job.workspace.log(&format!("{}.wstest", report.name)))?;
     // -w 0: no web server beside it, whose port could be taken.
     let mut theirs = Background::start(wstest(job)?.args(["-m", "fuzzingserver", "-w", "0", "-s"]).arg(spec), &log)?;
     theirs.wait_for_port(port, job.deadline)?;
 
-    let log = Log::create(job.workspace.log("autobahn-client.tautline"))?;
-    process::run(Command::new(job.var(tools::AUTOBAHN_CLIENT)?).arg(url), &log, job.deadline)?;
-    conclude(job, Report::CLIENT)
+    let log = Log::create(job.workspace.log(&format!("{}.tautline", report.name)))?;
+    process::run(Command::new(job.var(program)?).arg(url), &log, job.deadline)?;
+    conclude(job, report)
 }
 
 /// The report of one role.
@@ -69,6 +78,7 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) const SERVER: Self = Self { name: "autobahn-server" };
     pub(crate) const CLIENT: Self = Self { name: "autobahn-client" };
+    pub(crate) const DEVICE: Self = Self { name: "autobahn-device" };
 
     /// Where `wstest` writes it.
     fn dir(self, workspace: &Workspace) -> PathBuf {

@@ -15,14 +15,14 @@ const PAGE: &str = "docs/conformance.md";
 const BEGIN: &str = "<!-- autobahn: begin (written by `cargo xtask conformance --write`) -->";
 const END: &str = "<!-- autobahn: end -->";
 
-/// Runs Autobahn against server and client, prints the groups, and writes them into the page if told to.
+/// Runs Autobahn against server and clients, prints the groups, and writes them into the page if told to.
 pub(crate) fn run(write: bool) -> Result<ExitCode, Stop> {
     let mut runner = Runner::new(false)?;
     let suites = suites::ALL.iter().filter(|suite| suite.name.starts_with("autobahn-")).collect::<Vec<_>>();
     let results = runner.run_all(&suites);
     let passed = results.iter().all(|result| result.outcome.is_ok());
 
-    let reports = [Report::SERVER, Report::CLIENT].map(|report| report.judge(&runner.workspace));
+    let reports = [Report::SERVER, Report::CLIENT, Report::DEVICE].map(|report| report.judge(&runner.workspace));
     for ((suite, result), report) in suites.iter().zip(&results).zip(&reports) {
         // A report of an earlier run must not pass for this one's.
         if matches!(result.outcome, Ok(_) | Err(Stop::Failed(_)))
@@ -36,8 +36,8 @@ pub(crate) fn run(write: bool) -> Result<ExitCode, Stop> {
     println!();
     let code = runner::conclude(&results, true);
     if write && passed {
-        let [server, client] = reports;
-        write_page(&runner.workspace, &table(&server?, &client?))?;
+        let [server, client, device] = reports;
+        write_page(&runner.workspace, &table(&server?, [&client?, &device?]))?;
     } else if write {
         println!("{PAGE} is unchanged: only a full pass is written down");
     }
@@ -65,14 +65,16 @@ fn replace_between(page: &str, table: &str) -> Option<String> {
 }
 
 /// The results as a Markdown table.
-fn table(server: &Verdict, client: &Verdict) -> String {
-    let mut lines = String::from("| group | cases | server | client |\n|---|---|---|---|\n");
+fn table(server: &Verdict, clients: [&Verdict; 2]) -> String {
+    let mut lines = String::from("| group | cases | server | client | device's client |\n|---|---|---|---|---|\n");
     for (number, group) in &server.groups {
-        let other = client.groups.get(number).map(|group| group.summary()).unwrap_or_default();
-        lines += &format!("| {number} {} | {} | {} | {other} |\n", title(*number), group.count(), group.summary());
+        let [client, device] =
+            clients.map(|client| client.groups.get(number).map(|group| group.summary()).unwrap_or_default());
+        let (title, count, server) = (title(*number), group.count(), group.summary());
+        lines += &format!("| {number} {title} | {count} | {server} | {client} | {device} |\n");
     }
-    let (server, client) = (server.total(), client.total());
-    lines + &format!("| **all** | **{}** | {} | {} |\n", server.count(), server.summary(), client.summary())
+    let (server, [client, device]) = (server.total(), clients.map(|client| client.total().summary()));
+    lines + &format!("| **all** | **{}** | {} | {client} | {device} |\n", server.count(), server.summary())
 }
 
 #[cfg(test)]
@@ -95,8 +97,9 @@ mod tests {
                 .into(),
             failures: vec![],
         };
-        let table = table(&verdict(), &verdict());
-        assert!(table.contains("| 1 Framing | 16 | 16 OK | 16 OK |\n"), "{table}");
-        assert!(table.ends_with("| **all** | **53** | 50 OK, 3 informational | 50 OK, 3 informational |\n"), "{table}");
+        let table = table(&verdict(), [&verdict(), &verdict()]);
+        assert!(table.contains("| 1 Framing | 16 | 16 OK | 16 OK | 16 OK |\n"), "{table}");
+        let total = "50 OK, 3 informational";
+        assert!(table.ends_with(&format!("| **all** | **53** | {total} | {total} | {total} |\n")), "{table}");
     }
 }

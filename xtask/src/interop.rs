@@ -40,6 +40,10 @@ pub(crate) fn micropython(job: &Job<'_>) -> Outcome {
     run(job, "micropython")
 }
 
+pub(crate) fn device(job: &Job<'_>) -> Outcome {
+    run(job, "device")
+}
+
 pub(crate) fn tls(job: &Job<'_>) -> Outcome {
     run(job, "tls")
 }

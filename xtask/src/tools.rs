@@ -75,6 +75,8 @@ pub(crate) const BIN: &str = "TAUTLINE_BIN";
 pub(crate) const EXAMPLES: &str = "TAUTLINE_EXAMPLES";
 /// The program that takes our client through Autobahn's cases.
 pub(crate) const AUTOBAHN_CLIENT: &str = "TAUTLINE_AUTOBAHN_CLIENT";
+/// The program that takes the device's client through them.
+pub(crate) const AUTOBAHN_DEVICE_CLIENT: &str = "TAUTLINE_AUTOBAHN_DEVICE_CLIENT";
 /// Autobahn's program.
 pub(crate) const WSTEST: &str = "TAUTLINE_WSTEST";
 /// The program that is an emulated board's way to the hub.
@@ -122,7 +124,7 @@ impl Tool {
             }
             Tool::CargoDeny => &[CARGO_DENY],
             Tool::Valgrind => &[VALGRIND],
-            Tool::Binaries => &[BIN, EXAMPLES, AUTOBAHN_CLIENT, RELAY],
+            Tool::Binaries => &[BIN, EXAMPLES, AUTOBAHN_CLIENT, AUTOBAHN_DEVICE_CLIENT, RELAY],
             Tool::Python => &[PYTHON],
             Tool::PythonSeeds => &[PYTHON_SEEDS],
             Tool::Node => &[NODE, NODE_MODULES],

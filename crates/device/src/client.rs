@@ -85,14 +85,17 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
             let state = core.borrow().machine.state();
             match state {
                 State::Waiting(until) => {
-                    let waiting = pin!(clock.sleep_until(until));
-                    if attend(&core, link, clock, waiting).await.is_some() {
+                    if attend(&core, link, clock, pin!(clock.sleep_until(until))).await {
                         core.borrow_mut().connect(clock.now());
                     }
                 }
                 State::Connecting(_) => {
-                    let connecting = pin!(connector.connect());
-                    match attend(&core, link, clock, connecting).await {
+                    let mut connected = None;
+                    {
+                        let connecting = pin!(async { connected = Some(connector.connect().await) });
+                        attend(&core, link, clock, connecting).await;
+                    }
+                    match connected {
                         Some(Ok(mut transport)) => {
                             let request = core.borrow_mut().open(clock.now(), receive, transmit);
                             if let Some(request) = request {
@@ -158,13 +161,15 @@ impl<R: Random, H: Handler> Core<'_, '_, R, H> {
     }
 }
 
-/// Does `work` while obeying orders, keeping time and telling events. `None`: the client has come to another state before.
-async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock, T>(
+/// Does `work` while obeying orders, keeping time and telling events. Answers whether it is done; otherwise the client has come to
+/// another state before.
+// One function for all that is waited for, rather than one for each: it is half of the client's code.
+async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock>(
     core: &RefCell<Core<'_, '_, R, H>>,
     link: &Link<'_, M>,
     clock: &C,
-    mut work: Pin<&mut impl Future<Output = T>>,
-) -> Option<T> {
+    mut work: Pin<&mut (dyn Future<Output = ()> + '_)>,
+) -> bool {
     let mut alarm = pin!(None);
     let mut alarm_at = None;
     let state = core.borrow().machine.state();
@@ -172,16 +177,14 @@ async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock, T>(
         loop {
             let orders = link.orders(cx);
             core.borrow_mut().obey(clock.now(), orders);
-            if core.borrow().machine.state() == state
-                && let Poll::Ready(done) = work.as_mut().poll(cx)
-            {
-                return Poll::Ready(Some(done));
+            if core.borrow().machine.state() == state && work.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
             }
             let mut core = core.borrow_mut();
             core.tell();
             link.note_open(core.machine.is_open());
             if core.machine.state() != state {
-                return Poll::Ready(None);
+                return Poll::Ready(false);
             }
             // An alarm that comes too early only leads to the next one. So it is set anew for an earlier time only.
             if let Some(at) = core.machine.poll_timeout()

@@ -17,7 +17,7 @@
 use core::time::Duration;
 
 use crate::close::CloseCode;
-use crate::time::Instant;
+use crate::time::{Instant, jittered};
 
 /// What a client should do after a connection ended or could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +89,7 @@ impl Backoff {
         let growth = 1u32 << self.attempt.min(20);
         self.attempt = self.attempt.saturating_add(1);
         let bound = self.initial.saturating_mul(growth).min(self.max);
-        let micros = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
-        let jittered = ((u128::from(micros) * u128::from(random)) >> 32) as u64;
-        retry_after.unwrap_or_default().saturating_add(Duration::from_micros(jittered))
+        retry_after.unwrap_or_default().saturating_add(jittered(bound, random))
     }
 }
 

@@ -41,8 +41,12 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     /// Saturates at the end of the clock's range (584,000 years).
+    // On a chip of 32 bits this is much code for each timer.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+        // Not `as_micros`, whose 128 bits are much code on a chip.
+        let micros = duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into());
+        Self(self.0.saturating_add(micros))
     }
 }
 
@@ -52,5 +56,28 @@ impl Sub<Self> for Instant {
     /// Saturates at zero.
     fn sub(self, earlier: Self) -> Duration {
         self.saturating_duration_since(earlier)
+    }
+}
+
+/// `span` times a random number from 0 to 1, given as 32 bits.
+pub(crate) fn jittered(span: Duration, random: u32) -> Duration {
+    let (micros, random) = ((Instant::ZERO + span).as_micros(), u64::from(random));
+    // In two halves: a product of 128 bits is much code on a chip.
+    let (high, low) = (micros >> 32, micros & u64::from(u32::MAX));
+    Duration::from_micros(high * random + ((low * random) >> 32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jittered_time_is_the_product_whatever_its_size() {
+        for micros in [0, 1, 1_000_000, u64::from(u32::MAX), 1 << 32, 0x1234_5678_9abc_def0, u64::MAX] {
+            for random in [0, 1, 1 << 31, 0xdead_beef, u32::MAX] {
+                let product = (u128::from(micros) * u128::from(random)) >> 32;
+                assert_eq!(jittered(Duration::from_micros(micros), random).as_micros(), product);
+            }
+        }
     }
 }

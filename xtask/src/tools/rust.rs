@@ -70,7 +70,8 @@ pub(super) fn binaries(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     build.args(["--exclude", "xtask", "--features", "tautline-conformance/peers", "--bins", "--examples"]);
     site.run(&mut build, 900)?;
     let built = site.workspace.target.join("interop");
-    Ok(["tautline", "examples", "autobahn-client", "relay"].iter().map(|name| built.join(name)).collect())
+    let programs = ["tautline", "examples", "autobahn-client", "autobahn-device-client", "relay"];
+    Ok(programs.iter().map(|name| built.join(name)).collect())
 }
 
 /// Compiles the tests that the interop suites run.

@@ -13,7 +13,7 @@ use crate::config::Context;
 use crate::control::Control;
 use crate::event::{Ended, Kind, Transport};
 use crate::frame::OpCode;
-use crate::time::Instant;
+use crate::time::{Instant, jittered};
 use crate::utf8::Utf8;
 use crate::violation::Violation;
 
@@ -238,12 +238,6 @@ impl<C: Context> Connection<C> {
             _ => Phase::Done,
         };
     }
-}
-
-/// `span` times a random number from 0 to 1, given as 32 bits.
-fn jittered(span: Duration, random: u32) -> Duration {
-    let micros = (span.as_micros() * u128::from(random)) >> 32;
-    Duration::from_micros(micros as u64)
 }
 
 #[cfg(test)]
