@@ -109,7 +109,8 @@ impl<S: Read + Write> Session<'_, S> {
         )
     }
 
-    /// Sends what is buffered, and the alert that tells the server that nothing follows (RFC 8446 §6.1). The transport is not closed.
+    /// Sends what is buffered, and the alert that tells the server that nothing follows (RFC 8446 §6.1); nothing if the server has
+    /// ended the session. The transport is not closed.
     ///
     /// # Errors
     ///
@@ -118,9 +119,13 @@ impl<S: Read + Write> Session<'_, S> {
     /// # Cancel safety
     ///
     /// Dropping the future leaves out the alert; the server sees a connection that was cut.
-    pub async fn close(self) -> Result<(), Error> {
+    pub async fn close(mut self) -> Result<(), Error> {
         if self.write_over {
             return Err(Error::Over);
+        }
+        // The server has ended the session, and embedded-tls would send the alert without encrypting it.
+        if !self.tls.is_opened() {
+            return Ok(());
         }
         self.tls.close().await.map(drop).map_err(|(_, error)| Error::from_tls(error))
     }

@@ -233,6 +233,23 @@ fn closing_tells_the_server() {
     assert_eq!(meet(USUAL, |_| {}, cut, serve).1, Some(Err(std::io::ErrorKind::UnexpectedEof)));
 }
 
+#[test]
+fn closing_after_the_server_has_sends_nothing() {
+    let device = async |session: Opened<'_>| {
+        let mut session = session.unwrap();
+        let read = session.split().0.read(&mut [0; 64]).await;
+        (read, session.close().await)
+    };
+    let serve = async |mut stream: TlsStream<DuplexStream>| {
+        stream.shutdown().await.unwrap();
+        let (mut socket, _) = stream.into_inner();
+        let mut rest = vec![];
+        socket.read_to_end(&mut rest).await.unwrap();
+        rest
+    };
+    assert_eq!(meet(USUAL, |_| {}, device, serve), ((Ok(0), Ok(())), Some(vec![])));
+}
+
 /// Polls a future once.
 async fn once<T>(future: impl Future<Output = T>) -> Poll<T> {
     let mut future = pin!(future);
