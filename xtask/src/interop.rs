@@ -56,16 +56,25 @@ pub(crate) fn crash(job: &Job<'_>) -> Outcome {
     run_with(job, "crash", &[("TAUTLINE_KILLS", if job.full { "200" } else { "30" })])
 }
 
+/// The tests of the firmware whose names have this in them.
+pub(crate) fn firmware(job: &Job<'_>, tests: &str) -> Outcome {
+    run_some(job, "firmware", Some(tests), &[])
+}
+
 fn run(job: &Job<'_>, test: &str) -> Outcome {
     run_with(job, test, &[])
 }
 
 fn run_with(job: &Job<'_>, test: &str, vars: &[(&str, &str)]) -> Outcome {
+    run_some(job, test, None, vars)
+}
+
+fn run_some(job: &Job<'_>, test: &str, filter: Option<&str>, vars: &[(&str, &str)]) -> Outcome {
     let artifacts = job.workspace.artifacts();
     std::fs::create_dir_all(&artifacts)?;
     let mut command = job.cargo(&["test", "--package", "tautline-conformance", "--features", "peers", "--locked"]);
     // The peers listen on fixed ports as their originals do, so one test at a time.
-    command.args(["--test", test, "--", "--test-threads=1"]);
+    command.args(["--test", test, "--", "--test-threads=1"]).args(filter);
     command.envs(&job.vars).envs(vars.iter().copied()).env(ARTIFACTS, artifacts);
     if let Some(modules) = job.vars.get(NODE_MODULES) {
         command.env("NODE_PATH", modules); // what Node itself looks at

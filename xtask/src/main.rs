@@ -12,6 +12,7 @@ mod bench;
 mod checks;
 mod conformance;
 mod features;
+mod firmware;
 mod fuzz;
 mod instructions;
 mod interop;
@@ -55,6 +56,8 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Build the firmware, compare its sizes with the committed ones, and run it in emulators against the hub
+    Firmware(firmware::Options),
     /// Measure the benchmark's peers, one after the other, and write bench/RESULTS.md
     Bench(bench::Options),
 }
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         }
         Command::Instructions { write: true } => runner::Runner::new(false)
             .map(|mut runner| runner::conclude(&runner.run_all(&[&suites::INSTRUCTIONS_BASELINE]), true)),
+        Command::Firmware(options) => firmware::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     ran.unwrap_or_else(|error| {

@@ -61,6 +61,12 @@ pub(crate) enum Tool {
     MicroPython,
     /// Autobahn's `wstest`.
     Autobahn,
+    /// QEMU for the emulated boards.
+    Emulators,
+    /// The images that run there.
+    Firmware,
+    /// Espressif's program for images.
+    Esptool,
 }
 
 /// The `tautline` binary.
@@ -73,6 +79,18 @@ pub(crate) const AUTOBAHN_DEVICE_CLIENT: &str = "TAUTLINE_AUTOBAHN_DEVICE_CLIENT
 pub(crate) const AUTOBAHN_SERVER: &str = "TAUTLINE_AUTOBAHN_SERVER";
 /// Autobahn's program.
 pub(crate) const WSTEST: &str = "TAUTLINE_WSTEST";
+/// The program that is an emulated board's way to the hub.
+pub(crate) const RELAY: &str = "TAUTLINE_RELAY";
+/// QEMU for RISC-V.
+pub(crate) const QEMU_RISCV32: &str = "TAUTLINE_QEMU_RISCV32";
+/// QEMU for ARM.
+pub(crate) const QEMU_ARM: &str = "TAUTLINE_QEMU_ARM";
+/// The Python of the environment with Espressif's program.
+pub(crate) const ESPTOOL: &str = "TAUTLINE_ESPTOOL";
+/// The image for the RISC-V board.
+pub(crate) const SIM_RISCV: &str = "TAUTLINE_SIM_RISCV";
+/// The image for the ARM board.
+pub(crate) const SIM_ARM: &str = "TAUTLINE_SIM_ARM";
 /// cargo-deny.
 pub(crate) const CARGO_DENY: &str = "TAUTLINE_CARGO_DENY";
 /// valgrind.
@@ -106,7 +124,7 @@ impl Tool {
             }
             Tool::CargoDeny => &[CARGO_DENY],
             Tool::Valgrind => &[VALGRIND],
-            Tool::Binaries => &[BIN, EXAMPLES, AUTOBAHN_CLIENT, AUTOBAHN_SERVER, AUTOBAHN_DEVICE_CLIENT],
+            Tool::Binaries => &[BIN, EXAMPLES, AUTOBAHN_CLIENT, AUTOBAHN_SERVER, AUTOBAHN_DEVICE_CLIENT, RELAY],
             Tool::Python => &[PYTHON],
             Tool::PythonSeeds => &[PYTHON_SEEDS],
             Tool::Node => &[NODE, NODE_MODULES],
@@ -114,6 +132,9 @@ impl Tool {
             Tool::Lws => &[LWS_CLIENT, LWS_SERVER],
             Tool::MicroPython => &[MICROPYTHON_CLIENT],
             Tool::Autobahn => &[WSTEST],
+            Tool::Emulators => &[QEMU_RISCV32, QEMU_ARM],
+            Tool::Firmware => &[SIM_RISCV, SIM_ARM],
+            Tool::Esptool => &[ESPTOOL],
         }
     }
 
@@ -135,6 +156,9 @@ impl Tool {
             Tool::Lws => native::lws(site),
             Tool::MicroPython => python::micropython_client(site),
             Tool::Autobahn => python::autobahn(site),
+            Tool::Emulators => native::emulators(site),
+            Tool::Firmware => rust::firmware(site),
+            Tool::Esptool => python::esptool(site),
         }
     }
 }

@@ -6,8 +6,10 @@
 //! outlives its handle or the test's process.
 
 mod browser;
+mod cable;
 mod certificates;
 mod driver;
+mod emulator;
 mod http;
 mod hub;
 mod messages;
@@ -32,8 +34,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use browser::{Browser, regex};
+pub use cable::Cable;
 pub use certificates::Certificates;
 pub use driver::{Driver, hex, unhex};
+pub use emulator::{Board, Emulator};
 pub use http::{Answer, request};
 pub use hub::{Hub, bin};
 pub use messages::{LENGTHS, binary, messages, text};

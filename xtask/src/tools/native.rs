@@ -22,6 +22,13 @@ pub(super) fn chromium(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     Ok(find().into_iter().collect())
 }
 
+pub(super) fn emulators(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
+    let find = || (which(&["qemu-system-riscv32"]), which(&["qemu-system-arm"]));
+    debian::ensure(site, &["qemu-system-misc", "qemu-system-arm"], || matches!(find(), (Some(_), Some(_))))?;
+    let (riscv32, arm) = find();
+    Ok(riscv32.into_iter().chain(arm).collect())
+}
+
 /// Compiles tests/peers/lws/{client,server}.c.
 pub(super) fn lws(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     debian::ensure(site, &["gcc", "libc6-dev"], || which(&["cc"]).is_some())?;

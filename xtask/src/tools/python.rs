@@ -15,6 +15,7 @@ const SEEDS: &str = "tests/peers/python/requirements-seeds.txt";
 const SEEDS_ON_3_11: &str = "websockets==10.4\n";
 /// The device client of the labs, as its authors publish it.
 const MICROPYTHON_CLIENT: (&str, &str) = ("micropython-async-websocket-client", "0.3.4");
+const ESPTOOL: &str = "firmware/requirements.txt";
 const AUTOBAHN: &str = "conformance/autobahn/requirements.txt";
 const AUTOBAHN_VIRTUALENV: &str = "conformance/autobahn/requirements-virtualenv.txt";
 
@@ -37,6 +38,13 @@ pub(super) fn seeds(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
         return Err(Stop::not_run("neither Python 3.10 nor 3.11 is here", "pyenv install 3.10"));
     };
     venv(site, "python-seeds", &python, &requirements, "cargo xtask test --only seeds").map(|python| vec![python])
+}
+
+/// An environment with Espressif's program that makes images.
+pub(super) fn esptool(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
+    let python = python3(site)?;
+    let requirements = site.workspace.read(ESPTOOL)?;
+    venv(site, "esptool", &python, &requirements, "cargo xtask firmware --only sizes").map(|python| vec![python])
 }
 
 /// The unpacked source distribution of the labs' MicroPython client. pip asks the package for its metadata, which runs

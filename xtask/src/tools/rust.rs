@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Site, which};
-use crate::{outcome::Stop, process};
+use crate::{firmware, outcome::Stop, process};
 
 /// Its configuration format changes between minor versions: deny.toml is written for this one.
 const DENY_VERSION: &str = "0.20.2";
@@ -70,10 +70,8 @@ pub(super) fn binaries(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     build.args(["--exclude", "xtask", "--features", "tautline-conformance/peers", "--bins", "--examples"]);
     site.run(&mut build, 1800)?;
     let built = site.workspace.target.join("interop");
-    Ok(["tautline", "examples", "autobahn-client", "autobahn-server", "autobahn-device-client"]
-        .iter()
-        .map(|name| built.join(name))
-        .collect())
+    let programs = ["tautline", "examples", "autobahn-client", "autobahn-server", "autobahn-device-client", "relay"];
+    Ok(programs.iter().map(|name| built.join(name)).collect())
 }
 
 /// Compiles the tests that the interop suites run.
@@ -82,6 +80,12 @@ pub(super) fn interop_tests(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     let mut tests = site.workspace.cargo(&["test", "--no-run", "--locked", "--package", "tautline-conformance"]);
     site.run(tests.args(["--features", "peers", "--tests"]), 1200)?;
     Ok(vec![])
+}
+
+/// Builds the images that the emulated boards run.
+pub(super) fn firmware(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
+    site.say("building the firmware");
+    firmware::build_emulated(site.workspace, |build| site.run(build, 480))
 }
 
 fn rustup(site: &Site<'_>, args: &[&str]) -> Result<(), Stop> {

@@ -1,0 +1,160 @@
+//! The project's firmware in QEMU, which has no network but a way to one port of this machine.
+
+use std::fmt::Write;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Process, Scratch, tool};
+
+/// How many nanoseconds of guest time an instruction takes, as a power of two: 32 ns, a tenth of what the chip of an ESP32-C3
+/// can do. Guest time is counted in instructions, so it does not depend on how busy this machine is.
+const SHIFT: u32 = 5;
+
+/// How late the light may be, in microseconds of guest time.
+const LATEST_US: u64 = 10_000;
+
+/// An emulated board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Board {
+    /// QEMU's `virt` with the instruction set of an ESP32-C3.
+    Riscv,
+    /// QEMU's `lm3s6965evb`, a Cortex-M3 with 64 KB of RAM.
+    Arm,
+}
+
+impl Board {
+    /// Starts the board with these files in its flash. What it sends to 10.0.2.100, port 8000, goes to `port` of this machine.
+    ///
+    /// # Panics
+    ///
+    /// If the variables that say where QEMU and the firmware are are not set, or the files do not fit.
+    pub fn start(self, files: &[(&str, &[u8])], port: u16) -> Emulator {
+        let folder = Scratch::new();
+        let flash = folder.write("files", archive(files, self.room()));
+        let relay = tool("TAUTLINE_RELAY");
+        let way = format!(
+            "user,id=net,restrict=on,ipv6=off,guestfwd=tcp:10.0.2.100:8000-cmd:{} {port}",
+            relay.to_str().expect("a path in UTF-8")
+        );
+        let mut qemu = match self {
+            Self::Riscv => {
+                let mut qemu = Command::new(tool("TAUTLINE_QEMU_RISCV32"));
+                // What the chip does not have is to trap, as it would there.
+                qemu.args(["-M", "virt", "-cpu", "rv32,a=false,f=false,d=false,mmu=false,pmp=false", "-m", "16M"]);
+                qemu.args(["-bios", "none", "-global", "virtio-mmio.force-legacy=false"]);
+                qemu.args(["-device", "virtio-net-device,netdev=net", "-device", "virtio-rng-device", "-netdev", &way]);
+                qemu.arg("-kernel").arg(tool("TAUTLINE_SIM_RISCV"));
+                qemu
+            }
+            Self::Arm => {
+                let mut qemu = Command::new(tool("TAUTLINE_QEMU_ARM"));
+                qemu.args(["-M", "lm3s6965evb", "-semihosting-config", "enable=on,target=native"]);
+                qemu.args(["-net", "nic,netdev=net", "-netdev", &way]);
+                qemu.arg("-kernel").arg(tool("TAUTLINE_SIM_ARM"));
+                qemu
+            }
+        };
+        // Not `-nographic`, which would put QEMU's monitor behind the serial port.
+        qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
+        qemu.args(["-icount", &format!("shift={SHIFT},align=on")]);
+        let address = self.files();
+        qemu.args(["-device", &format!("loader,file={},addr={address:#x},force-raw=on", flash.display())]);
+        Emulator { process: Process::spawn(qemu), _folder: folder }
+    }
+
+    /// Where the linker scripts of the firmware leave room for the files, and how much.
+    fn files(self) -> u32 {
+        match self {
+            Self::Riscv => 0x803f_0000,
+            Self::Arm => 0x3_e000,
+        }
+    }
+
+    fn room(self) -> usize {
+        match self {
+            Self::Riscv => 64 * 1024,
+            Self::Arm => 8 * 1024,
+        }
+    }
+}
+
+/// A running board. Dropping it ends it.
+#[derive(Debug)]
+pub struct Emulator {
+    process: Process,
+    _folder: Scratch,
+}
+
+impl Emulator {
+    /// Reads the lines that the board prints until one has this text.
+    ///
+    /// # Panics
+    ///
+    /// If none has it within [`DEADLINE`](super::DEADLINE), or the light is late.
+    pub async fn prints(&mut self, text: &str) -> String {
+        self.find(|line| line.contains(text).then(|| line.to_owned())).await
+    }
+
+    /// Reads the lines that the board prints until `find` makes something of one.
+    ///
+    /// # Panics
+    ///
+    /// As [`prints`](Self::prints).
+    pub async fn find<T>(&mut self, mut find: impl FnMut(&str) -> Option<T>) -> T {
+        let found =
+            self.process.find(|line| if is_late(line) { Some(Err(line.to_owned())) } else { find(line).map(Ok) });
+        match found.await {
+            Ok(found) => found,
+            Err(late) => self.process.fail(&late),
+        }
+    }
+
+    /// The lines that it prints until it ends, which it has to do with success.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end within this time, fails, or the light is late.
+    pub async fn ends_within(self, time: Duration) -> Vec<String> {
+        let lines = self.process.success_within(time).await;
+        assert!(!lines.iter().any(|line| is_late(line)), "{lines:#?}");
+        lines
+    }
+}
+
+/// Whether it says of the light that it was.
+fn is_late(line: &str) -> bool {
+    let light = || line.strip_prefix("light ")?.split_once("worst ")?.1.split_once(" us")?.0.parse::<u64>().ok();
+    light().is_some_and(|worst| worst > LATEST_US)
+}
+
+/// The files as the firmware finds them: a line `NAME LENGTH` before each one's bytes.
+fn archive(files: &[(&str, &[u8])], room: usize) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (name, bytes) in files {
+        let mut line = String::new();
+        let _ = writeln!(line, "{name} {}", bytes.len());
+        archive.extend_from_slice(line.as_bytes());
+        archive.extend_from_slice(bytes);
+    }
+    assert!(archive.len() < room, "the board has {room} bytes for its files; these are {}", archive.len());
+    archive.push(0xff);
+    archive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_light_is_late_by_more_than_ten_milliseconds() {
+        assert!(is_late("light 812 edges, worst 10001 us late"));
+        for line in ["light 812 edges, worst 10000 us late", "received light 1 edges, worst 99999 us late", "light"] {
+            assert!(!is_late(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn files_are_one_after_the_other_and_end() {
+        assert_eq!(archive(&[("plan", b"cycles 1"), ("a b", b"")], 100), b"plan 8\ncycles 1a b 0\n\xff");
+    }
+}

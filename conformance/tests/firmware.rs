@@ -1,0 +1,245 @@
+//! The firmware in an emulator, against the real hub. Guest time is counted in instructions, so what the board says of its own
+//! punctuality is the same on a busy machine.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tautline::{WebSocket, connect};
+use tautline_conformance::peers::secure::ours;
+use tautline_conformance::peers::{Board, Cable, Emulator, Hub, Project, request, within};
+
+/// How often the hub is killed.
+const KILLS: usize = 20;
+
+/// For runs that end by themselves, after some seconds of guest time.
+const RUN: Duration = Duration::from_secs(120);
+
+/// A device that does not wait for long.
+const PLAN: &str = "cycle_ms 100\nretry_ms 100\nping_ms 2000\n";
+
+/// Where the board finds the hub, at the end of its cable.
+const HUB: &str = "10.0.2.100:8000";
+
+/// A hub, and the board connected to it by a cable.
+async fn connected(board: Board, plan: &str) -> (Hub, Cable, Emulator) {
+    connected_to(Hub::start().await, board, plan, config("ws", "/")).await
+}
+
+async fn connected_to(hub: Hub, board: Board, plan: &str, config: Value) -> (Hub, Cable, Emulator) {
+    let (cable, mut emulator) = started(&hub, board, plan, &config, &[]).await;
+    emulator.prints("connected").await;
+    (hub, cable, emulator)
+}
+
+/// The board with a cable to the hub, and these files besides its plan and its configuration.
+async fn started(hub: &Hub, board: Board, plan: &str, config: &Value, more: &[(&str, &[u8])]) -> (Cable, Emulator) {
+    let cable = Cable::to(hub.port).await;
+    let (plan, config) = (format!("{PLAN}{plan}"), config.to_string());
+    let files = [&[("plan", plan.as_bytes()), ("config.json", config.as_bytes())], more].concat();
+    let emulator = board.start(&files, cable.port);
+    (cable, emulator)
+}
+
+/// A `config.json`.
+fn config(scheme: &str, path: &str) -> Value {
+    json!({
+        "wifi": { "SSID": "none", "password": "", "attempts": 1, "delay_in_msec": 0 },
+        "server": format!("{scheme}://{HUB}{path}"),
+        "socket_delay_ms": 5,
+    })
+}
+
+/// Another client of the hub.
+async fn friend(hub: &Hub, path: &str) -> WebSocket {
+    within("our client's connection", connect(hub.uri(path)).into_future()).await.expect("a connection")
+}
+
+/// The next message, as text.
+async fn heard(friend: &mut WebSocket) -> String {
+    let message = within("a message", friend.recv()).await.expect("an open connection");
+    message.as_text().expect("text").to_owned()
+}
+
+async fn says_sos_and_prints_what_it_hears(board: Board) {
+    for speaks in ["speaks raw\n", "speaks envelopes\n"] {
+        let (hub, _cable, mut emulator) = connected(board, speaks).await;
+        let mut friend = friend(&hub, "/friend").await;
+        assert_eq!(heard(&mut friend).await, "SOS");
+        assert_eq!(heard(&mut friend).await, "SOS");
+        friend.send("help is on its way").await.expect("an open connection");
+        emulator.prints("received help is on its way").await;
+    }
+}
+
+async fn gets_what_is_larger_than_its_buffer_in_pieces(board: Board) {
+    let (hub, _cable, mut emulator) = connected(board, "speaks raw\n").await;
+    let mut friend = friend(&hub, "/friend").await;
+    friend.send("x".repeat(3000)).await.expect("an open connection");
+    emulator.prints("to 3000 of 3000 ").await;
+}
+
+async fn obeys_the_hub(board: Board) {
+    let mut config = config("ws", "/rooms/lab/");
+    config["client_id"] = "board".into();
+    let (hub, _cable, mut emulator) = connected_to(Hub::start().await, board, "", config).await;
+    emulator.prints("welcome, board, to lab").await;
+    let command = async |body: &str| request(hub.port, "POST", "/api/devices/board/commands", body).await.status;
+    assert_eq!(command(r#"{"name": "led", "payload": {"on": true}}"#).await, 200);
+    emulator.prints("lamp on").await;
+    assert_eq!(command(r#"{"name": "led", "payload": {"on": false}}"#).await, 200);
+    emulator.prints("lamp off").await;
+    for refused in [r#"{"name": "led", "payload": 7}"#, r#"{"name": "dance"}"#] {
+        assert_eq!(command(refused).await, 422, "{refused}");
+    }
+}
+
+async fn leaves_and_comes_back_every_tenth_cycle(board: Board) {
+    let (hub, _cable, mut emulator) = connected(board, "leave_every 10\n").await;
+    let mut friend = friend(&hub, "/friend").await;
+    for _ in 0..4 {
+        emulator.prints("closed with 1000").await;
+        emulator.prints("connected").await;
+        assert_eq!(heard(&mut friend).await, "SOS");
+    }
+}
+
+async fn says_everything_before_it_ends(board: Board) {
+    let (hub, _cable, emulator) = connected(board, "cycles 20\n").await;
+    let lines = emulator.ends_within(RUN).await;
+    assert!(lines.iter().any(|line| line.starts_with("closed with 1000")), "{lines:#?}");
+    assert_eq!(lines.last().map(String::as_str), Some("messages 20 sent, 0 dropped"));
+    drop(hub);
+}
+
+async fn comes_back_to_a_hub_that_is_killed(board: Board) {
+    let (mut hub, cable, mut emulator) = connected(board, "").await;
+    for _ in 0..KILLS {
+        drop(hub); // SIGKILL
+        emulator.prints("disconnected").await;
+        hub = Hub::start().await;
+        cable.plug_into(hub.port);
+        emulator.prints("connected").await;
+    }
+    assert_eq!(heard(&mut friend(&hub, "/friend").await).await, "SOS");
+}
+
+async fn notices_that_the_network_is_cut_and_comes_back(board: Board) {
+    let (hub, cable, mut emulator) = connected(board, "").await;
+    for _ in 0..2 {
+        cable.cut();
+        emulator.prints("disconnected").await;
+        cable.mend();
+        emulator.prints("connected").await;
+    }
+    assert_eq!(heard(&mut friend(&hub, "/friend").await).await, "SOS");
+}
+
+async fn counts_with_the_lab_without_a_word(board: Board) {
+    let plan = "speaks raw\nsends no\n";
+    // There the device's own path is the counter, too.
+    let (hub, _cable, mut emulator) = connected_to(Hub::app("counter").await, board, plan, config("ws", "/")).await;
+    emulator.prints(r#"received {"type": "state", "value": 0}"#).await;
+    let mut friend = friend(&hub, "/counter").await;
+    emulator.prints(r#"received {"type": "users", "count": 2}"#).await;
+    friend.send(r#"{"action": "plus"}"#).await.expect("an open connection");
+    emulator.prints(r#"received {"type": "state", "value": 1}"#).await;
+}
+
+/// What a device with a certificate has in its configuration.
+fn secure() -> Value {
+    let mut config = config("wss", "/");
+    config["client_id"] = "board".into();
+    config["ssl"] = json!({ "ca": "ca.der", "cert": "board.crt", "key": "board.key", "cert_reqs": 2 });
+    config
+}
+
+/// Certificates for the board and for a server at these addresses; and the server's hub, which wants certificates of its clients.
+async fn secured(addresses: &[&str]) -> (Project, Hub) {
+    let project = Project::empty();
+    let mut one_line = vec!["--cn=board".to_owned()];
+    one_line.extend(addresses.iter().map(|address| format!("--srv={address}")));
+    project.cert(&one_line.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    project.cert(&["client", "friend"]).await;
+    let server = addresses[0];
+    let hub = project
+        .serve(&format!(
+            "--ssl --host=127.0.0.1 --port=0 --ssl-keyfile=tls/{server}/{server}.key \
+             --ssl-certfile=tls/{server}/{server}.crt --ssl-ca-certs=tls/ca/ca.crt --ssl-cert-reqs=required"
+        ))
+        .await;
+    (project, hub)
+}
+
+/// The board with what `tautline cert` has copied for it.
+async fn started_securely(project: &Project, hub: &Hub, board: Board, plan: &str) -> (Cable, Emulator) {
+    let names = ["ca.der", "board.crt", "board.key"];
+    let files = names.map(|name| std::fs::read(project.file(&format!("src/{name}"))).expect("a file"));
+    let more = [0, 1, 2].map(|index| (names[index], &files[index][..]));
+    started(hub, board, plan, &secure(), &more).await
+}
+
+async fn shows_its_certificate_and_blinks_on_while_it_shakes_hands(board: Board) {
+    // Ours comes another way.
+    let (project, hub) = secured(&["10.0.2.100", "127.0.0.1"]).await;
+    let (_cable, mut emulator) = started_securely(&project, &hub, board, "leave_every 10\n").await;
+    emulator.prints("welcome, board, to main").await;
+    let mut friend = ours(hub.uri("/friend"), &project.client("friend")).await;
+    assert_eq!(heard(&mut friend).await, "SOS");
+    friend.send("help is on its way").await.expect("an open connection");
+    emulator.prints("received help is on its way").await;
+    for _ in 0..3 {
+        emulator.prints("closed with 1000").await;
+        emulator.prints("welcome, board").await;
+    }
+}
+
+async fn talks_to_no_server_that_is_not_the_one_it_dialled(board: Board) {
+    let (project, hub) = secured(&["127.0.0.1"]).await;
+    let (_cable, mut emulator) = started_securely(&project, &hub, board, "").await;
+    emulator.prints("error: TLS: ").await;
+    let (others, _) = secured(&["10.0.2.100"]).await;
+    let (_, hub) = secured(&["10.0.2.100"]).await;
+    let (_cable, mut emulator) = started_securely(&others, &hub, board, "").await;
+    emulator.prints("error: TLS: ").await;
+}
+
+/// The same tests on each board.
+macro_rules! on {
+    ($module:ident, $board:expr, $($test:ident)*) => {
+        mod $module {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test($board).await;
+                }
+            )*
+        }
+    };
+}
+
+on! { riscv, Board::Riscv,
+    says_sos_and_prints_what_it_hears
+    gets_what_is_larger_than_its_buffer_in_pieces
+    obeys_the_hub
+    leaves_and_comes_back_every_tenth_cycle
+    says_everything_before_it_ends
+    comes_back_to_a_hub_that_is_killed
+    notices_that_the_network_is_cut_and_comes_back
+    counts_with_the_lab_without_a_word
+    shows_its_certificate_and_blinks_on_while_it_shakes_hands
+    talks_to_no_server_that_is_not_the_one_it_dialled
+}
+
+on! { arm, Board::Arm,
+    says_sos_and_prints_what_it_hears
+    gets_what_is_larger_than_its_buffer_in_pieces
+    obeys_the_hub
+    leaves_and_comes_back_every_tenth_cycle
+    says_everything_before_it_ends
+    comes_back_to_a_hub_that_is_killed
+    notices_that_the_network_is_cut_and_comes_back
+    counts_with_the_lab_without_a_word
+    shows_its_certificate_and_blinks_on_while_it_shakes_hands
+    talks_to_no_server_that_is_not_the_one_it_dialled
+}
