@@ -14,8 +14,9 @@ use crate::{
 /// Between messages it remembers nothing: one for each thread can serve all connections, as long as each message is
 /// compressed and flushed before the next one begins. What a connection keeps is its history.
 ///
-/// `TOKENS` is how many repetitions a block can have, at four bytes each: 128 do for small windows and messages, 4,096 for text
-/// in a window of 32 KiB. 2 at least.
+/// `TOKENS` is how many repetitions a block can have, at four bytes each, and 2 at least. With its history a compressor takes
+/// less than 4 KiB for 9 bits and 128 tokens, 24 KiB for 12 bits and 1,024, 100 KiB for 15 bits and 4,096, which tests
+/// assert. More than 128 are of use for messages of some KiB and more.
 #[derive(Debug)]
 pub struct Compressor<const TOKENS: usize> {
     block: Block<TOKENS>,

@@ -1,7 +1,9 @@
 //! Codes as a compressor makes them.
 
-use crate::alphabet::{DISTANCES, FIXED_DISTANCES, FIXED_LITERALS, LITERALS, MAX_CODE, MAX_MATCH, MIN_MATCH};
-use crate::bit_writer::BitWriter;
+use crate::{
+    alphabet::{DISTANCES, FIXED_DISTANCES, FIXED_LITERALS, LITERALS, MAX_CODE, MAX_MATCH, MIN_MATCH},
+    bit_writer::BitWriter,
+};
 
 /// The codes of a block: of literals and lengths, then of distances.
 #[derive(Debug)]

@@ -89,3 +89,10 @@ fn what_zlib_cannot_do_is_refused() {
     assert!(ZlibCompressor::new(WindowBits::MAX, 10).is_none());
     assert!(format!("{:?}", ZlibCompressor::new(WindowBits::MAX, 9)).contains("ZlibCompressor"));
 }
+
+#[test]
+fn everything_can_move_between_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<(Compressor<128>, Decompressor)>();
+    is_send::<(ZlibCompressor, ZlibDecompressor)>();
+}
