@@ -10,7 +10,8 @@ use tautline::rustls::pki_types::pem::PemObject;
 use tautline::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tautline::rustls::{ClientConfig, RootCertStore};
 use tautline_conformance::peers::{
-    Certificates, Client as Peer, DEADLINE, Hub, Language, Process, peer, request, text, tool, within, within_time,
+    Certificates, Client as Peer, DEADLINE, Hub, Language, Process, Scratch, peer, request, text, tool, within,
+    within_time,
 };
 use tautline_device::host::{HostClock, HostRandom, Tcp, Tls};
 use tautline_device::rooms::{Incoming, Member, Room, SUBPROTOCOL};
@@ -359,4 +360,22 @@ async fn it_comes_back_to_a_hub_that_was_killed_and_what_waited_arrives_once() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn readings_by_websocket_are_stored() {
+    let folder = Scratch::new();
+    let data = folder.path().display().to_string();
+    let hub = Hub::start_on(0, &["--data", &data]).await;
+    let link = link();
+    let (handler, mut told) = raw();
+    let settings = settings(hub.port).path("/readings/{client_id}").client_id("kitchen");
+    run(tcp(hub.port), &settings, link, handler, async {
+        link.try_send(Message::text(r#"{"readings": {"temperature": 21.5}}"#)).expect("room");
+        let answer = told.until("text").await;
+        assert!(answer.contains(r#""stored":1"#) || answer.contains(r#""stored": 1"#), "{answer}");
+    })
+    .await;
+    let answer = request(hub.port, "GET", "/api/devices/kitchen/readings", "").await;
+    assert!(answer.body.contains("21.5"), "{}", answer.body);
 }
