@@ -151,6 +151,7 @@ impl<'c> Endpoint<'c> {
             match event {
                 None => break,
                 Some(Event::Data(data)) => self.data(&data)?,
+                Some(Event::Compressed(_)) => return Err("a compressed message that nobody agreed on".into()),
                 Some(Event::Ping(payload)) => self.seen.push(Seen::Ping(payload.to_vec())),
                 Some(Event::Pong { payload, latency: None }) => self.seen.push(Seen::Pong(payload.to_vec())),
                 Some(Event::Pong { .. }) => return Err("a latency without a ping".into()),

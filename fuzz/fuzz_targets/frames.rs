@@ -92,6 +92,7 @@ fn run(config: &Config, flags: u8, bytes: &[u8], cuts: &[usize]) -> Outcome {
                         seen.push(Seen::Message(data.kind(), message));
                     }
                 }
+                Event::Compressed(_) => panic!("compression was not agreed on"),
                 Event::Ping(payload) => seen.push(Seen::Ping(payload.to_vec())),
                 Event::Pong { payload, latency } => {
                     assert_eq!(latency, None, "no ping was sent");

@@ -306,6 +306,7 @@ impl Side {
                         self.received.push((data.kind(), std::mem::take(&mut self.message)));
                     }
                 }
+                Event::Compressed(_) => panic!("compression was not agreed on"),
                 Event::Close { .. } => self.close_received = true,
                 Event::Ping(_) | Event::Pong { .. } => {}
             }

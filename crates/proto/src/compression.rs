@@ -64,7 +64,7 @@ impl Inflater {
             true => window(self.peer.window),
             false => space.window.take().unwrap_or_else(|| window(WindowBits::MAX)),
         });
-        Inflation { inflater: self, space, piece, tools: Some((decompressor, window)) }
+        Inflation { inflater: self, space, piece, tools: Some(Tools { decompressor, window }) }
     }
 }
 
@@ -76,7 +76,13 @@ pub struct Inflation<'a, 'b> {
     space: &'a mut InflateSpace,
     piece: Compressed<'b>,
     /// Until everything is inflated.
-    tools: Option<(Box<Decompressor>, Window<Box<[u8]>>)>,
+    tools: Option<Tools>,
+}
+
+#[derive(Debug)]
+struct Tools {
+    decompressor: Box<Decompressor>,
+    window: Window<Box<[u8]>>,
 }
 
 impl Inflation<'_, '_> {
@@ -87,10 +93,10 @@ impl Inflation<'_, '_> {
         now: Instant,
         control: &mut Control,
     ) -> Option<Data<'_>> {
-        let (mut decompressor, mut window) = self.tools.take()?;
+        let Tools { mut decompressor, mut window } = self.tools.take()?;
         let data = core.inflate(now, &mut self.piece, &mut decompressor, &mut window, &mut self.space.output, control);
         if data.is_some() {
-            self.tools = Some((decompressor, window));
+            self.tools = Some(Tools { decompressor, window });
         } else if core.is_inflating() {
             (self.inflater.decompressor, self.inflater.window) = (Some(decompressor), Some(window));
         } else {

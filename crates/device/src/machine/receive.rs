@@ -45,6 +45,8 @@ impl Machine<'_> {
             };
             return match wire {
                 Some(Wire::Data(data)) => Some(Event::Data(data)),
+                // Compression is not offered, so there is none.
+                Some(Wire::Compressed(_)) => continue,
                 Some(Wire::Ping(payload)) => Some(Event::Ping(payload)),
                 Some(Wire::Pong { payload, latency }) => Some(Event::Pong { payload, latency }),
                 // Told when it is known whether the closing was clean.
