@@ -77,7 +77,13 @@ impl<const OUT: usize> Io for View<'_, OUT> {
 
     fn publish(&mut self, to: &mut dyn FnMut(ClientId) -> bool, message: Message<'_>, slow: Slow) -> Delivery {
         let payload = message.as_bytes();
-        let header = Header { fin: true, opcode: message.kind().opcode(), mask: None, len: payload.len() as u64 };
+        let header = Header {
+            fin: true,
+            opcode: message.kind().opcode(),
+            compressed: false,
+            mask: None,
+            len: payload.len() as u64,
+        };
         let mut head = [0; MAX_HEADER];
         let len = header.encode(&mut head);
         let mut delivery = Delivery::default();
@@ -149,7 +155,8 @@ impl<const OUT: usize> Client<OUT> {
 impl From<CoreError> for SendError {
     fn from(error: CoreError) -> Self {
         match error {
-            CoreError::Closed => Self::Closed,
+            // Nothing is compressed here.
+            CoreError::Closed | CoreError::NotAgreed => Self::Closed,
             CoreError::MessageInProgress | CoreError::NoMessageInProgress => Self::OutOfOrder,
         }
     }

@@ -18,8 +18,12 @@ impl<H: Handler, const N: usize, const IN: usize, const OUT: usize> Machine<H, N
     pub(super) fn upgrade(&mut self, now: Instant, slot: usize, head: &Head<'_>) {
         let until = now + self.settings.answer_timeout;
         let (client, mut view) = View::except(now, &mut self.clients, slot, &mut self.changed);
-        let options =
-            Options { subprotocols: self.settings.subprotocols, origin: self.settings.origin, limits: self.limits };
+        let options = Options {
+            subprotocols: self.settings.subprotocols,
+            origin: self.settings.origin,
+            deflate: None,
+            limits: self.limits,
+        };
         let accepted = match head.accept(&options) {
             _ if self.stopping => {
                 return client.refuse(until, Rejection::unavailable(self.settings.retry_after).into());
