@@ -73,10 +73,12 @@ impl Compression {
     }
 }
 
-/// A published message in the windows in which it was compressed so far, for everybody who agreed on the same one; `None`
-/// within: it is not shorter that way.
+/// A published message in the windows in which it was compressed so far, for everybody who agreed on the same one.
 #[derive(Default)]
-pub(super) struct Variants([Option<Option<(Header, Range<u32>)>>; 8]);
+pub(super) struct Variants([Option<Variant>; 8]);
+
+/// `None`: it is not shorter that way.
+type Variant = Option<(Header, Range<u32>)>;
 
 /// Adds a compressed message to what the turn produces.
 fn push(turn: &mut Turn, kind: Kind, compressed: &[u8]) -> (Header, Range<u32>) {
