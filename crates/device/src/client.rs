@@ -100,7 +100,7 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
                             let request = core.borrow_mut().open(clock.now(), receive, transmit);
                             if let Some(request) = request {
                                 let (reader, writer) = transport.split();
-                                let reading = pin!(read(&core, clock, reader, receive));
+                                let reading = pin!(read(&core, link, clock, reader, receive));
                                 let writing = pin!(write(&core, link, clock, writer, transmit, request));
                                 attend(&core, link, clock, pin!(both(reading, writing))).await;
                                 link.down();
@@ -151,8 +151,10 @@ impl<R: Random, H: Handler> Core<'_, '_, R, H> {
     }
 
     /// Takes the next thing of what was received. Answers whether there was one, and how many bytes are left.
-    fn receive(&mut self, now: Instant, mut input: &mut [u8]) -> (bool, usize) {
+    fn receive<M: RawMutex>(&mut self, link: &Link<'_, M>, now: Instant, mut input: &mut [u8]) -> (bool, usize) {
         let event = self.machine.receive(now, &mut input);
+        // Whoever is told that the link is up may use it at once.
+        link.note_open(self.machine.is_open());
         let told = event.is_some();
         if let Some(event) = event {
             self.handler.event(event);
@@ -181,8 +183,8 @@ async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock>(
                 return Poll::Ready(true);
             }
             let mut core = core.borrow_mut();
-            core.tell();
             link.note_open(core.machine.is_open());
+            core.tell();
             if core.machine.state() != state {
                 return Poll::Ready(false);
             }
@@ -205,8 +207,9 @@ async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock>(
 }
 
 /// Receives for as long as it is polled.
-async fn read<R: Random, H: Handler>(
+async fn read<M: RawMutex, R: Random, H: Handler>(
     core: &RefCell<Core<'_, '_, R, H>>,
+    link: &Link<'_, M>,
     clock: &impl Clock,
     mut reader: impl Read,
     buffer: &mut [u8],
@@ -219,7 +222,7 @@ async fn read<R: Random, H: Handler>(
                 filled += len;
                 let mut begin = 0;
                 loop {
-                    let (told, left) = core.borrow_mut().receive(clock.now(), &mut buffer[begin..filled]);
+                    let (told, left) = core.borrow_mut().receive(link, clock.now(), &mut buffer[begin..filled]);
                     begin = filled - left;
                     if !told {
                         break;

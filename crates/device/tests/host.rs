@@ -11,7 +11,7 @@ use tautline_device::{Backoff, Client, Clock, Event, Instant, Kind, Link, Messag
 use tokio::net::TcpListener;
 
 /// As long as any step may take on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(300);
 
 type HostLink<'m> = Link<'m, CriticalSectionRawMutex>;
 

@@ -27,7 +27,8 @@ const MAX_REASON: usize = 123;
 ///
 /// A driver does what [`state`](Self::state) says. While the link is up, and after every input to it (bytes, their end, a failure, a
 /// timer, [`stop`](Self::stop) and the like), it calls [`poll_event`](Self::poll_event) until that gives nothing, writes what
-/// [`poll_transmit`](Self::poll_transmit) gives until that gives nothing, and waits until [`poll_timeout`](Self::poll_timeout).
+/// [`poll_transmit`](Self::poll_transmit) gives until that gives nothing (and says so with [`took`](Self::took) and
+/// [`flushed`](Self::flushed)), and waits until [`poll_timeout`](Self::poll_timeout).
 /// When the link is down it tells the outbox with [`Outbox::disconnected`](crate::Outbox::disconnected).
 #[derive(Debug)]
 pub struct Machine<'a> {

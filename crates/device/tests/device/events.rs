@@ -85,6 +85,27 @@ fn rfc6455_s5_5_3_each_ping_of_a_burst_has_its_pong() {
 }
 
 #[test]
+fn the_link_is_up_when_that_is_told_and_down_when_that_is() {
+    let world = World::new();
+    let mut memory = [0; 256];
+    let link = tautline_device::Link::<embassy_sync::blocking_mutex::raw::NoopRawMutex>::new(&mut memory);
+    let (mut receive, mut transmit) = ([0; 256], [0; 256]);
+    let mut client = tautline_device::Client::new(&SETTINGS, &link, &mut receive, &mut transmit);
+    let (mut net, mut random) = (world.net.clone(), random(1));
+    let seen = std::cell::RefCell::new(Vec::new());
+    let mut handler = |event: tautline_device::Event<'_>| match event {
+        tautline_device::Event::Connected(_) => seen.borrow_mut().push(("connected", link.is_open())),
+        tautline_device::Event::Disconnected { .. } => seen.borrow_mut().push(("disconnected", link.is_open())),
+        _ => {}
+    };
+    let mut run: Run<'_> = Box::pin(client.run(&mut net, &world, &mut random, &mut handler));
+    world.run_until(|| link.is_open(), &mut run);
+    world.net.to_client.borrow_mut().error = Some(ErrorKind::Other);
+    world.run_until(|| !link.is_open(), &mut run);
+    assert_eq!(*seen.borrow(), [("connected", true), ("disconnected", false)]);
+}
+
+#[test]
 fn what_was_answered_is_out_before_a_broken_rule_ends_the_connection() {
     let world = World::new();
     let mut memory = [0; 256];
