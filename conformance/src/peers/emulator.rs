@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Process, Scratch, tool};
 
-/// How many nanoseconds of guest time an instruction takes, as a power of two: 32 ns, a tenth of what the chip of an ESP32-C3
-/// can do. Guest time is counted in instructions, so it does not depend on how busy this machine is.
+/// How many nanoseconds of guest time an instruction takes, as a power of two: 32 ns, a fifth of the speed of an ESP32-C3.
+/// Guest time is counted in instructions, so it does not depend on how busy this machine is.
 const SHIFT: u32 = 5;
 
 /// How late the light may be, in microseconds of guest time.

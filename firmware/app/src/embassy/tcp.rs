@@ -34,12 +34,11 @@ impl<'a> Tcp<'a> {
     /// # Errors
     ///
     /// If the name has no address, or nobody answers there.
+    #[allow(clippy::await_holding_refcell_ref)] // there are no halves of a connection before this is done
     pub(super) async fn open(&mut self) -> Result<Open<'a>, ConnectError> {
         self.stack.wait_config_up().await;
         let address = address(self.stack, self.host).await.ok_or(ConnectError::Lookup)?;
         self.end().await;
-        // There are no halves now, and none before this is done.
-        #[allow(clippy::await_holding_refcell_ref)]
         match self.socket.borrow_mut().connect((address, self.port)).await {
             Ok(()) => Ok(Open(self.socket)),
             Err(TcpError::ConnectionReset) => Err(ConnectError::Transport(ErrorKind::ConnectionRefused)),
