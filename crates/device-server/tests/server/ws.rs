@@ -96,6 +96,7 @@ impl Ws {
                         });
                     }
                 }
+                Event::Compressed(_) => panic!("compression was not agreed on"),
                 Event::Ping(_) => told.push(Told::Ping),
                 Event::Pong { payload, .. } => told.push(Told::Pong(payload.to_vec())),
                 Event::Close { code, reason } => told.push(Told::Close(code.as_u16(), reason.into())),
