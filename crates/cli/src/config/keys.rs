@@ -177,7 +177,7 @@ section! {
             Key::new(r#""off""#, "TAUTLINE_COMPRESSION").option("compression", "WHICH");
 
         /// How far back a message may refer, as the power of two: 8 is 256 bytes, 15 is 32 KiB. With context-takeover a connection
-        /// that is used holds a window for what it receives, and about three times as much for what it sends.
+        /// that is used holds a window for what it receives, and two to four times as much for what it sends.
         compression_window: u8 =
             Key::new("12", "TAUTLINE_COMPRESSION_WINDOW").bounds(8, 15).option("compression-window", "BITS");
 
