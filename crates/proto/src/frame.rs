@@ -81,21 +81,8 @@ impl Header {
     /// 2^63, a control frame that is fragmented or too long. Each shows as soon as the bytes that prove it are there.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
-        // §5.2: reserved bits are zero unless an extension gives them a meaning.
-        if first & 0x30 != 0 {
-            return Err(Violation::ReservedBit);
-        }
-        let compressed = first & RSV1 != 0;
-        let opcode = OpCode::new(first & 0x0f).ok_or(Violation::ReservedOpCode)?;
-        let fin = first & 0x80 != 0;
-        // RFC 7692 §6.1: only the first frame of a message has it. Whether it was agreed on, the connection knows.
-        if compressed && !matches!(opcode, OpCode::Text | OpCode::Binary) {
-            return Err(Violation::ReservedBit);
-        }
-        // §5.5: control frames must not be fragmented.
-        if opcode.is_control() && !fin {
-            return Err(Violation::FragmentedControl);
-        }
+        let opcode = check_first(first)?;
+        let (fin, compressed) = (first & 0x80 != 0, first & RSV1 != 0);
         let Some(&second) = bytes.get(1) else { return Ok(None) };
         let masked = second & 0x80 != 0;
         let short = second & 0x7f;
@@ -157,6 +144,25 @@ impl Header {
         }
         at
     }
+}
+
+/// What a frame with this first byte is, if there can be one.
+#[inline(always)]
+pub(crate) fn check_first(first: u8) -> Result<OpCode, Violation> {
+    // §5.2: reserved bits are zero unless an extension gives them a meaning.
+    if first & 0x30 != 0 {
+        return Err(Violation::ReservedBit);
+    }
+    let opcode = OpCode::new(first & 0x0f).ok_or(Violation::ReservedOpCode)?;
+    // RFC 7692 §6.1: only the first frame of a message has it. Whether it was agreed on, the connection knows.
+    if first & RSV1 != 0 && !matches!(opcode, OpCode::Text | OpCode::Binary) {
+        return Err(Violation::ReservedBit);
+    }
+    // §5.5: control frames must not be fragmented.
+    if opcode.is_control() && first & 0x80 == 0 {
+        return Err(Violation::FragmentedControl);
+    }
+    Ok(opcode)
 }
 
 #[cfg(test)]

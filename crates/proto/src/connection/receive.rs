@@ -4,7 +4,7 @@ use crate::close::CloseCode;
 use crate::config::{Context, Direction};
 use crate::control::Control;
 use crate::event::{Compressed, Data, Ended, Event, Kind};
-use crate::frame::{Header, OpCode, RSV1};
+use crate::frame::{Header, OpCode, RSV1, check_first};
 use crate::mask;
 use crate::time::Instant;
 use crate::violation::Violation;
@@ -54,6 +54,7 @@ impl<C: Context> Connection<C> {
     }
 
     /// The next event, or `None` if the input does not contain all of it.
+    #[inline(always)] // its only caller; the result need not be copied then
     fn next_event<'b>(
         &mut self,
         now: Instant,
@@ -64,8 +65,9 @@ impl<C: Context> Connection<C> {
             return self.payload(input);
         }
         // The first byte is judged first, so that what is wrong does not depend on how the input is cut.
-        Header::decode(&input[..input.len().min(1)])?;
-        if self.inflation == Inflation::None && input.first().is_some_and(|first| first & RSV1 != 0) {
+        let Some(&first) = input.first() else { return Ok(None) };
+        check_first(first)?;
+        if first & RSV1 != 0 && self.inflation == Inflation::None {
             return Err(Violation::ReservedBit);
         }
         // §5.1: which side masks. Bit 7 of the second byte shows it before the rest of the header is there.
@@ -103,23 +105,25 @@ impl<C: Context> Connection<C> {
             return Err(Violation::FrameTooBig);
         }
         // §5.4: a message is one frame, or a first one and continuations.
-        match (header.opcode, self.message) {
+        let message = match (header.opcode, self.message) {
             (OpCode::Continuation, None) => return Err(Violation::UnexpectedContinuation),
-            (OpCode::Continuation, Some(_)) => {}
+            (OpCode::Continuation, Some(message)) => message,
             (_, Some(_)) => return Err(Violation::ExpectedContinuation),
             (opcode, None) => {
                 let kind = if opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
-                self.message = Some(Incoming::new(kind, header.compressed));
+                let message = Incoming::new(kind, header.compressed);
+                self.message = Some(message);
                 self.message_len = 0;
                 self.fragments = 0;
+                message
             }
-        }
+        };
         self.fragments = self.fragments.saturating_add(1);
         if self.fragments > config.max_fragments {
             return Err(Violation::TooManyFragments);
         }
         // What counts of a compressed message is what it is inflated to: see `inflate`.
-        if !self.is_inflating() {
+        if !message.is_compressed() {
             self.message_len = self.message_len.saturating_add(header.len);
             if self.message_len > config.max_message {
                 return Err(Violation::MessageTooBig);
