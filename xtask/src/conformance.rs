@@ -3,7 +3,7 @@
 use std::{fs, process::ExitCode};
 
 use crate::{
-    autobahn::{Report, Verdict, title},
+    autobahn::{Group, Report, Verdict, title},
     outcome::Stop,
     runner::{self, Runner},
     suites,
@@ -38,12 +38,16 @@ pub(crate) fn run(full: bool, write: bool) -> Result<ExitCode, Stop> {
     }
     println!();
     let code = runner::conclude(&results, true);
-    if write && passed && full {
+    if write && passed {
         let [servers, clients] = reports;
         let verdicts: Vec<_> = servers?.into_iter().chain(clients?).collect();
-        write_page(&runner.workspace, &table(&verdicts))?;
+        let which = if full { "all cases (`--full`)" } else { "the cases of `cargo xtask test`" };
+        write_page(
+            &runner.workspace,
+            &format!("The last run that was written down: {which}.\n\n{}", table(&verdicts)),
+        )?;
     } else if write {
-        println!("{PAGE} is unchanged: only a full pass of all cases (--full) is written down");
+        println!("{PAGE} is unchanged: only a full pass is written down");
     }
     Ok(code)
 }
@@ -76,7 +80,7 @@ fn table(verdicts: &[(&str, Verdict)]) -> String {
     let mut lines = row(["group".to_owned(), "cases".to_owned()].into_iter().chain(agents).collect());
     lines += &format!("|---|---:|{}\n", "---|".repeat(verdicts.len()));
     for (number, group) in verdicts.first().into_iter().flat_map(|(_, verdict)| &verdict.groups) {
-        let cells = each(&|verdict| verdict.groups.get(number).map(|group| group.summary()).unwrap_or_default());
+        let cells = each(&|verdict| verdict.groups.get(number).map_or("not offered".to_owned(), Group::summary));
         let head = [format!("{number} {}", title(*number)), group.count().to_string()];
         lines += &row(head.into_iter().chain(cells).collect());
     }
@@ -88,7 +92,6 @@ fn table(verdicts: &[(&str, Verdict)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::autobahn::Group;
 
     #[test]
     fn only_what_lies_between_the_markers_is_replaced() {

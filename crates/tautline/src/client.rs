@@ -123,10 +123,7 @@ impl Connect {
     }
 
     /// Offers to compress messages (permessage-deflate, RFC 7692), which the server accepts or declines:
-    /// [`Info::deflate`] tells. By default nothing is offered.
-    ///
-    /// What it costs in memory is in the documentation of [`Offer`]'s parts: with context takeover, a connection that has
-    /// been used holds what [`deflate`](crate::deflate) says for its windows.
+    /// [`Info::deflate`] tells. By default nothing is offered. What it costs in memory: see [`deflate`](crate::deflate).
     pub fn deflate(mut self, offer: Offer) -> Self {
         self.deflate = Some(offer);
         self
