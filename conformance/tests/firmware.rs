@@ -15,7 +15,7 @@ const KILLS: usize = 20;
 const RUN: Duration = Duration::from_secs(120);
 
 /// A device that does not wait for long.
-const PLAN: &str = "cycle_ms 100\nretry_ms 100\nping_ms 2000\n";
+const PLAN: &str = "cycle_ms 100\nretry_ms 100\n";
 
 /// Where the board finds the hub, at the end of its cable.
 const HUB: &str = "10.0.2.100:8000";
@@ -124,7 +124,8 @@ async fn comes_back_to_a_hub_that_is_killed(board: Board) {
 }
 
 async fn notices_that_the_network_is_cut_and_comes_back(board: Board) {
-    let (hub, cable, mut emulator) = connected(board, "").await;
+    // Elsewhere a hub on a busy machine may take its time.
+    let (hub, cable, mut emulator) = connected(board, "ping_ms 2000\n").await;
     for _ in 0..2 {
         cable.cut();
         emulator.prints("disconnected").await;
