@@ -3,19 +3,22 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 pub use tautline_proto::app::{Delivery, Slow};
-use tautline_proto::{CloseCode, Header, MAX_HEADER, Part, Role, mask};
+use tautline_proto::deflate::WindowBits;
+use tautline_proto::{CloseCode, Header, Kind, MAX_HEADER, OpCode, Part, Role, mask};
 
 use crate::keeper::in_any_handler;
 use crate::message::Message;
+use crate::pool;
 use crate::shared::{Shared, State, mask_key, notify};
 use crate::websocket::Sender;
 
-/// A message encoded once, for any number of recipients.
+/// A message encoded once, for any number of recipients. For those who agreed to get messages compressed by themselves it is
+/// compressed once for each window; for those who get them with reference to earlier ones, each time.
 #[derive(Clone, Debug)]
 pub struct Published {
     header: Header,
@@ -23,22 +26,49 @@ pub struct Published {
     /// Header and payload as a server sends them.
     frame: Bytes,
     part: Part,
+    compressed: Arc<[OnceLock<Variant>; WINDOWS]>,
 }
+
+/// How many windows there are.
+const WINDOWS: usize = (WindowBits::MAX.value() - WindowBits::MIN.value()) as usize + 1;
+
+/// A published message compressed, as a server sends it; `None`: it is not shorter that way.
+type Variant = Option<(Header, Bytes)>;
 
 impl Published {
     /// Encodes `message`.
     pub fn new(message: impl Into<Message>) -> Self {
         let (kind, payload) = crate::shared::into_parts(message.into());
-        let header =
-            Header { fin: true, opcode: kind.opcode(), compressed: false, mask: None, len: payload.len() as u64 };
-        let mut head = [0; MAX_HEADER];
-        let head_len = header.encode(&mut head);
-        let mut frame = Vec::with_capacity(head_len + payload.len());
-        frame.extend_from_slice(&head[..head_len]);
-        frame.extend_from_slice(&payload);
-        let frame = Bytes::from(frame);
-        Self { header, payload: frame.slice(head_len..), frame, part: Part::Whole(kind) }
+        let (header, frame) = encode(kind, false, &payload);
+        let payload = frame.slice(frame.len() - payload.len()..);
+        Self { header, payload, frame, part: Part::Whole(kind), compressed: Arc::default() }
     }
+
+    /// As it is for those who agreed to get messages compressed by themselves in this window.
+    fn compressed(&self, window: WindowBits) -> Option<&(Header, Bytes)> {
+        let variant = &self.compressed[usize::from(window.value() - WindowBits::MIN.value())];
+        let compress = || {
+            pool::with_deflate_space(|space| {
+                space.deflate(window, &self.payload).map(|compressed| encode(self.kind(), true, compressed))
+            })
+        };
+        variant.get_or_init(compress).as_ref()
+    }
+
+    fn kind(&self) -> Kind {
+        if self.header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary }
+    }
+}
+
+/// A server's frame with this payload.
+fn encode(kind: Kind, compressed: bool, payload: &[u8]) -> (Header, Bytes) {
+    let header = Header { fin: true, opcode: kind.opcode(), compressed, mask: None, len: payload.len() as u64 };
+    let mut head = [0; MAX_HEADER];
+    let head_len = header.encode(&mut head);
+    let mut frame = Vec::with_capacity(head_len + payload.len());
+    frame.extend_from_slice(&head[..head_len]);
+    frame.extend_from_slice(payload);
+    (header, frame.into())
 }
 
 impl Sender {
@@ -252,9 +282,21 @@ impl Shared {
 impl State {
     /// Queues a published message, and writes it unless it is held for more.
     fn publish(&mut self, message: &Published, hold: bool) -> bool {
-        let frame = match self.core.role() {
-            Role::Server => self.core.send_encoded(&message.header, &message.payload).map(|()| message.frame.clone()),
-            Role::Client => self.masked(message),
+        let own = self.compression.as_deref().map(|(_, deflater)| deflater.sender());
+        let frame = match (self.core.role(), own) {
+            // What may be dropped again must not be what later messages refer to. So it is the connection's own.
+            (_, Some(own)) if own.takeover => {
+                {
+                    return without_budget(|| self.send(message.part, &mut message.payload.clone(), hold)).is_ok();
+                };
+            }
+            (Role::Server, own) => {
+                let compressed = own.and_then(|own| message.compressed(own.window));
+                let (header, frame) =
+                    compressed.map_or((&message.header, &message.frame), |(header, frame)| (header, frame));
+                self.core.send_encoded(header, &message.payload).map(|()| frame.clone())
+            }
+            (Role::Client, _) => self.masked(message),
         };
         let Ok(frame) = frame else { return false };
         self.queue.push_published(frame);

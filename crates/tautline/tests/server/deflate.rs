@@ -188,29 +188,77 @@ async fn events_show_a_compressed_frame_as_what_it_stands_for() {
     assert_eq!((&*heads[0], heads.len()), ("Text true 0 true", 1));
 }
 
-#[tokio::test]
-async fn what_is_published_reaches_those_who_compress_and_those_who_do_not() {
-    let everybody = Arc::new(Group::new(Slow::Disconnect));
+/// A server whose clients get what each of them sends: the sender alone, then the others.
+async fn group(acceptance: Acceptance, slow: Slow) -> (Running, Arc<Group>) {
+    let everybody = Arc::new(Group::new(slow));
     let group = everybody.clone();
-    let server = start(quiet().deflate(Acceptance::default()), move |mut ws: WebSocket, _| {
+    let server = start(quiet().deflate(acceptance), move |mut ws: WebSocket, _| {
         let group = group.clone();
         async move {
             let membership = group.join(&ws.sender());
             while let Some(message) = ws.recv().await {
-                // To itself alone, in between: both are in the order in which they were sent.
                 ws.send(message.clone()).await.unwrap();
                 group.publish_except(&membership, message);
             }
         }
-    })
-    .await;
-    let mut compressed = server.connect().deflate(Offer::default()).await.unwrap();
-    let mut plain = server.connect().await.unwrap();
-    compressed.ping().await.unwrap();
-    plain.ping().await.unwrap();
-    while everybody.len() < 2 {
+    });
+    (server.await, everybody)
+}
+
+async fn are_there(group: &Group, members: usize) {
+    while group.len() < members {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn what_is_published_is_compressed_once_for_those_who_agreed_on_the_same_window() {
+    let (server, everybody) = group(like(sender(15, false)), Slow::DropOldest).await;
+    let offer = |bits: u8| format!("permessage-deflate; server_no_context_takeover; server_max_window_bits={bits}");
+    let mut clients = Vec::new();
+    for bits in [12, 12, 9] {
+        clients.push(server.open_with(&offer(bits)).await.0);
+    }
+    are_there(&everybody, 3).await;
+    let message = (0..40).map(|number| format!(r#"{{"number":{number},"sensor":"kitchen"}}"#)).collect::<String>();
+    for _ in 0..2 {
+        assert_eq!(everybody.publish(message.as_str()).sent, 3);
+    }
+    let mut received = Vec::new();
+    for client in &mut clients {
+        while client.received.len() < 4 || client.received.len() < 2 * frame_len(&client.received) {
+            client.read().await;
+        }
+        let (first, second) = client.received.split_at(client.received.len() / 2);
+        assert_eq!((first[0], first), (0xc1, second), "each by itself");
+        assert!(first.len() < message.len() / 3, "{}", first.len());
+        received.push(first.to_vec());
+    }
+    assert_eq!(received[0], received[1]);
+    assert_ne!(received[0], received[2]);
+}
+
+/// Of a server's frame of up to 64 KiB.
+fn frame_len(bytes: &[u8]) -> usize {
+    match bytes[1] {
+        126 => 4 + usize::from(u16::from_be_bytes([bytes[2], bytes[3]])),
+        len => 2 + usize::from(len),
+    }
+}
+
+#[tokio::test]
+async fn what_is_published_reaches_those_who_compress_and_those_who_do_not() {
+    for takeover in [true, false] {
+        exchange(like(sender(15, takeover))).await;
+    }
+}
+
+/// Messages to one alone and to all others, in between: they come in the order in which they were sent.
+async fn exchange(acceptance: Acceptance) {
+    let (server, everybody) = group(acceptance, Slow::Disconnect).await;
+    let mut compressed = server.connect().deflate(Offer::default()).await.unwrap();
+    let mut plain = server.connect().await.unwrap();
+    are_there(&everybody, 2).await;
     for number in 0..20 {
         let message = Message::text(format!("the message with the number {number}"));
         let (from, to) = if number % 3 == 0 { (&mut plain, &mut compressed) } else { (&mut compressed, &mut plain) };
