@@ -9,6 +9,7 @@
 use libfuzzer_sys::fuzz_target;
 use tautline_fuzz::{Input, cuts};
 use tautline_proto::Instant;
+use tautline_proto::handshake::deflate::Acceptance;
 use tautline_proto::handshake::server::{Options, OriginPolicy, Progress as Asked};
 use tautline_proto::handshake::{Limits, client, server};
 
@@ -68,7 +69,7 @@ fn decide(request: &server::Request<'_>, arrived: usize, limits: &Limits) -> Str
     }
     let spoken = ["chat", "superchat"];
     for origin in [OriginPolicy::default(), OriginPolicy::Any] {
-        let options = Options { subprotocols: &spoken, origin, limits: *limits };
+        let options = Options { subprotocols: &spoken, origin, deflate: Some(Acceptance::default()), limits: *limits };
         let result = request.accept(&options);
         let validated =
             server::validate(request.method(), request.version(), request.target(), request.headers(), &options);
@@ -171,7 +172,7 @@ fn whole(input: &mut Input<'_>, seed: u16) {
     let Asked::Complete(asked) = handshake.receive(NOW, &out[..len]) else { panic!("a request is not understood") };
     assert_eq!((asked.target(), asked.head_len(), asked.is_upgrade()), (target, len, true));
     let spoken = ["superchat", "chat"];
-    let options = Options { subprotocols: &spoken, origin: OriginPolicy::Any, limits: Limits::DEFAULT };
+    let options = Options { subprotocols: &spoken, origin: OriginPolicy::Any, ..Options::default() };
     let accepted = match asked.accept(&options) {
         Ok(accepted) => accepted,
         Err(refusal) => panic!("{refusal:?} {:?}", String::from_utf8_lossy(&out[..len])),
