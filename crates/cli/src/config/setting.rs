@@ -133,61 +133,26 @@ impl Setting for bool {
     }
 }
 
-impl Setting for u16 {
-    fn form(key: &Key) -> String {
-        format!("a whole number {}", bounds(key, |number| number.to_string()))
-    }
+/// Whole numbers, of whatever size.
+macro_rules! whole_numbers {
+    ($($number:ty),+) => {
+        $(impl Setting for $number {
+            fn form(key: &Key) -> String {
+                format!("a whole number {}", bounds(key, |number| number.to_string()))
+            }
 
-    fn read(raw: &Raw, key: &Key) -> Option<Self> {
-        raw.whole().filter(|number| fits(*number, key)).and_then(|number| number.try_into().ok())
-    }
+            fn read(raw: &Raw, key: &Key) -> Option<Self> {
+                raw.whole().filter(|number| fits(*number, key)).and_then(|number| number.try_into().ok())
+            }
 
-    fn toml(&self) -> Option<String> {
-        Some(self.to_string())
-    }
+            fn toml(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        })+
+    };
 }
 
-impl Setting for u8 {
-    fn form(key: &Key) -> String {
-        u16::form(key)
-    }
-
-    fn read(raw: &Raw, key: &Key) -> Option<Self> {
-        raw.whole().filter(|number| fits(*number, key)).and_then(|number| number.try_into().ok())
-    }
-
-    fn toml(&self) -> Option<String> {
-        Some(self.to_string())
-    }
-}
-
-impl Setting for u32 {
-    fn form(key: &Key) -> String {
-        u16::form(key)
-    }
-
-    fn read(raw: &Raw, key: &Key) -> Option<Self> {
-        raw.whole().filter(|number| fits(*number, key)).and_then(|number| number.try_into().ok())
-    }
-
-    fn toml(&self) -> Option<String> {
-        Some(self.to_string())
-    }
-}
-
-impl Setting for usize {
-    fn form(key: &Key) -> String {
-        u16::form(key)
-    }
-
-    fn read(raw: &Raw, key: &Key) -> Option<Self> {
-        raw.whole().filter(|number| fits(*number, key)).and_then(|number| number.try_into().ok())
-    }
-
-    fn toml(&self) -> Option<String> {
-        Some(self.to_string())
-    }
-}
+whole_numbers!(u8, u16, u32, usize);
 
 impl Setting for Bytes {
     fn form(key: &Key) -> String {
