@@ -2,10 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     net::TcpListener,
-    path::{Path, PathBuf},
+    panic::resume_unwind,
+    path::PathBuf,
     process::Command,
+    sync::{Mutex, PoisonError},
+    thread,
 };
 
 use serde_json::{Value, json};
@@ -118,41 +121,55 @@ impl Subject {
 
 /// Autobahn's client tries our servers.
 pub(crate) fn server(job: &Job<'_>) -> Outcome {
-    let mut running = Vec::new();
-    let mut servers = Vec::new();
-    for subject in chosen(SERVERS, job.full) {
-        let port = free_port()?;
+    each(job, Report::SERVER, |subject, port| {
         let log = Log::create(job.workspace.log(&format!("autobahn-server.{}", subject.agent)))?;
         let mut ours = Background::start(&mut subject.server(job, port)?, &log)?;
         ours.wait_for_port(port, job.deadline)?;
-        running.push(ours);
-        servers.push(json!({"agent": subject.agent, "url": format!("ws://127.0.0.1:{port}")}));
-    }
-    let report = Report::SERVER.dir(job.workspace);
-    let spec = write_spec(job, &report, "servers", servers.into())?;
-    // Its hundreds of lines go into a file of their own: the suite's log is what people see when it fails.
-    let log = Log::create(job.workspace.log("autobahn-server.wstest"))?;
-    process::run(wstest(job)?.args(["-m", "fuzzingclient", "-s"]).arg(spec), &log, job.deadline)?;
-    running.iter_mut().try_for_each(Background::still_running)?;
-    conclude(job, Report::SERVER)
+        let servers = json!([{"agent": subject.agent, "url": format!("ws://127.0.0.1:{port}")}]);
+        let spec = write_spec(job, Report::SERVER, subject, "servers", servers)?;
+        // Its hundreds of lines go into a file of their own: the suite's log is what people see when it fails.
+        let log = Log::create(job.workspace.log(&format!("autobahn-server.{}.wstest", subject.agent)))?;
+        process::run(wstest(job)?.args(["-m", "fuzzingclient", "-s"]).arg(spec), &log, job.deadline)?;
+        ours.still_running()
+    })
 }
 
 /// Our clients go through the cases of Autobahn's server.
 pub(crate) fn client(job: &Job<'_>) -> Outcome {
-    let port = free_port()?;
-    let url = format!("ws://127.0.0.1:{port}");
-    let report = Report::CLIENT.dir(job.workspace);
-    let spec = write_spec(job, &report, "url", json!(url))?;
-    let log = Log::create(job.workspace.log("autobahn-client.wstest"))?;
-    // -w 0: no web server beside it, whose port could be taken.
-    let mut theirs = Background::start(wstest(job)?.args(["-m", "fuzzingserver", "-w", "0", "-s"]).arg(spec), &log)?;
-    theirs.wait_for_port(port, job.deadline)?;
-
-    for subject in chosen(CLIENTS, job.full) {
+    each(job, Report::CLIENT, |subject, port| {
+        let url = format!("ws://127.0.0.1:{port}");
+        let spec = write_spec(job, Report::CLIENT, subject, "url", json!(url))?;
+        let log = Log::create(job.workspace.log(&format!("autobahn-client.{}.wstest", subject.agent)))?;
+        // -u 0: no web server beside it, whose port could be taken.
+        let mut theirs =
+            Background::start(wstest(job)?.args(["-m", "fuzzingserver", "-u", "0", "-s"]).arg(spec), &log)?;
+        theirs.wait_for_port(port, job.deadline)?;
         let log = Log::create(job.workspace.log(&format!("autobahn-client.{}", subject.agent)))?;
-        process::run(&mut subject.client(job, &url)?, &log, job.deadline)?;
-    }
-    conclude(job, Report::CLIENT)
+        process::run(&mut subject.client(job, &url)?, &log, job.deadline)
+    })
+}
+
+/// Has `run` try each of our programs of a role, at a port that is free; as many at a time as there are processors, since each
+/// keeps one busy.
+fn each(job: &Job<'_>, report: Report, run: impl Fn(&Subject, u16) -> Result<(), Stop> + Sync) -> Outcome {
+    let subjects: Vec<_> = chosen(report.subjects, job.full).collect();
+    let ports = free_ports(subjects.len())?;
+    let left = Mutex::new(subjects.iter().zip(ports));
+    let work = || -> Result<(), Stop> {
+        loop {
+            let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((subject, port)) = next else { return Ok(()) };
+            run(subject, port)?;
+        }
+    };
+    thread::scope(|scope| {
+        let workers = thread::available_parallelism().map_or(1, |count| count.get().min(subjects.len()));
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        // All of them, before the first that failed is told.
+        let ends: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+        ends.into_iter().try_for_each(|end| end.unwrap_or_else(|panic| resume_unwind(panic)))
+    })?;
+    conclude(job, report)
 }
 
 fn chosen(subjects: &'static [Subject], full: bool) -> impl Iterator<Item = &'static Subject> {
@@ -170,18 +187,21 @@ impl Report {
     pub(crate) const SERVER: Self = Self { name: "autobahn-server", subjects: SERVERS };
     pub(crate) const CLIENT: Self = Self { name: "autobahn-client", subjects: CLIENTS };
 
-    /// Where `wstest` writes it.
-    fn dir(self, workspace: &Workspace) -> PathBuf {
-        workspace.artifacts().join(self.name)
+    /// Where `wstest` writes what it says of one of our programs.
+    fn dir(self, workspace: &Workspace, subject: &Subject) -> PathBuf {
+        workspace.artifacts().join(self.name).join(subject.agent)
     }
 
     /// Reads and judges what the last run of this role left: for each of our programs, by its name.
     pub(crate) fn judge(self, workspace: &Workspace, full: bool) -> Result<Vec<(&'static str, Verdict)>, Stop> {
-        let path = self.dir(workspace).join("index.json");
-        let read = fs::read_to_string(&path).map_err(|error| error.to_string());
-        let index = read.and_then(|text| serde_json::from_str::<Value>(&text).map_err(|error| error.to_string()));
-        let index = index.map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))?;
-        Ok(chosen(self.subjects, full).map(|subject| (subject.agent, judge(&index[subject.agent]))).collect())
+        let one = |subject: &'static Subject| {
+            let path = self.dir(workspace, subject).join("index.json");
+            let read = fs::read_to_string(&path).map_err(|error| error.to_string());
+            let index = read.and_then(|text| serde_json::from_str::<Value>(&text).map_err(|error| error.to_string()));
+            let index = index.map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))?;
+            Ok((subject.agent, judge(&index[subject.agent])))
+        };
+        chosen(self.subjects, full).map(one).collect()
     }
 }
 
@@ -309,26 +329,29 @@ fn wstest(job: &Job<'_>) -> Result<Command, Stop> {
 }
 
 /// Writes the specification that `wstest` reads: our choice of cases, the report's place, and the other side's address.
-fn write_spec(job: &Job<'_>, report: &Path, key: &str, value: Value) -> Result<PathBuf, Stop> {
+fn write_spec(job: &Job<'_>, report: Report, subject: &Subject, key: &str, value: Value) -> Result<PathBuf, Stop> {
     let mut spec: Value =
         serde_json::from_str(&job.workspace.read(CASES)?).map_err(|error| Stop::Failed(format!("{CASES}: {error}")))?;
     if job.full {
         spec["exclude-cases"] = json!([]);
     }
-    for subject in SERVERS.iter().chain(CLIENTS).filter(|subject| subject.window.is_none()) {
+    if subject.window.is_none() {
         spec["exclude-agent-cases"][subject.agent] = json!(["12.*", "13.*"]);
     }
-    fresh_dir(report)?;
-    spec["outdir"] = json!(report);
+    let dir = report.dir(job.workspace, subject);
+    fresh_dir(&dir)?;
+    spec["outdir"] = json!(dir);
     spec[key] = value;
-    let path = report.join("spec.json");
+    let path = dir.join("spec.json");
     fs::write(&path, format!("{spec:#}"))?;
     Ok(path)
 }
 
-/// A port that is free now. Another program could take it before its user does; the suite then fails loudly.
-fn free_port() -> Result<u16, Stop> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// So many ports that are free now. Another program could take one before its user does; the suite then fails loudly.
+fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+    // Held together, so that no two are the same.
+    let held = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>()?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
 #[cfg(test)]
