@@ -48,6 +48,10 @@ pub(crate) fn device(job: &Job<'_>) -> Outcome {
     run(job, "device")
 }
 
+pub(crate) fn device_command(job: &Job<'_>) -> Outcome {
+    run(job, "device_command")
+}
+
 pub(crate) fn tls(job: &Job<'_>) -> Outcome {
     run(job, "tls")
 }

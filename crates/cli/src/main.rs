@@ -36,6 +36,7 @@ Examples:
   tautline token add page                     a token for a client without certificate
   tautline config > tautline.toml             everything that can be set, explained
   tautline backup copy.db                     a copy of what the hub keeps
+  tautline device --config config.json        the labs' device on this computer
   tautline device add kitchen                 a key for a device that sends sensor data
   tautline simulate --devices 100             a fleet of such devices
 
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
     match command {
         // How it logs is in its configuration.
         Command::Serve(_) => {}
-        Command::Connect(_) | Command::Simulate(_) => logging::init(&logging, "warn"),
+        Command::Connect(_) | Command::Device(_) | Command::Simulate(_) => logging::init(&logging, "warn"),
         _ => logging::init(&logging, "info"),
     }
     match run(command) {
@@ -147,7 +148,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Token(args) => token::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Backup(args) => backup::run(&args),
-            Command::Device(args) => device::run(&args),
+            Command::Device(args) => device::run(&args).await,
             Command::Simulate(args) => simulate::run(*args).await,
         }
     });

@@ -2,10 +2,13 @@
 
 use crate::json::{Scanner, Text};
 use crate::problem::{Error, Notice, Problem, Syntax, Warning};
-use crate::server::{Address, Server, is_placeholder};
+use crate::server::{Address, MAX_ADDRESS, Server, is_placeholder};
 
 /// The authority's file, where `ssl` does not name it: what the projects' script copies to the controller.
 pub const DEFAULT_CA: &str = "ca.der";
+
+/// The longest `client_id`, in bytes.
+pub const MAX_CLIENT_ID: usize = 128;
 
 const COMMA_MAY_BE_MISSING: &str = "socket_delay_ms";
 
@@ -117,7 +120,7 @@ impl<'f: 'a, 'a, F: FnMut(Warning<'f>)> Reader<'f, 'a, F> {
                 "wifi" => wifi = Some(self.wifi()?),
                 "server" => server = Some(self.server()?),
                 "ssl" => tls = Some((self.scanner.line(), self.tls()?)),
-                "client_id" => client_id = Some(self.text(1, 128)?),
+                "client_id" => client_id = Some(self.text(1, MAX_CLIENT_ID)?),
                 _ => socket_delay_ms = Some(self.number(0, 60_000)?),
             }
             // What comes next comes after all of it.
@@ -172,7 +175,7 @@ impl<'f: 'a, 'a, F: FnMut(Warning<'f>)> Reader<'f, 'a, F> {
     }
 
     fn server(&mut self) -> Result<Server<'a>, Error<'f>> {
-        let server = self.text(1, 256)?;
+        let server = self.text(1, MAX_ADDRESS)?;
         let server = Server::parse(server).map_err(|problem| self.error(problem))?;
         if server.address() == Address::Placeholder {
             self.notice(Notice::Placeholder);

@@ -34,6 +34,6 @@ mod json;
 mod problem;
 mod server;
 
-pub use config::{Config, DEFAULT_CA, Files, Tls, Verification, Wifi};
+pub use config::{Config, DEFAULT_CA, Files, MAX_CLIENT_ID, Tls, Verification, Wifi};
 pub use problem::{Error, Notice, Problem, Syntax, Warning};
 pub use server::{Address, Server};

@@ -6,6 +6,9 @@ use crate::problem::Problem;
 
 const MAX_HOST: usize = 253;
 
+/// The longest address, in bytes.
+pub(crate) const MAX_ADDRESS: usize = 256;
+
 /// Where the server is. The request's path is `path` and the client id, one behind the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server<'a> {
@@ -41,7 +44,15 @@ impl<'a> Server<'a> {
         }
     }
 
-    pub(crate) fn parse(url: &'a str) -> Result<Self, Problem> {
+    /// Reads an address as it can stand in `server`: for programs that take another one from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn parse(url: &'a str) -> Result<Self, Problem> {
+        if url.len() > MAX_ADDRESS {
+            return Err(Problem::Text(1, MAX_ADDRESS));
+        }
         let (scheme, rest) = url.split_once("://").ok_or(Problem::Scheme)?;
         let secure = match scheme {
             _ if scheme.eq_ignore_ascii_case("ws") => false,

@@ -229,6 +229,22 @@ impl Connect {
         self
     }
 
+    /// The configuration of rustls that the TLS options come to: for a client of another kind that is to trust the same servers and to
+    /// show the same certificate. It has `http/1.1` in its ALPN protocols.
+    ///
+    /// # Errors
+    ///
+    /// The first option that cannot be, of TLS or not, or that the system's roots cannot be loaded.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is harmless.
+    #[cfg(feature = "tls")]
+    pub async fn rustls_config(&self) -> Result<Arc<rustls::ClientConfig>, ConnectError> {
+        let target = self.checked_target()?;
+        self.tls.config().await.map_err(|source| ConnectError::Tls { host: target.host.clone(), source })
+    }
+
     /// Limits and timers of the open connection.
     pub fn config(mut self, config: Config) -> Self {
         self.settings.protocol = config;

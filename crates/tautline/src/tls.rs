@@ -89,7 +89,8 @@ impl Options {
         TlsConnector::from(config).connect(name, stream).await
     }
 
-    async fn config(&self) -> io::Result<Arc<ClientConfig>> {
+    /// What they come to. Fails where the system's roots cannot be loaded.
+    pub(crate) async fn config(&self) -> io::Result<Arc<ClientConfig>> {
         /// What most connections use, so that they share their TLS sessions.
         static PLAIN: OnceCell<Arc<ClientConfig>> = OnceCell::const_new();
         if let Some(config) = &self.given {

@@ -1,18 +1,14 @@
-//! The device of the labs, for any board: a control loop that blinks SOS and sends it, prints what arrives, and obeys the
-//! commands that the hub's page gives it.
+//! The device of the labs ([`tautline_device_app`]) on a chip: TLS without an allocator, its files in flash, and with the
+//! feature `embassy` TCP and tasks.
 //!
-//! Nothing here knows a board: a board has a [`Led`](blink::Led), a clock, a network, and starts it all.
+//! Nothing here knows a board: a board is a [`Chip`], has a [`Led`](blink::Led), a clock and a network, and starts it all.
 
 #![no_std]
 
-pub mod blink;
-mod board;
-pub mod device;
+mod chip;
 #[cfg(feature = "embassy")]
 pub mod embassy;
-mod files;
-pub mod plan;
 
-pub use board::Board;
-pub use files::Files;
+pub use chip::Chip;
+pub use tautline_device_app::{Board, Files, blink};
 pub use tautline_device_tls::Time;

@@ -24,7 +24,7 @@ use static_cell::StaticCell;
 use tautline_device_config::Wifi;
 use tautline_firmware_app::blink::Punctuality;
 use tautline_firmware_app::embassy::{Setup, start};
-use tautline_firmware_app::{Board, Files};
+use tautline_firmware_app::{Board, Chip, Files};
 
 esp_bootloader_esp_idf::esp_app_desc!();
 
@@ -88,7 +88,9 @@ impl Board for Esp32c3 {
     fn random(&self, bytes: &mut [u8]) {
         Rng::new().read(bytes);
     }
+}
 
+impl Chip for Esp32c3 {
     fn files(&self) -> Files<'static> {
         Files::new(FILES)
     }

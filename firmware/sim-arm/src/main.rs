@@ -18,7 +18,7 @@ use embassy_net::Runner;
 use static_cell::StaticCell;
 use tautline_firmware_app::blink::Punctuality;
 use tautline_firmware_app::embassy::{Setup, start};
-use tautline_firmware_app::{Board, Files, Time};
+use tautline_firmware_app::{Board, Chip, Files, Time};
 use tautline_firmware_sim::network;
 
 /// Where the interrupt controller turns on the interrupts 0 to 31, and those after them.
@@ -66,15 +66,6 @@ impl Board for Lm3s6965 {
         let _ = writeln!(host::Uart, "{line}");
     }
 
-    fn time(&self) -> Time {
-        Time::Now(host::unix_seconds())
-    }
-
-    fn files(&self) -> Files<'static> {
-        // SAFETY: it is flash that nothing else is in (memory.x) and nobody writes to.
-        Files::new(unsafe { &*FILES })
-    }
-
     fn lamp(&self, on: bool) {
         self.print(format_args!("lamp {}", if on { "on" } else { "off" }));
     }
@@ -85,6 +76,17 @@ impl Board for Lm3s6965 {
 
     fn punctuality(&self) -> Punctuality {
         clock::time().punctuality()
+    }
+}
+
+impl Chip for Lm3s6965 {
+    fn time(&self) -> Time {
+        Time::Now(host::unix_seconds())
+    }
+
+    fn files(&self) -> Files<'static> {
+        // SAFETY: it is flash that nothing else is in (memory.x) and nobody writes to.
+        Files::new(unsafe { &*FILES })
     }
 
     fn ended(&self, success: bool) {

@@ -20,7 +20,7 @@ use embassy_net::Runner;
 use static_cell::StaticCell;
 use tautline_firmware_app::blink::Punctuality;
 use tautline_firmware_app::embassy::{Setup, start};
-use tautline_firmware_app::{Board, Files, Time};
+use tautline_firmware_app::{Board, Chip, Files, Time};
 use tautline_firmware_sim::network;
 
 /// What the linker script leaves to the files of the device.
@@ -79,7 +79,9 @@ impl Board for Virt {
             }
         });
     }
+}
 
+impl Chip for Virt {
     fn time(&self) -> Time {
         Time::Now(clock::unix_seconds())
     }

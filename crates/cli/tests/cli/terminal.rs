@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::tcgetattr;
 
@@ -116,4 +117,33 @@ async fn redirected_output_has_the_messages_and_nothing_else() {
     let mut output = String::new();
     client.stdout.take().unwrap().read_to_string(&mut output).unwrap();
     assert_eq!(output, "Hello Ada!\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_device_shows_light_lamp_and_link_below_what_arrives() {
+    let (_server, address) = Tautline::serve(&["serve", "--port", "0"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let wifi = r#"{ "SSID": "lab", "password": "", "attempts": 1, "delay_in_msec": 0 }"#;
+    let text = format!(r#"{{ "wifi": {wifi}, "server": "ws://{address}/", "socket_delay_ms": 5 }}"#);
+    std::fs::write(&config, text).unwrap();
+    let (mut terminal, mut device) =
+        Terminal::start(&["device", "--config", config.to_str().unwrap(), "--client-id", "esp"]);
+    terminal.wait_for("wifi lab: not joined");
+    terminal.wait_for("welcome, esp, to main");
+    terminal.wait_for("● SOS  ○ lamp  connected, ");
+    terminal.wait_for("○ SOS  ○ lamp  connected, ");
+    let body = r#"{"name": "led", "payload": {"on": true}}"#;
+    let request = format!(
+        "POST /api/devices/esp/commands HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut api = std::net::TcpStream::connect(&address).unwrap();
+    api.write_all(request.as_bytes()).unwrap();
+    terminal.wait_for("lamp on\r\n");
+    terminal.wait_for(" SOS  ● lamp  connected, ");
+    kill_process(Pid::from_child(&device), Signal::INT).unwrap();
+    terminal.wait_for("closed with 1000");
+    assert!(device.wait().unwrap().success());
 }

@@ -3,11 +3,11 @@
 use core::fmt;
 
 use static_cell::{ConstStaticCell, StaticCell};
+use tautline_device_app::plan::{self, Plan};
 use tautline_device_config::{Address, Config, Tls, Verification};
 use tautline_device_tls::{Authority, Content, Identity, ServerName, Trust, der};
 
-use crate::Board;
-use crate::plan::{self, Plan};
+use crate::Chip;
 
 /// The file with the configuration.
 const CONFIG: &str = "config.json";
@@ -42,7 +42,7 @@ impl Setup {
     /// # Panics
     ///
     /// If it is called twice.
-    pub fn read(board: &dyn Board) -> Option<Self> {
+    pub fn read(board: &dyn Chip) -> Option<Self> {
         static MEMORY: ConstStaticCell<[u8; TEXTS]> = ConstStaticCell::new([0; TEXTS]);
         let wrong = |file: &str, problem: &dyn fmt::Display| board.print(format_args!("{file}: {problem}"));
         let files = board.files();
@@ -72,7 +72,7 @@ impl Setup {
 /// What is wrong with which file.
 type Wrong = (&'static str, &'static str);
 
-fn credentials(board: &dyn Board, host: &'static str, tls: &Tls<'static>) -> Result<Credentials, Wrong> {
+fn credentials(board: &dyn Chip, host: &'static str, tls: &Tls<'static>) -> Result<Credentials, Wrong> {
     static FOR_AUTHORITY: ConstStaticCell<[u8; CERTIFICATE]> = ConstStaticCell::new([0; CERTIFICATE]);
     static FOR_CERTIFICATE: ConstStaticCell<[u8; CERTIFICATE]> = ConstStaticCell::new([0; CERTIFICATE]);
     static FOR_KEY: ConstStaticCell<[u8; KEY]> = ConstStaticCell::new([0; KEY]);
@@ -102,7 +102,7 @@ fn credentials(board: &dyn Board, host: &'static str, tls: &Tls<'static>) -> Res
 }
 
 fn read(
-    board: &dyn Board,
+    board: &dyn Chip,
     file: &'static str,
     content: Content,
     memory: &'static mut [u8],

@@ -8,7 +8,7 @@ use tautline_device_tls::{self as tls, Buffers, Session, Settings, Wire};
 
 use super::setup::Credentials;
 use super::tcp::{Open, Tcp};
-use crate::Board;
+use crate::Chip;
 
 /// Opens connections to the server. Those with TLS and those without are one type, so that there is one client.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Way<'a> {
 
 /// What TLS needs besides TCP.
 pub(super) struct Secure<'a> {
-    board: &'a dyn Board,
+    board: &'a dyn Chip,
     credentials: Credentials,
     read: &'a mut [u8],
     write: &'a mut [u8],
@@ -36,7 +36,7 @@ impl<'a> Way<'a> {
 
 impl<'a> Secure<'a> {
     /// With these buffers for records.
-    pub(super) fn new(board: &'a dyn Board, credentials: Credentials, read: &'a mut [u8], write: &'a mut [u8]) -> Self {
+    pub(super) fn new(board: &'a dyn Chip, credentials: Credentials, read: &'a mut [u8], write: &'a mut [u8]) -> Self {
         Self { board, credentials, read, write, wire: None }
     }
 

@@ -1,50 +1,17 @@
-//! The device itself: its control loop, and what it does with what the client tells it.
+//! What the device does with what the client tells it.
 
 use core::fmt::{self, Write};
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
-use tautline_device::rooms::{Command, Content, Incoming, Room};
-use tautline_device::{Clock, Event, Handler, Link, Message, Policy, Text};
+use tautline_device::rooms::{Command, Content, Incoming, Room, SUBPROTOCOL};
+use tautline_device::{Event, Handler, Text};
 use tautline_proto::Data;
 
 use crate::Board;
-use crate::plan::Plan;
-
-/// What a device says in each cycle. With nowhere to go the oldest ones make room; the outbox counts them.
-const DISTRESS: &str = "SOS";
-const POLICY: Policy = Policy::DropOldest;
-
-/// The control loop: sends in each cycle, whether there is a link or not, and never waits for the network. Returns after the
-/// plan's last cycle.
-///
-/// `room` is the one that `link` leads to; it is used if the plan is to speak envelopes.
-pub async fn control<M: RawMutex>(plan: &Plan, link: &Link<'_, M>, room: Room<'_, '_, M>, clock: &impl Clock) {
-    let mut next = clock.now();
-    let mut cycle: u32 = 0;
-    loop {
-        cycle = cycle.wrapping_add(1);
-        if plan.sends {
-            // A message that is refused is among what the counters say.
-            let _ = if plan.envelopes {
-                room.publish_text(DISTRESS, POLICY).map(drop)
-            } else {
-                link.try_send(Message::text(DISTRESS).policy(POLICY))
-            };
-        }
-        if plan.leave_every > 0 && cycle.is_multiple_of(plan.leave_every) {
-            link.reconnect();
-        }
-        next = next + plan.cycle;
-        clock.sleep_until(next).await;
-        if cycle == plan.cycles {
-            return;
-        }
-    }
-}
 
 /// What the device does with what the client tells it: one of two ways to hear, in one type, so that there is one client.
 #[derive(Debug)]
-pub enum Ears<R, E> {
+pub(crate) enum Ears<R, E> {
     /// Messages are printed.
     Raw(R),
     /// Envelopes are opened first.
@@ -68,7 +35,7 @@ impl<R: Handler, E: Handler> Handler for Ears<R, E> {
 }
 
 /// Prints what happens to the link, and messages.
-pub fn told(board: &dyn Board, event: &Event<'_>) {
+pub(crate) fn told(board: &dyn Board, event: &Event<'_>) {
     match event {
         Event::BeforeConnect { attempt } => board.print(format_args!("connecting, attempt {attempt}")),
         Event::Connected(_) => board.print(format_args!("connected")),
@@ -92,9 +59,16 @@ pub fn told(board: &dyn Board, event: &Event<'_>) {
 }
 
 /// Prints what others in the room say, and obeys commands.
-pub fn heard<M: RawMutex>(board: &dyn Board, room: Room<'_, '_, M>, incoming: &Incoming<'_>) {
+pub(crate) fn heard<M: RawMutex>(board: &dyn Board, room: Room<'_, '_, M>, incoming: &Incoming<'_>) {
     match incoming {
-        Incoming::Link(event) => told(board, event),
+        Incoming::Link(event) => {
+            told(board, event);
+            if let Event::Connected(answer) = event
+                && answer.subprotocol() != Some(SUBPROTOCOL)
+            {
+                board.print(format_args!("this server knows no envelopes: for it the plan is to have `speaks raw`"));
+            }
+        }
         Incoming::Welcome { client, room, count, .. } => {
             board.print(format_args!("welcome, {}, to {}: {count} here", OneLine(client), OneLine(room)));
         }

@@ -2,12 +2,9 @@
 
 use core::fmt;
 
-use tautline_device_tls::Time;
-
-use crate::Files;
 use crate::blink::Punctuality;
 
-/// A board: everything about it that is not its network.
+/// A board, or a host in its place: everything about it that is not its network.
 ///
 /// Tasks of different priorities share it, so nothing here may wait.
 pub trait Board: Sync {
@@ -22,15 +19,4 @@ pub trait Board: Sync {
 
     /// Fills the bytes with random numbers that nobody can predict.
     fn random(&self, bytes: &mut [u8]);
-
-    /// What it knows of the time of day, for certificates.
-    fn time(&self) -> Time {
-        Time::Unknown
-    }
-
-    /// Its files.
-    fn files(&self) -> Files<'static>;
-
-    /// The device has done what it was to do, or cannot.
-    fn ended(&self, success: bool);
 }
