@@ -179,13 +179,13 @@ async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock>(
         loop {
             let orders = link.orders(cx);
             core.borrow_mut().obey(clock.now(), orders);
-            if core.borrow().machine.state() == state && work.as_mut().poll(cx).is_ready() {
+            if core.borrow().machine.is_still(state) && work.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(true);
             }
             let mut core = core.borrow_mut();
             link.note_open(core.machine.is_open());
             core.tell();
-            if core.machine.state() != state {
+            if !core.machine.is_still(state) {
                 return Poll::Ready(false);
             }
             // An alarm that comes too early only leads to the next one. So it is set anew for an earlier time only.

@@ -146,6 +146,16 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Whether that is still what to do. (To compare states would be more code: of those that are over it does not matter which they are.)
+    pub(crate) fn is_still(&self, state: State) -> bool {
+        match (&self.phase, state) {
+            (Phase::Waiting { until }, State::Waiting(before)) => *until == before,
+            (Phase::Connecting { deadline }, State::Connecting(before)) => *deadline == before,
+            (Phase::Opening(_) | Phase::Open(_), State::Linked) => true,
+            _ => false,
+        }
+    }
+
     /// Whether messages can be sent now.
     pub fn is_open(&self) -> bool {
         matches!(&self.phase, Phase::Open(connection) if connection.is_open())

@@ -9,9 +9,7 @@ use super::extensions;
 use super::head::{HeadError, HeadScanner, Headers, HttpVersion, Scanned, check_headers};
 use super::key::{AcceptKey, ClientKey};
 use super::limits::Limits;
-use super::syntax::{
-    ascii_value, is_host_name, is_ipv6, is_target, is_token, is_value_byte, list_consists_of, list_has,
-};
+use super::syntax::{ascii_value, in_list, is_host_name, is_ipv6, is_target, is_token, is_value_byte, list_has};
 use super::write::{Decimal, WriteError, Writer, is_reserved};
 use crate::time::Instant;
 
@@ -300,10 +298,11 @@ impl<'r> Handshake<'r> {
             let text = ascii_value(value);
             if is("Upgrade") {
                 // 2: this and nothing else.
-                if text.is_none() || !list_consists_of(value, "websocket") {
+                let (found, others) = in_list(value, "websocket");
+                if text.is_none() || others {
                     return Err(Violation::Upgrade);
                 }
-                upgrade |= list_has(value, "websocket");
+                upgrade |= found;
             } else if is("Connection") {
                 // 3.
                 connection |= text.is_some() && list_has(value, "Upgrade");

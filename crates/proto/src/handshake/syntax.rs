@@ -46,17 +46,19 @@ pub(super) fn list(value: &str) -> impl Iterator<Item = &str> + Clone {
 
 /// Whether a comma-separated list has this element, whatever the case.
 pub(super) fn list_has(value: &[u8], element: &str) -> bool {
-    elements(value).any(|item| item.eq_ignore_ascii_case(element.as_bytes()))
+    in_list(value, element).0
 }
 
-/// Whether a comma-separated list has nothing but this element, whatever the case.
-pub(super) fn list_consists_of(value: &[u8], element: &str) -> bool {
-    elements(value).all(|item| item.eq_ignore_ascii_case(element.as_bytes()))
-}
-
-/// As [`list`]: on bytes this is a quarter of the code.
-fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(trim).filter(|item| !item.is_empty())
+/// Whether a comma-separated list has this element, whatever the case, and whether it has others. (Of bytes, since for text this is
+/// four times the code.)
+pub(super) fn in_list(value: &[u8], element: &str) -> (bool, bool) {
+    let (mut found, mut others) = (false, false);
+    for item in value.split(|&byte| byte == b',').map(trim) {
+        let same = item.eq_ignore_ascii_case(element.as_bytes());
+        found |= same;
+        others |= !same && !item.is_empty();
+    }
+    (found, others)
 }
 
 /// A host (an IPv6 address without its brackets) and its port, as in the Host header (RFC 7230 section 5.4).

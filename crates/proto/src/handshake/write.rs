@@ -60,6 +60,8 @@ impl<'o> Writer<'o> {
         Self { out, len: 0 }
     }
 
+    // Inlined this would be an eighth of a chip's client.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn put(&mut self, text: &str) {
         let end = self.len.saturating_add(text.len());
         if let Some(room) = self.out.get_mut(self.len..end) {
