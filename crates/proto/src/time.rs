@@ -96,6 +96,8 @@ impl Add<Micros> for Instant {
     type Output = Self;
 
     /// Saturates as well.
+    // Each of two dozen sums would be more code than the call.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn add(self, micros: Micros) -> Self {
         Self(self.0.saturating_add(micros.0))
     }

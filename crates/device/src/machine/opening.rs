@@ -79,7 +79,7 @@ impl Machine<'_> {
         }
         target.bytes(rest);
         let before = target.len();
-        target.put(if path.contains('?') { "&" } else { "?" });
+        target.put(if path.bytes().any(|byte| byte == b'?') { "&" } else { "?" });
         handler.query(target);
         if target.len() == before + 1 {
             target.truncate(before);

@@ -9,7 +9,9 @@ use super::extensions;
 use super::head::{HeadError, HeadScanner, Headers, HttpVersion, Scanned, check_headers};
 use super::key::{AcceptKey, ClientKey};
 use super::limits::Limits;
-use super::syntax::{ascii_value, in_list, is_host_name, is_ipv6, is_target, is_token, is_value_byte, list_has};
+use super::syntax::{
+    ascii_value, in_list, is_host_name, is_ipv6, is_same, is_target, is_token, is_value_byte, list_has,
+};
 use super::write::{Decimal, WriteError, Writer, is_reserved};
 use crate::time::Instant;
 
@@ -95,7 +97,7 @@ impl<'a> Request<'a> {
             }
         }
         for (name, value) in self.extra {
-            let written = own.iter().any(|(own, value)| value.is_some() && own.eq_ignore_ascii_case(name));
+            let written = own.iter().any(|(own, value)| value.is_some() && is_same(name.as_bytes(), own));
             if written || is_reserved(name) {
                 return Err(WriteError::ReservedHeader);
             }
@@ -294,7 +296,7 @@ impl<'r> Handshake<'r> {
     fn check_upgrade(&self, headers: Headers<'_>) -> Result<(), Violation> {
         let (mut upgrade, mut connection, mut accept, mut subprotocol) = (false, false, false, false);
         for (name, value) in headers {
-            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            let is = |known: &str| is_same(name.as_bytes(), known);
             let text = ascii_value(value);
             if is("Upgrade") {
                 // 2: this and nothing else.
@@ -400,11 +402,12 @@ impl<'a> Response<'a> {
     /// Only a number of seconds is understood: the other form of Retry-After, a date, takes a calendar clock, and gives
     /// `None`. A number that is too large gives [`u32::MAX`].
     pub fn retry_after(&self) -> Option<u32> {
-        let text = self.header("Retry-After").and_then(ascii_value)?;
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        Some(text.parse().unwrap_or(u32::MAX))
+        let text = self.header("Retry-After").and_then(ascii_value).filter(|text| !text.is_empty())?;
+        text.bytes().try_fold(0, |seconds: u32, byte| {
+            let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
+            // From the first step on that is too large, it stays so.
+            Some(if seconds > (u32::MAX - digit) / 10 { u32::MAX } else { 10 * seconds + digit })
+        })
     }
 
     /// The bytes of the body, if the server says how many; otherwise it ends with the connection or is chunked.

@@ -1,7 +1,7 @@
 //! Finding and checking the head of an HTTP message, request or response (RFC 7230 section 3).
 
 use super::limits::Limits;
-use super::syntax::{is_token_byte, is_value_byte, trim};
+use super::syntax::{is_same, is_token_byte, is_value_byte, trim};
 
 /// The version of HTTP that a message speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +50,7 @@ impl<'a> Headers<'a> {
 
     /// The value of the first header with this name, whatever its case.
     pub fn first(&self, name: &str) -> Option<&'a [u8]> {
-        self.clone().find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
+        self.clone().find_map(|(found, value)| is_same(found.as_bytes(), name).then_some(value))
     }
 }
 

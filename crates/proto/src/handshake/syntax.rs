@@ -9,6 +9,13 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
         )
 }
 
+/// Whether two texts are the same, whatever the case of ASCII letters.
+// Inlined wherever a name is compared, it would be much of the handshake's code.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+pub(super) fn is_same(text: &[u8], other: &str) -> bool {
+    text.eq_ignore_ascii_case(other.as_bytes())
+}
+
 /// RFC 7230 section 3.2.6, token.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
@@ -54,7 +61,7 @@ pub(super) fn list_has(value: &[u8], element: &str) -> bool {
 pub(super) fn in_list(value: &[u8], element: &str) -> (bool, bool) {
     let (mut found, mut others) = (false, false);
     for item in value.split(|&byte| byte == b',').map(trim) {
-        let same = item.eq_ignore_ascii_case(element.as_bytes());
+        let same = is_same(item, element);
         found |= same;
         others |= !same && !item.is_empty();
     }
@@ -143,16 +150,13 @@ pub(super) fn is_ipv6(text: &[u8]) -> bool {
 
 /// RFC 3986 section 3.2.2, IPv4address.
 fn is_ipv4(text: &[u8]) -> bool {
-    let is_octet = |octet: &[u8]| match *octet {
-        [digit] => digit.is_ascii_digit(),
-        [b'1'..=b'9', digit] => digit.is_ascii_digit(),
-        [b'1', digit, last] => digit.is_ascii_digit() && last.is_ascii_digit(),
-        [b'2', b'0'..=b'4', digit] => digit.is_ascii_digit(),
-        [b'2', b'5', b'0'..=b'5'] => true,
-        _ => false,
+    let is_octet = |octet: &[u8]| {
+        let number = octet.iter().fold(0, |number, digit| 10 * number + u32::from(digit.wrapping_sub(b'0')));
+        let is_short = matches!(octet, [_] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]);
+        is_short && octet.iter().all(u8::is_ascii_digit) && number < 256
     };
-    let octets = || text.split(|&byte| byte == b'.');
-    octets().count() == 4 && octets().all(is_octet)
+    let mut count = 0;
+    text.split(|&byte| byte == b'.').inspect(|_| count += 1).all(is_octet) && count == 4
 }
 
 /// Whether all characters may stand in a request target. RFC 6455 section 3: no fragment, and a `#` elsewhere has to be escaped.

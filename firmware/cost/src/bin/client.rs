@@ -26,8 +26,8 @@ fn main() -> ! {
 #[embassy_executor::task]
 async fn task() {
     let link: Link<'_, CriticalSectionRawMutex> = Link::new(uncounted(0));
-    let settings = Settings::new("192.168.1.10", 8000);
-    let mut client = Client::new(&settings, &link, uncounted(1), uncounted(2));
+    static SETTINGS: Settings<'static> = Settings::new("192.168.1.10", 8000);
+    let mut client = Client::new(&SETTINGS, &link, uncounted(1), uncounted(2));
     let mut random = |bytes: &mut [u8]| bytes.fill_with(|| input() as u8);
     let mut handler = |event: Event<'_>| match event {
         Event::Data(data) => {
