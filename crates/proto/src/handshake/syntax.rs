@@ -151,9 +151,8 @@ pub(super) fn is_ipv6(text: &[u8]) -> bool {
 /// RFC 3986 section 3.2.2, IPv4address.
 fn is_ipv4(text: &[u8]) -> bool {
     let is_octet = |octet: &[u8]| {
-        let number = octet.iter().fold(0, |number, digit| 10 * number + u32::from(digit.wrapping_sub(b'0')));
         let is_short = matches!(octet, [_] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]);
-        is_short && octet.iter().all(u8::is_ascii_digit) && number < 256
+        is_short && octet.iter().all(u8::is_ascii_digit) && (octet.len() < 3 || octet <= b"255")
     };
     let mut count = 0;
     text.split(|&byte| byte == b'.').inspect(|_| count += 1).all(is_octet) && count == 4
