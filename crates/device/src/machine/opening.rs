@@ -50,6 +50,7 @@ impl Machine<'_> {
             origin: settings.origin,
             user_agent: settings.user_agent,
             authorization: settings.authorization,
+            extensions: self.codec.extensions(),
             extra: settings.headers,
             ..Request::new(settings.host, settings.port, "/", key_nonce)
         };
