@@ -4,4 +4,5 @@ fn main() {
     println!("cargo:rustc-link-search={}/../sim-riscv", env!("CARGO_MANIFEST_DIR"));
     println!("cargo:rustc-link-arg=-Tmemory.x");
     println!("cargo:rustc-link-arg=-Tlink.x");
+    println!("cargo:rustc-link-arg=-Tdiscard.x");
 }

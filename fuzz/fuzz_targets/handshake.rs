@@ -110,7 +110,8 @@ fn read(bytes: &[u8], limits: &Limits, cuts: &[usize]) -> String {
     let offered = ["chat", "superchat"];
     let mut request = client::Request::new("example.com", 80, "/", NONCE);
     request.subprotocols = &offered;
-    request.extensions = Some("permessage-deflate; client_max_window_bits");
+    let extensions = client::Offered { deflate: None, others: Some("permessage-deflate; client_max_window_bits") };
+    request.extensions = Some(&extensions);
     let mut handshake = client::Handshake::new(NOW, &request, limits);
     for &cut in cuts.iter().chain([&bytes.len()]) {
         let result = match handshake.receive(NOW, &bytes[..cut]) {

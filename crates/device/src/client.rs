@@ -10,9 +10,9 @@ use embassy_sync::blocking_mutex::raw::RawMutex;
 use embedded_io_async::{Error, ErrorKind, Read, Write};
 use tautline_proto::{CloseCode, Instant, MAX_CONTROL_FRAME};
 
-use crate::event::{Handler, Stopped};
+use crate::event::{Event, Handler, Stopped};
 use crate::link::{Link, Orders};
-use crate::machine::{Machine, State};
+use crate::machine::{Input, Machine, State};
 use crate::settings::Settings;
 use crate::transport::{Clock, Connector, Random, Transport};
 
@@ -60,6 +60,14 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
         assert!(receive.len() >= MIN_RECEIVE, "the receive buffer is smaller than MIN_RECEIVE");
         assert!(transmit.len() >= MIN_TRANSMIT, "the transmit buffer is smaller than MIN_TRANSMIT");
         Self { machine: Machine::new(settings), link, receive, transmit }
+    }
+
+    /// The same, which offers to compress messages. Whole messages of the outbox leave compressed if the server agrees; those that are sent
+    /// [piece by piece](Link::begin) as they are. Compressed messages of the server's arrive in pieces as they are inflated.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(self, deflate: &'a mut crate::Deflate<'a>) -> Self {
+        Self { machine: self.machine.with_deflate(deflate), ..self }
     }
 
     /// Connects, and connects again, until [`Link::stop`] or until that is of no use; it may be run again then.
@@ -150,16 +158,24 @@ impl<R: Random, H: Handler> Core<'_, '_, R, H> {
         }
     }
 
-    /// Takes the next thing of what was received. Answers whether there was one, and how many bytes are left.
-    fn receive<M: RawMutex>(&mut self, link: &Link<'_, M>, now: Instant, mut input: &mut [u8]) -> (bool, usize) {
-        let event = self.machine.receive(now, &mut input);
-        // Whoever is told that the link is up may use it at once.
-        link.note_open(self.machine.is_open());
-        let told = event.is_some();
-        if let Some(event) = event {
-            self.handler.event(event);
+    /// Takes the next thing of what was received. Answers whether there was one.
+    fn receive<M: RawMutex>(&mut self, link: &Link<'_, M>, now: Instant, input: &mut Input<'_>) -> bool {
+        loop {
+            if let Some(data) = self.machine.inflate(now, input) {
+                self.handler.event(Event::Data(data));
+                return true;
+            }
+            let event = self.machine.receive(now, input);
+            // Whoever is told that the link is up may use it at once.
+            link.note_open(self.machine.is_open());
+            let told = event.is_some();
+            if let Some(event) = event {
+                self.handler.event(event);
+            }
+            if told || !input.is_compressed() {
+                return told;
+            }
         }
-        (told, input.len())
     }
 }
 
@@ -179,13 +195,13 @@ async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock>(
         loop {
             let orders = link.orders(cx);
             core.borrow_mut().obey(clock.now(), orders);
-            if core.borrow().machine.state() == state && work.as_mut().poll(cx).is_ready() {
+            if core.borrow().machine.is_still(state) && work.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(true);
             }
             let mut core = core.borrow_mut();
             link.note_open(core.machine.is_open());
             core.tell();
-            if core.machine.state() != state {
+            if !core.machine.is_still(state) {
                 return Poll::Ready(false);
             }
             // An alarm that comes too early only leads to the next one. So it is set anew for an earlier time only.
@@ -220,19 +236,15 @@ async fn read<M: RawMutex, R: Random, H: Handler>(
             Ok(0) => return core.borrow_mut().machine.receive_end(clock.now()),
             Ok(len) => {
                 filled += len;
-                let mut begin = 0;
-                loop {
-                    let (told, left) = core.borrow_mut().receive(link, clock.now(), &mut buffer[begin..filled]);
-                    begin = filled - left;
-                    if !told {
-                        break;
-                    }
+                let mut input = Input::new(&mut buffer[..filled]);
+                while core.borrow_mut().receive(link, clock.now(), &mut input) {
                     // What it led to leaves before the next thing is looked at: each ping has its pong, and what was answered is out when
                     // the rest breaks a rule. And a server that never stops sending does not keep us from anything else.
                     pause().await;
                 }
-                buffer.copy_within(begin..filled, 0);
-                filled -= begin;
+                let left = input.left();
+                buffer.copy_within(filled - left..filled, 0);
+                filled = left;
             }
             Err(error) => return core.borrow_mut().machine.transport_failed(clock.now(), error.kind()),
         }

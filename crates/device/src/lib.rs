@@ -65,6 +65,11 @@
 extern crate std;
 
 mod client;
+#[cfg(feature = "deflate")]
+mod compression;
+#[cfg(not(feature = "deflate"))]
+#[path = "compression/none.rs"]
+mod compression;
 mod event;
 #[cfg(feature = "tokio")]
 pub mod host;
@@ -79,12 +84,16 @@ mod transport;
 mod whole;
 
 pub use client::{Client, MIN_RECEIVE, MIN_TRANSMIT};
+#[cfg(feature = "deflate")]
+pub use compression::Deflate;
 pub use event::{Cause, Event, Handler, Stopped};
 pub use link::{Link, Message};
-pub use machine::{Machine, State};
+pub use machine::{Input, Machine, State};
 pub use outbox::{Counters, Outbox, Policy, PushError};
 pub use settings::Settings;
 pub use stream::{Stream, StreamError};
+#[cfg(feature = "deflate")]
+pub use tautline_proto::deflate::WindowBits;
 pub use tautline_proto::{Backoff, CloseCode, Config, Data, Ended, Instant, Kind, OpCode, Part};
 pub use text::Text;
 pub use transport::{Clock, ConnectError, Connector, Random, Transport};

@@ -193,9 +193,7 @@ impl<'m, M: RawMutex> Link<'m, M> {
         self.lock(|shared| {
             let before = shared.outbox.room();
             let result = look(&mut shared.outbox);
-            if shared.outbox.room() > before {
-                shared.waiting.wake();
-            }
+            shared.wake_for_room(before);
             result
         })
     }
@@ -312,6 +310,14 @@ impl Shared<'_> {
         let id = self.outbox.push_payload(part, policy, kept, payload)?;
         self.client.wake();
         Ok(id)
+    }
+
+    /// Wakes those who wait for room, if there is more than `before`.
+    #[inline(never)] // once for each look at the outbox, it would be 400 bytes on a chip
+    fn wake_for_room(&mut self, before: usize) {
+        if self.outbox.room() > before {
+            self.waiting.wake();
+        }
     }
 }
 

@@ -20,6 +20,8 @@ impl<'b> Text<'b> {
     }
 
     /// Appends bytes that are text, or part of it.
+    // Inlined this would be much of the client.
+    #[inline(never)]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
         if let Some(room) = self.memory.get_mut(self.len..end) {

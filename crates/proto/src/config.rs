@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::time::Micros;
+
 /// Limits and timers of a connection. One value serves any number of connections, by reference.
 ///
 /// The setters are `const` and panic on values out of bounds, so that a `static` configuration is checked when it is
@@ -18,9 +20,9 @@ pub struct Config {
     pub(crate) max_frame: u64,
     pub(crate) max_message: u64,
     pub(crate) max_fragments: u32,
-    pub(crate) ping_interval: Option<Duration>,
-    pub(crate) pong_timeout: Duration,
-    pub(crate) close_timeout: Duration,
+    pub(crate) ping_interval: Option<Micros>,
+    pub(crate) pong_timeout: Micros,
+    pub(crate) close_timeout: Micros,
 }
 
 impl Config {
@@ -35,9 +37,9 @@ impl Config {
             max_frame: 16 * 1024 * 1024,
             max_message: 16 * 1024 * 1024,
             max_fragments: 262_144,
-            ping_interval: Some(Duration::from_secs(20)),
-            pong_timeout: Duration::from_secs(20),
-            close_timeout: Duration::from_secs(10),
+            ping_interval: Some(Micros(20_000_000)),
+            pong_timeout: Micros(20_000_000),
+            close_timeout: Micros(10_000_000),
         }
     }
 
@@ -73,10 +75,10 @@ impl Config {
 
     /// How often the peer is pinged; `None`: never by itself. Default 20 s; 1 ms to a year.
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
-        if let Some(interval) = interval {
-            check(interval);
-        }
-        self.ping_interval = interval;
+        self.ping_interval = match interval {
+            Some(interval) => Some(checked(interval)),
+            None => None,
+        };
         self
     }
 
@@ -84,15 +86,13 @@ impl Config {
     ///
     /// With an interval of 10 s and a timeout of 10 s a cut link is noticed after at most 20 s.
     pub const fn pong_timeout(mut self, timeout: Duration) -> Self {
-        check(timeout);
-        self.pong_timeout = timeout;
+        self.pong_timeout = checked(timeout);
         self
     }
 
     /// How long the closing handshake and the peer's end of the transport may take. Default 10 s; 1 ms to a year.
     pub const fn close_timeout(mut self, timeout: Duration) -> Self {
-        check(timeout);
-        self.close_timeout = timeout;
+        self.close_timeout = checked(timeout);
         self
     }
 }
@@ -103,10 +103,11 @@ impl Default for Config {
     }
 }
 
-const fn check(duration: Duration) {
-    let micros = duration.as_micros();
-    assert!(micros >= Config::MIN_DURATION.as_micros(), "a timer needs at least 1 ms");
-    assert!(micros <= Config::MAX_DURATION.as_micros(), "a timer takes at most a year");
+const fn checked(duration: Duration) -> Micros {
+    let micros = Micros::of(duration);
+    assert!(micros.0 >= Micros::of(Config::MIN_DURATION).0, "a timer needs at least 1 ms");
+    assert!(micros.0 <= Micros::of(Config::MAX_DURATION).0, "a timer takes at most a year");
+    micros
 }
 
 /// What a connection knows of its surroundings: its configuration, and optionally somebody who watches its frames.

@@ -3,9 +3,25 @@
 /// XORs `data` with `key`, as if `data` began `phase` bytes into the payload. Applying it twice restores the data.
 ///
 /// `phase` matters modulo 4 only, so a payload may be masked in pieces of any size.
-#[inline]
+#[cfg_attr(target_pointer_width = "64", inline)]
 pub fn apply(key: [u8; 4], phase: usize, data: &mut [u8]) {
-    let key = rotated(u32::from_le_bytes(key), phase);
+    xor_aligned(rotated(u32::from_le_bytes(key), phase), data);
+}
+
+/// The key as it stands `phase` bytes on; its first byte is the lowest one.
+fn rotated(key: u32, phase: usize) -> u32 {
+    key.rotate_right(8 * (phase as u32 % 4))
+}
+
+/// Shorter payloads are not worth aligning.
+#[cfg(target_pointer_width = "64")]
+const ALIGN_FROM: usize = 1024;
+#[cfg(target_pointer_width = "64")]
+const CACHE_LINE: usize = 64;
+
+#[cfg(target_pointer_width = "64")]
+#[inline]
+fn xor_aligned(key: u32, data: &mut [u8]) {
     if data.len() < ALIGN_FROM {
         return xor(key, data);
     }
@@ -16,17 +32,9 @@ pub fn apply(key: [u8; 4], phase: usize, data: &mut [u8]) {
     xor(rotated(key, before), aligned);
 }
 
-/// Shorter payloads are not worth aligning.
-const ALIGN_FROM: usize = 1024;
-const CACHE_LINE: usize = 64;
-
-/// The key as it stands `phase` bytes on; its first byte is the lowest one.
-fn rotated(key: u32, phase: usize) -> u32 {
-    key.rotate_right(8 * (phase as u32 % 4))
-}
-
 /// Over blocks of words: the compiler turns the inner loop into a few vector instructions, so that neither alignment nor
 /// `unsafe` is needed to reach memory speed (see `benches/mask.rs`).
+#[cfg(target_pointer_width = "64")]
 #[inline(always)]
 fn xor(key: u32, data: &mut [u8]) {
     let wide = u64::from(key) << 32 | u64::from(key);
@@ -41,10 +49,23 @@ fn xor(key: u32, data: &mut [u8]) {
     }
 }
 
+#[cfg(target_pointer_width = "64")]
 #[inline(always)]
 fn xor_words(key: u64, words: &mut [[u8; 8]]) {
     for word in words {
         *word = (u64::from_le_bytes(*word) ^ key).to_le_bytes();
+    }
+}
+
+/// On chips, whose flash is dearer than their time.
+#[cfg(not(target_pointer_width = "64"))]
+fn xor_aligned(key: u32, data: &mut [u8]) {
+    let (words, tail) = data.as_chunks_mut();
+    for word in words {
+        *word = (u32::from_le_bytes(*word) ^ key).to_le_bytes();
+    }
+    for (byte, key) in tail.iter_mut().zip(key.to_le_bytes()) {
+        *byte ^= key;
     }
 }
 

@@ -17,7 +17,7 @@
 use core::time::Duration;
 
 use crate::close::CloseCode;
-use crate::time::{Instant, jittered};
+use crate::time::{Instant, Micros};
 
 /// What a client should do after a connection ended or could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +55,9 @@ impl Next {
 /// range is what keeps a fleet that lost its server at one moment from coming back at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
-    initial: Duration,
-    max: Duration,
-    stable: Duration,
+    initial: Micros,
+    max: Micros,
+    stable: Micros,
     attempt: u32,
     connected: Option<Instant>,
 }
@@ -69,6 +69,7 @@ impl Backoff {
     /// `initial`: upper bound of the first wait; `max`: upper bound of every wait; `stable`: a connection that stays
     /// open this long resets the growth.
     pub const fn new(initial: Duration, max: Duration, stable: Duration) -> Self {
+        let (initial, max, stable) = (Micros::of(initial), Micros::of(max), Micros::of(stable));
         Self { initial, max, stable, attempt: 0, connected: None }
     }
 
@@ -82,14 +83,16 @@ impl Backoff {
     /// `random` is 32 random bits. With `retry_after` the wait is at least that long, and jittered on top, since a
     /// server tells many clients the same number.
     pub fn wait(&mut self, now: Instant, random: u32, retry_after: Option<Duration>) -> Duration {
-        if self.connected.take().is_some_and(|since| now - since >= self.stable) {
+        if self.connected.take().is_some_and(|since| now.since(since) >= self.stable) {
             self.attempt = 0;
         }
-        // Beyond 2^20 times `initial`, `max` rules in any sensible setting, and the shift cannot overflow.
-        let growth = 1u32 << self.attempt.min(20);
+        // Beyond 2^20 times `initial`, `max` rules in any sensible setting.
+        let doubled = self.attempt.min(20);
         self.attempt = self.attempt.saturating_add(1);
-        let bound = self.initial.saturating_mul(growth).min(self.max);
-        retry_after.unwrap_or_default().saturating_add(jittered(bound, random))
+        // Compared in this way, nothing overflows.
+        let bound = if self.initial.0 > self.max.0 >> doubled { self.max } else { Micros(self.initial.0 << doubled) };
+        let least = retry_after.map_or(Micros(0), Micros::of);
+        (Instant::ZERO + least + bound.jittered(random)).since(Instant::ZERO).duration()
     }
 }
 

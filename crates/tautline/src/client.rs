@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
-use tautline_proto::handshake::client::Request;
+use tautline_proto::handshake::client::{Offered, Request};
 use tautline_proto::handshake::deflate::Offer;
 use tautline_proto::handshake::{Limits, WriteError};
 use tautline_proto::{Config, Role};
@@ -348,10 +348,11 @@ impl Connect {
     ) -> Result<WebSocket, ConnectError> {
         let subprotocols: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
         let extra: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let extensions = Offered { deflate: self.deflate, others: None };
         let request = Request {
             secure: target.secure,
             subprotocols: &subprotocols,
-            deflate: self.deflate,
+            extensions: Some(&extensions),
             origin: self.origin.as_deref(),
             user_agent: self.user_agent.as_deref(),
             authorization: self.authorization.as_deref(),

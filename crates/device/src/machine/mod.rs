@@ -1,5 +1,6 @@
 //! The client without I/O.
 
+mod input;
 mod opening;
 mod receive;
 mod transmit;
@@ -9,11 +10,14 @@ use core::time::Duration;
 use tautline_proto::handshake::client::{self, Handshake};
 use tautline_proto::{Backoff, CloseCode, Config, Connection, Control, Ended, Instant, Next, Timeout, Transport};
 
+use crate::compression::Codec;
 use crate::event::{Cause, Event, Stopped};
 use crate::settings::Settings;
 use crate::transport::{ConnectError, Random};
 
 use transmit::Frame;
+
+pub use input::Input;
 
 /// A server that names a longer time is asked again after this one: nobody means to park a client for ever.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -42,6 +46,7 @@ pub struct Machine<'a> {
     backoff: Backoff,
     goal: Goal,
     control: Control,
+    codec: Codec<'a>,
     /// The data frame whose payload is going out.
     frame: Option<Frame>,
     /// Since when the transport has taken nothing of what was given to it.
@@ -115,6 +120,7 @@ impl<'a> Machine<'a> {
             backoff: settings.backoff,
             goal: Goal::StayUp,
             control: Control::new(),
+            codec: Codec::NONE,
             frame: None,
             untaken: None,
             farewell: Farewell { reason: [0; MAX_REASON], len: 0 },
@@ -122,6 +128,14 @@ impl<'a> Machine<'a> {
             cause: Cause::Dropped,
             retry_in: None,
         }
+    }
+
+    /// The same, which offers to compress messages.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, deflate: &'a mut crate::Deflate<'a>) -> Self {
+        self.codec = Codec::new(deflate);
+        self
     }
 
     /// A driver begins. If another one was at it, what it had is lost.
@@ -143,6 +157,16 @@ impl<'a> Machine<'a> {
             Phase::Connecting { deadline } => State::Connecting(*deadline),
             Phase::Opening(_) | Phase::Open(_) => State::Linked,
             Phase::Stopped(stopped) => State::Stopped(*stopped),
+        }
+    }
+
+    /// Whether that is still what to do. (To compare states would be more code: of those that are over it does not matter which they are.)
+    pub(crate) fn is_still(&self, state: State) -> bool {
+        match (&self.phase, state) {
+            (Phase::Waiting { until }, State::Waiting(before)) => *until == before,
+            (Phase::Connecting { deadline }, State::Connecting(before)) => *deadline == before,
+            (Phase::Opening(_) | Phase::Open(_), State::Linked) => true,
+            _ => false,
         }
     }
 

@@ -50,6 +50,7 @@ impl Machine<'_> {
             origin: settings.origin,
             user_agent: settings.user_agent,
             authorization: settings.authorization,
+            extensions: self.codec.extensions(),
             extra: settings.headers,
             ..Request::new(settings.host, settings.port, "/", key_nonce)
         };
@@ -79,7 +80,7 @@ impl Machine<'_> {
         }
         target.bytes(rest);
         let before = target.len();
-        target.put(if path.contains('?') { "&" } else { "?" });
+        target.put(if path.bytes().any(|byte| byte == b'?') { "&" } else { "?" });
         handler.query(target);
         if target.len() == before + 1 {
             target.truncate(before);

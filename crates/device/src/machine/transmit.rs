@@ -35,17 +35,20 @@ impl Machine<'_> {
         } else if connection.is_open()
             && let Some(outgoing) = outbox.outgoing()
         {
-            let (head, rest) = out.split_at_mut(MAX_HEADER.min(out.len()));
-            let Some(head) = head.first_chunk_mut() else { return 0 };
             let key = draw(random);
-            let Ok(head_len) = connection.send_streamed(outgoing.part, outgoing.len.into(), &[], key, head) else {
-                return 0;
-            };
-            let frame = self.frame.insert(Frame { key, len: outgoing.len, given: 0 });
-            let len = frame.give(outbox, rest);
-            // A shorter header than the longest leaves a gap.
-            out.copy_within(MAX_HEADER..MAX_HEADER + len, head_len);
-            head_len + len
+            if self.codec.takes(outgoing) {
+                self.codec.give(connection, outgoing, outbox.payload(), key, out)
+            } else {
+                let Some((head, rest)) = out.split_first_chunk_mut::<MAX_HEADER>() else { return 0 };
+                let Ok(head_len) = connection.send_streamed(outgoing.part, outgoing.len.into(), &[], key, head) else {
+                    return 0;
+                };
+                let frame = self.frame.insert(Frame { key, len: outgoing.len, given: 0 });
+                let len = frame.give(outbox, rest);
+                // A shorter header than the longest leaves a gap.
+                out.copy_within(MAX_HEADER..MAX_HEADER + len, head_len);
+                head_len + len
+            }
         } else {
             0
         };
@@ -68,8 +71,10 @@ impl Machine<'_> {
         let Phase::Open(connection) = &mut self.phase else { return };
         connection.transport_took_bytes(now);
         self.untaken = Some(now);
-        if all && self.frame.is_some_and(|frame| frame.given == frame.len) {
+        let complete = self.frame.map_or_else(|| self.codec.is_complete(), |frame| frame.given == frame.len);
+        if all && complete {
             self.frame = None;
+            self.codec.sent();
             outbox.sent();
         }
     }
@@ -84,7 +89,9 @@ impl Machine<'_> {
 impl Frame {
     /// The next piece of the payload, masked (RFC 6455 §5.3).
     fn give(&mut self, outbox: &Outbox<'_>, out: &mut [u8]) -> usize {
-        let len = outbox.copy(self.given, out);
+        let payload = outbox.payload().get(self.given as usize..).unwrap_or_default();
+        let len = payload.len().min(out.len());
+        out[..len].copy_from_slice(&payload[..len]);
         mask::apply(self.key, self.given as usize % 4, &mut out[..len]);
         self.given += len as u32;
         len

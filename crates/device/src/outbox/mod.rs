@@ -192,14 +192,9 @@ impl<'m> Outbox<'m> {
         self.sending.is_some() || self.next().is_some()
     }
 
-    /// Copies the payload of the message that is being sent, from `offset` on, as much as fits. Answers how much it was.
-    pub(crate) fn copy(&self, offset: u32, out: &mut [u8]) -> usize {
-        let Some(at) = self.sending else { return 0 };
-        let from = at + HEADER + offset as usize;
-        let payload = &self.memory[from..at + self.record(at).size()];
-        let len = payload.len().min(out.len());
-        out[..len].copy_from_slice(&payload[..len]);
-        len
+    /// The payload of the message that is being sent.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.sending.map_or(&[], |at| &self.memory[at + HEADER..at + self.record(at).size()])
     }
 
     /// The transport has taken all of the message that is being sent.

@@ -1,5 +1,7 @@
 //! The client in a simulated world.
 
+#[cfg(feature = "deflate")]
+mod compression;
 mod deadlines;
 mod events;
 mod interrupted;

@@ -14,7 +14,7 @@ use crate::config::Context;
 use crate::control::Control;
 use crate::event::{Ended, Kind, Transport};
 use crate::handshake::deflate::Parameters;
-use crate::time::{Instant, jittered};
+use crate::time::{Instant, Micros};
 use crate::utf8::Utf8;
 use crate::violation::Violation;
 
@@ -147,7 +147,7 @@ impl<C: Context> Connection<C> {
     /// fleet that connected at one moment is not pinged at one moment for ever.
     pub fn new(context: C, role: Role, now: Instant, jitter: u32) -> Self {
         let due = match context.config().ping_interval {
-            Some(interval) => now + (interval - jittered(interval / 2, jitter)),
+            Some(interval) => now + Micros(interval.0 - Micros(interval.0 / 2).jittered(jitter).0),
             None => Instant::NEVER,
         };
         Self {
@@ -214,7 +214,7 @@ impl<C: Context> Connection<C> {
     /// It includes what waited before the ping in the transport, and how long the peer took. Good to tenths of a
     /// millisecond; more than 6.5 s are told as 6.5 s.
     pub fn latency(&self) -> Option<Duration> {
-        (self.latency != UNKNOWN).then(|| Duration::from_micros(100 * u64::from(self.latency)))
+        (self.latency != UNKNOWN).then(|| Micros(100 * u64::from(self.latency)).duration())
     }
 
     /// Whether messages can be sent: no close frame has been queued, sent or received.

@@ -4,12 +4,15 @@ use core::time::Duration;
 
 use crate::config::Context;
 use crate::event::{Ended, Timeout};
-use crate::time::Instant;
+use crate::time::{Instant, Micros};
 
 use super::{Connection, Phase, UNKNOWN};
 
 /// The least lateness of a deadline that counts as our own program standing still rather than a coarse timer.
-const MIN_STALL: Duration = Duration::from_secs(1);
+const MIN_STALL: Micros = Micros(1_000_000);
+
+/// Microseconds of a hundredth of a second.
+const HUNDREDTH: u64 = 10_000;
 
 impl<C: Context> Connection<C> {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest; `None`: not by itself. Ask again after
@@ -49,7 +52,7 @@ impl<C: Context> Connection<C> {
             return;
         }
         if self.probed != Instant::NEVER {
-            self.probe_hundredths = self.probe_hundredths.min(hundredths(now + within - self.probed));
+            self.probe_hundredths = self.probe_hundredths.min(hundredths((now + within).since(self.probed)));
             return;
         }
         // What arrived before is no answer, also if the clock has not moved since.
@@ -57,7 +60,7 @@ impl<C: Context> Connection<C> {
             self.heard = Instant::from_micros(now.as_micros().saturating_sub(1));
         }
         self.probed = now;
-        self.probe_hundredths = hundredths(within);
+        self.probe_hundredths = hundredths(Micros::of(within));
         self.owe_ping(now);
     }
 
@@ -76,7 +79,7 @@ impl<C: Context> Connection<C> {
         let (stuck, silent, probe) = (self.stuck_deadline(), self.silence_deadline(), self.probe_deadline());
         let deadline = stuck.min(silent).min(probe);
         if now >= deadline {
-            let late = now - deadline;
+            let late = now.since(deadline);
             let time = if deadline == probe { self.probe_time() } else { pong_timeout };
             // Forgiven once: a driver that is always late must not keep a dead peer alive for ever.
             if late > time.max(MIN_STALL) && !self.stall_forgiven {
@@ -85,7 +88,7 @@ impl<C: Context> Connection<C> {
                 if now >= self.due {
                     self.beat(now);
                 }
-                return Timeout::Stalled { late };
+                return Timeout::Stalled { late: late.duration() };
             }
             let ours = deadline == stuck || (deadline == probe && self.ping_owed);
             return self.end(if ours { Ended::SendStuck } else { Ended::PeerSilent });
@@ -146,8 +149,8 @@ impl<C: Context> Connection<C> {
         if self.is_probing() { self.probed + self.probe_time() } else { Instant::NEVER }
     }
 
-    fn probe_time(&self) -> Duration {
-        Duration::from_millis(10 * u64::from(self.probe_hundredths))
+    fn probe_time(&self) -> Micros {
+        Micros(HUNDREDTH * u64::from(self.probe_hundredths))
     }
 
     /// Whether the answer to a probe is outstanding.
@@ -196,14 +199,17 @@ impl<C: Context> Connection<C> {
         answers.then(|| {
             self.unanswered = Instant::NEVER;
             self.stall_forgiven = false;
-            let latency = now - self.ping_at;
-            self.latency = u16::try_from(latency.as_micros() / 100).unwrap_or(UNKNOWN).min(UNKNOWN - 1);
-            latency
+            let latency = now.since(self.ping_at);
+            // Within what is kept, 32 bits are enough; on a chip a division of 64 is much code.
+            let tenths =
+                u32::try_from(latency.0).map_or(UNKNOWN, |micros| u16::try_from(micros / 100).unwrap_or(UNKNOWN));
+            self.latency = tenths.min(UNKNOWN - 1);
+            latency.duration()
         })
     }
 }
 
 /// Rounded up, and not nothing, so that a time that has just begun is never over.
-fn hundredths(time: Duration) -> u16 {
-    u16::try_from(time.as_micros().div_ceil(10_000)).unwrap_or(u16::MAX).max(1)
+fn hundredths(time: Micros) -> u16 {
+    u16::try_from(time.0.div_ceil(HUNDREDTH)).unwrap_or(u16::MAX).max(1)
 }

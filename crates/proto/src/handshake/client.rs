@@ -4,14 +4,18 @@
 
 use core::fmt;
 
-use super::deflate::{self, Offer, Parameters};
+use super::deflate::Parameters;
 use super::extensions;
 use super::head::{HeadError, HeadScanner, Headers, HttpVersion, Scanned, check_headers};
 use super::key::{AcceptKey, ClientKey};
 use super::limits::Limits;
-use super::syntax::{Authority, Target, ascii_value, is_token, is_value_byte, list, list_has};
+use super::syntax::{
+    ascii_value, in_list, is_host_name, is_ipv6, is_same, is_target, is_token, is_value_byte, list_has,
+};
 use super::write::{Decimal, WriteError, Writer, is_reserved};
 use crate::time::Instant;
+
+pub use super::offered::{Extensions, Offered};
 
 /// A request for a WebSocket.
 #[derive(Clone, Copy)]
@@ -28,10 +32,8 @@ pub struct Request<'a> {
     pub key_nonce: [u8; 16],
     /// The subprotocols to offer, the preferred one first.
     pub subprotocols: &'a [&'a str],
-    /// How to compress messages, if the server agrees (RFC 7692).
-    pub deflate: Option<Offer>,
-    /// The value of a Sec-WebSocket-Extensions header with further extensions to offer, which the caller implements.
-    pub extensions: Option<&'a str>,
+    /// The extensions to offer, such as compression: see [`Offered`].
+    pub extensions: Option<&'a dyn Extensions>,
     /// The value of Origin. Programs other than browsers rarely need it.
     pub origin: Option<&'a str>,
     /// The value of User-Agent.
@@ -52,7 +54,6 @@ impl<'a> Request<'a> {
             target,
             key_nonce,
             subprotocols: &[],
-            deflate: None,
             extensions: None,
             origin: None,
             user_agent: None,
@@ -86,8 +87,8 @@ impl<'a> Request<'a> {
             }
             writer.put("\r\n");
         }
-        if let Some(offer) = &self.deflate {
-            writer.header("Sec-WebSocket-Extensions", offer.text().as_str());
+        if let Some(extensions) = self.extensions {
+            extensions.values(&mut |value| writer.header("Sec-WebSocket-Extensions", value))?;
         }
         let own = self.optional_headers();
         for (name, value) in own {
@@ -96,7 +97,7 @@ impl<'a> Request<'a> {
             }
         }
         for (name, value) in self.extra {
-            let written = own.iter().any(|(own, value)| value.is_some() && own.eq_ignore_ascii_case(name));
+            let written = own.iter().any(|(own, value)| value.is_some() && is_same(name.as_bytes(), own));
             if written || is_reserved(name) {
                 return Err(WriteError::ReservedHeader);
             }
@@ -111,13 +112,8 @@ impl<'a> Request<'a> {
         ClientKey::new(&self.key_nonce)
     }
 
-    fn optional_headers(&self) -> [(&'static str, Option<&'a str>); 4] {
-        [
-            ("Sec-WebSocket-Extensions", self.extensions),
-            ("Origin", self.origin),
-            ("User-Agent", self.user_agent),
-            ("Authorization", self.authorization),
-        ]
+    fn optional_headers(&self) -> [(&'static str, Option<&'a str>); 3] {
+        [("Origin", self.origin), ("User-Agent", self.user_agent), ("Authorization", self.authorization)]
     }
 
     fn check(&self) -> Result<(), WriteError> {
@@ -125,7 +121,7 @@ impl<'a> Request<'a> {
             return Err(WriteError::InvalidHost);
         }
         // RFC 6455 section 4.1, 1: the resource name of section 3.
-        if !self.target.starts_with('/') || Target::parse(self.target).is_none() {
+        if !self.target.starts_with('/') || !is_target(self.target) {
             return Err(WriteError::InvalidTarget);
         }
         // RFC 6455 section 4.1, 10.
@@ -137,16 +133,12 @@ impl<'a> Request<'a> {
                 return Err(WriteError::DuplicateSubprotocol);
             }
         }
-        // RFC 6455 section 9.1.
-        if self.extensions.is_some_and(|offer| !extensions::is_well_formed(offer.as_bytes())) {
-            return Err(WriteError::InvalidExtensions);
-        }
         Ok(())
     }
 
     /// RFC 6455 section 4.1, 4: the port only if it is not the default one.
     fn write_host(&self, writer: &mut Writer<'_>) {
-        let bare_ipv6 = is_bare_ipv6(self.host);
+        let bare_ipv6 = is_ipv6(self.host.as_bytes());
         for part in ["Host: ", if bare_ipv6 { "[" } else { "" }, self.host, if bare_ipv6 { "]" } else { "" }] {
             writer.put(part);
         }
@@ -165,19 +157,18 @@ impl fmt::Debug for Request<'_> {
             .field("host", &self.host)
             .field("port", &self.port)
             .field("secure", &self.secure)
-            .field("path", &Target::parse(self.target).map(|target| target.path))
+            .field("path", &self.target.split('?').next())
             .field("subprotocols", &self.subprotocols)
             .finish_non_exhaustive()
     }
 }
 
 /// Reads and checks a server's answer, within its limits and its deadline.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handshake<'r> {
     accept: AcceptKey,
     subprotocols: &'r [&'r str],
-    deflate: Option<Offer>,
-    extensions: Option<&'r str>,
+    extensions: Option<&'r dyn Extensions>,
     limits: Limits,
     deadline: Instant,
     scanner: HeadScanner,
@@ -207,7 +198,6 @@ impl<'r> Handshake<'r> {
         Self {
             accept: request.key().accept(),
             subprotocols: request.subprotocols,
-            deflate: request.deflate,
             extensions: request.extensions,
             limits: *limits,
             deadline: now + limits.opening_timeout(),
@@ -299,27 +289,25 @@ impl<'r> Handshake<'r> {
         }
         let headers = Headers::new(lines);
         self.check_upgrade(headers.clone())?;
-        let agree =
-            |offer: Offer| offer.agreed(extensions::in_headers(headers)).map_err(|_| Violation::DeflateParameters);
-        self.deflate.map_or(Ok(None), agree)
+        self.extensions.map_or(Ok(None), |extensions| extensions.agreed(headers))
     }
 
     /// The server's answer, 1 to 6 (RFC 6455 section 4.1).
     fn check_upgrade(&self, headers: Headers<'_>) -> Result<(), Violation> {
         let (mut upgrade, mut connection, mut accept, mut subprotocol) = (false, false, false, false);
         for (name, value) in headers {
-            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            let is = |known: &str| is_same(name.as_bytes(), known);
             let text = ascii_value(value);
             if is("Upgrade") {
                 // 2: this and nothing else.
-                let text = text.ok_or(Violation::Upgrade)?;
-                if !list(text).all(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
+                let (found, others) = in_list(value, "websocket");
+                if text.is_none() || others {
                     return Err(Violation::Upgrade);
                 }
-                upgrade |= list_has(text, "websocket");
+                upgrade |= found;
             } else if is("Connection") {
                 // 3.
-                connection |= text.is_some_and(|text| list_has(text, "Upgrade"));
+                connection |= text.is_some() && list_has(value, "Upgrade");
             } else if is("Sec-WebSocket-Accept") {
                 // 4, and section 11.3.3: not more than once.
                 if accept || text != Some(self.accept.as_str()) {
@@ -328,11 +316,7 @@ impl<'r> Handshake<'r> {
                 accept = true;
             } else if is("Sec-WebSocket-Extensions") {
                 // 5, and section 9.1.
-                match extensions::were_offered(value, self.extensions, self.deflate.map(|_| deflate::NAME)) {
-                    Some(true) => {}
-                    Some(false) => return Err(Violation::ExtensionNotOffered),
-                    None => return Err(Violation::MalformedExtensions),
-                }
+                self.extensions.ok_or(Violation::ExtensionNotOffered)?.check(value)?;
             } else if is("Sec-WebSocket-Protocol") {
                 // 6, and section 11.3.4: not more than once.
                 if subprotocol {
@@ -350,6 +334,15 @@ impl<'r> Handshake<'r> {
             (_, false, _) => Err(Violation::Connection),
             (_, _, false) => Err(Violation::Accept),
         }
+    }
+}
+
+impl fmt::Debug for Handshake<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("deadline", &self.deadline)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
     }
 }
 
@@ -409,11 +402,12 @@ impl<'a> Response<'a> {
     /// Only a number of seconds is understood: the other form of Retry-After, a date, takes a calendar clock, and gives
     /// `None`. A number that is too large gives [`u32::MAX`].
     pub fn retry_after(&self) -> Option<u32> {
-        let text = self.header("Retry-After").and_then(ascii_value)?;
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        Some(text.parse().unwrap_or(u32::MAX))
+        let text = self.header("Retry-After").and_then(ascii_value).filter(|text| !text.is_empty())?;
+        text.bytes().try_fold(0, |seconds: u32, byte| {
+            let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
+            // From the first step on that is too large, it stays so.
+            Some(if seconds > (u32::MAX - digit) / 10 { u32::MAX } else { 10 * seconds + digit })
+        })
     }
 
     /// The bytes of the body, if the server says how many; otherwise it ends with the connection or is chunked.
@@ -534,13 +528,12 @@ impl From<HeadError> for Violation {
     }
 }
 
-fn is_bare_ipv6(host: &str) -> bool {
-    host.parse::<core::net::Ipv6Addr>().is_ok()
-}
-
 fn is_host(host: &str) -> bool {
-    is_bare_ipv6(host)
-        || Authority::parse(host).is_some_and(|authority| authority.port.is_none() && !host.ends_with(':'))
+    let address = match host.as_bytes() {
+        [b'[', address @ .., b']'] => address,
+        bare => bare,
+    };
+    is_ipv6(address) || is_host_name(host)
 }
 
 /// RFC 7230 section 3.1.2. Some servers leave out the space in front of an empty reason.

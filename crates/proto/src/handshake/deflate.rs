@@ -204,6 +204,7 @@ impl Text {
         core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn put(&mut self, text: &str) {
         let start = usize::from(self.len);
         self.bytes[start..start + text.len()].copy_from_slice(text.as_bytes());

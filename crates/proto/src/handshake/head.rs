@@ -1,7 +1,7 @@
 //! Finding and checking the head of an HTTP message, request or response (RFC 7230 section 3).
 
 use super::limits::Limits;
-use super::syntax::{is_value_byte, trim};
+use super::syntax::{is_same, is_token_byte, is_value_byte, trim};
 
 /// The version of HTTP that a message speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +50,7 @@ impl<'a> Headers<'a> {
 
     /// The value of the first header with this name, whatever its case.
     pub fn first(&self, name: &str) -> Option<&'a [u8]> {
-        self.clone().find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
+        self.clone().find_map(|(found, value)| is_same(found.as_bytes(), name).then_some(value))
     }
 }
 
@@ -167,23 +167,25 @@ impl HeadScanner {
     }
 }
 
-/// Checks complete header lines against RFC 7230 section 3.2 and the limit on their number.
-pub(super) fn check_headers(lines: &[u8], max_headers: usize) -> Result<(), HeadError> {
-    // A chip with a low limit should not pay the stack of a high one.
-    match max_headers {
-        0..=16 => check_up_to::<16>(lines, max_headers),
-        17..=64 => check_up_to::<64>(lines, max_headers),
-        _ => check_up_to::<{ Limits::MOST_HEADERS }>(lines, max_headers),
-    }
-}
-
-#[inline(never)]
-fn check_up_to<const N: usize>(lines: &[u8], max_headers: usize) -> Result<(), HeadError> {
-    let mut scratch = [httparse::EMPTY_HEADER; N];
-    let scratch = scratch.get_mut(..max_headers.min(N)).unwrap_or_default();
-    match httparse::parse_headers(lines, scratch) {
-        Ok(httparse::Status::Complete((len, _))) if len == lines.len() => Ok(()),
-        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyHeaders),
-        Ok(_) | Err(_) => Err(HeadError::Malformed),
+/// Checks complete header lines against RFC 7230 section 3.2 and the limit on their number. That no byte of theirs is a control
+/// character the scanner has seen to.
+pub(super) fn check_headers(mut lines: &[u8], max_headers: usize) -> Result<(), HeadError> {
+    let mut count = 0;
+    loop {
+        let line = lines.iter().position(|&byte| byte == b'\n').and_then(|end| lines.split_at_checked(end + 1));
+        let (line, rest) = line.ok_or(HeadError::Malformed)?;
+        if matches!(line, b"\n" | b"\r\n") {
+            return Ok(());
+        }
+        count += 1;
+        if count > max_headers {
+            return Err(HeadError::TooManyHeaders);
+        }
+        // Section 3.2.4: no white space before the colon, nor in front of the name, which would continue the line before.
+        let colon = line.iter().position(|&byte| !is_token_byte(byte)).unwrap_or_default();
+        if colon == 0 || line[colon] != b':' {
+            return Err(HeadError::Malformed);
+        }
+        lines = rest;
     }
 }

@@ -1,10 +1,9 @@
 //! Sec-WebSocket-Key and Sec-WebSocket-Accept (RFC 6455 sections 1.3, 4.1 and 4.2.2).
 
-use base64ct::{Base64, Encoding};
-use sha1_smol::Sha1;
+use super::sha1::sha1;
 
 /// RFC 6455 section 1.3: proves that the server understood a WebSocket request and not just any HTTP.
-const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const GUID: &[u8; 36] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The value of a request's Sec-WebSocket-Key: 16 random bytes as 24 base64 characters (RFC 6455 section 4.1, 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +12,7 @@ pub struct ClientKey([u8; 24]);
 impl ClientKey {
     /// The key for 16 bytes that the caller drew at random for this connection.
     pub fn new(nonce: &[u8; 16]) -> Self {
-        let mut text = [0; 24];
-        Base64::encode(nonce, &mut text).expect("16 bytes are 24 characters of base64");
-        Self(text)
+        Self(base64(nonce))
     }
 
     /// Reads the key of a request; `None` unless it is the base64 of 16 bytes (RFC 6455 section 4.2.1, 5).
@@ -36,12 +33,10 @@ impl ClientKey {
 
     /// The Sec-WebSocket-Accept value that answers this key (RFC 6455 section 4.2.2, 5.4).
     pub fn accept(&self) -> AcceptKey {
-        let mut sha1 = Sha1::new();
-        sha1.update(&self.0);
-        sha1.update(GUID.as_bytes());
-        let mut text = [0; 28];
-        Base64::encode(&sha1.digest().bytes(), &mut text).expect("20 bytes are 28 characters of base64");
-        AcceptKey(text)
+        let mut text = [0; 24 + GUID.len()];
+        text[..24].copy_from_slice(&self.0);
+        text[24..].copy_from_slice(GUID);
+        AcceptKey(base64(&sha1(&text)))
     }
 }
 
@@ -53,5 +48,32 @@ impl AcceptKey {
     /// The value as it stands in the header.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).expect("base64 is ASCII")
+    }
+}
+
+/// RFC 4648 section 4, into four characters for each three bytes, also those that are not full.
+fn base64<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = [b'='; N];
+    for (group, out) in bytes.chunks(3).zip(text.chunks_mut(4)) {
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(group.get(at).copied().unwrap_or_default()));
+        for (at, digit) in out.iter_mut().enumerate().take(group.len() + 1) {
+            *digit = DIGITS[bits >> (18 - 6 * at) & 63];
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn rfc4648_s10_the_examples_are_encoded_as_they_stand_there() {
+        assert_eq!(base64(b"f"), *b"Zg==");
+        assert_eq!(base64(b"fo"), *b"Zm8=");
+        assert_eq!(base64(b"foo"), *b"Zm9v");
+        assert_eq!(base64(b"foobar"), *b"Zm9vYmFy");
+        assert_eq!(base64(&[0xff, 0xef, 0xbe]), *b"/+++");
     }
 }

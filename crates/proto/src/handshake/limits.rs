@@ -15,9 +15,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The largest value that [`Limits::with_max_headers`] takes.
-    pub(super) const MOST_HEADERS: usize = 128;
-
     /// 16 KiB of head, 8 KiB of request target, 64 headers, 10 seconds.
     pub const DEFAULT: Self =
         Self { max_head: 16 * 1024, max_target: 8 * 1024, max_headers: 64, opening_timeout: Duration::from_secs(10) };
@@ -48,12 +45,11 @@ impl Limits {
 
     /// Sets how many header lines the head may have.
     ///
-    /// Unit: headers. Default: 64. Bounds: 8 to 128. Worst-case memory: while a complete head is checked, four machine
-    /// words of stack for each of 16, 64 or 128 headers, whichever is the first to hold this many. A server answers 431 to
-    /// more, a client fails.
+    /// Unit: headers. Default: 64. Bounds: 8 to 128. No memory of its own: headers stay part of the head. A server answers
+    /// 431 to more, a client fails.
     pub const fn with_max_headers(mut self, count: usize) -> Result<Self, LimitError> {
-        if count < 8 || count > Self::MOST_HEADERS {
-            return Err(LimitError { limit: "max_headers", min: 8, max: Self::MOST_HEADERS as u64, unit: "headers" });
+        if count < 8 || count > 128 {
+            return Err(LimitError { limit: "max_headers", min: 8, max: 128, unit: "headers" });
         }
         self.max_headers = count;
         Ok(self)

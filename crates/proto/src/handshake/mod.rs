@@ -19,8 +19,10 @@ pub mod server;
 mod head;
 mod key;
 mod limits;
+mod offered;
 mod origin;
 mod refusal;
+mod sha1;
 mod syntax;
 mod write;
 

@@ -245,7 +245,7 @@ pub fn is_upgrade<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])> + Clone
         headers
             .clone()
             .filter(|(name, _)| name.eq_ignore_ascii_case(header))
-            .any(|(_, value)| ascii_value(value).is_some_and(|value| list_has(value, element)))
+            .any(|(_, value)| ascii_value(value).is_some() && list_has(value, element))
     };
     names("Upgrade", "websocket") && names("Connection", "Upgrade")
 }
@@ -489,10 +489,10 @@ impl<'a> Fields<'a> {
         } else if is("Sec-WebSocket-Version") {
             once(&mut self.version, text()?, Refusal::DuplicateVersion)
         } else if is("Upgrade") {
-            self.upgrade |= list_has(text()?, "websocket");
+            self.upgrade |= list_has(text()?.as_bytes(), "websocket");
             Ok(())
         } else if is("Connection") {
-            self.connection |= list_has(text()?, "Upgrade");
+            self.connection |= list_has(text()?.as_bytes(), "Upgrade");
             Ok(())
         } else if is("Sec-WebSocket-Protocol") {
             // RFC 6455 section 4.1, 10: at least one, and tokens all of them.

@@ -1,5 +1,5 @@
 //! An executor with a task, which is a client that sends and receives. The buffers are memory that is not counted: how large they
-//! are is up to whoever uses the client.
+//! are is up to whoever uses the client. With the feature `deflate` it compresses, and what that takes is counted.
 
 #![no_std]
 #![no_main]
@@ -26,8 +26,12 @@ fn main() -> ! {
 #[embassy_executor::task]
 async fn task() {
     let link: Link<'_, CriticalSectionRawMutex> = Link::new(uncounted(0));
-    let settings = Settings::new("192.168.1.10", 8000);
-    let mut client = Client::new(&settings, &link, uncounted(1), uncounted(2));
+    static SETTINGS: Settings<'static> = Settings::new("192.168.1.10", 8000);
+    let client = Client::new(&SETTINGS, &link, uncounted(1), uncounted(2));
+    #[cfg(feature = "deflate")]
+    let mut deflate = compression();
+    #[cfg(feature = "deflate")]
+    let mut client = client.with_deflate(&mut deflate);
     let mut random = |bytes: &mut [u8]| bytes.fill_with(|| input() as u8);
     let mut handler = |event: Event<'_>| match event {
         Event::Data(data) => {
@@ -38,7 +42,19 @@ async fn task() {
         Event::Disconnected { .. } => link.stop(),
         _ => {}
     };
+    #[cfg(not(feature = "deflate"))]
+    let mut client = client;
     client.run(&mut Nothing, &Nothing, &mut random, &mut handler).await;
+}
+
+/// With a window of 512 bytes, inflating 256 bytes at once.
+#[cfg(feature = "deflate")]
+fn compression() -> tautline_device::Deflate<'static> {
+    use tautline_device::{Deflate, WindowBits};
+
+    const BITS: WindowBits = WindowBits::new(9).expect("between 8 and 15");
+    static MEMORY: StaticCell<[u8; Deflate::memory(BITS, 256)]> = StaticCell::new();
+    Deflate::new(BITS, MEMORY.init([0; _]))
 }
 
 /// The `index`th buffer: at the end of the board's memory, where the linker puts nothing but the stack.

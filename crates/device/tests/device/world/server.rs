@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 
 use tautline_device::Instant;
+use tautline_proto::compression::{DeflateSpace, Deflater, InflateSpace, Inflater};
+use tautline_proto::handshake::deflate::{Acceptance, Parameters};
 use tautline_proto::handshake::{Limits, server};
 use tautline_proto::{
-    CloseCode, Config, Connection, Control, Ended, Event, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part, Role, Transport,
+    CloseCode, Config, Connection, Control, Data, Ended, Event, Kind, MAX_CONTROL_FRAME, MAX_HEADER, Part, Role,
+    Transport,
 };
 
 use super::Net;
@@ -27,6 +30,8 @@ pub struct Server {
     /// How the next handshakes are answered; those after them are accepted.
     pub answers: VecDeque<Answer>,
     pub subprotocols: &'static [&'static str],
+    /// How it compresses, if it does.
+    pub deflate: Option<Acceptance>,
     /// Whether it reads. What it does not read fills the pipe.
     pub reads: bool,
     /// Whether it notes what comes. Otherwise it needs no memory.
@@ -36,6 +41,8 @@ pub struct Server {
     pub messages: Vec<(Kind, String)>,
     /// How many frames the messages came in.
     pub frames: usize,
+    /// How many messages came compressed.
+    pub compressed: usize,
     pub pongs: Vec<u8>,
     pub ended: Vec<Ended>,
     seen: u32,
@@ -46,7 +53,26 @@ pub struct Server {
 enum Session {
     None,
     Opening(Box<server::Handshake>),
-    Open(Box<(Connection<&'static Config>, Control, Vec<u8>)>),
+    Open(Box<(Connection<&'static Config>, Control, Vec<u8>, Option<Codec>)>),
+}
+
+/// What was agreed, and what it takes.
+struct Codec {
+    inflater: Inflater,
+    deflater: Deflater,
+    inflate: InflateSpace,
+    deflate: DeflateSpace,
+}
+
+impl Codec {
+    fn new(agreed: Parameters) -> Self {
+        Self {
+            inflater: Inflater::new(Role::Server, agreed),
+            deflater: Deflater::new(Role::Server, agreed),
+            inflate: InflateSpace::default(),
+            deflate: DeflateSpace::default(),
+        }
+    }
 }
 
 impl Server {
@@ -54,12 +80,14 @@ impl Server {
         Self {
             answers: VecDeque::new(),
             subprotocols: &[],
+            deflate: None,
             reads: true,
             notes: true,
             targets: Vec::new(),
             heads: Vec::new(),
             messages: Vec::new(),
             frames: 0,
+            compressed: 0,
             pongs: Vec::new(),
             ended: Vec::new(),
             seen: 0,
@@ -86,6 +114,27 @@ impl Server {
         net.to_client.borrow_mut().put(now, payload);
     }
 
+    /// Sends a message compressed, in frames of at most so many bytes.
+    pub fn send_compressed(&mut self, now: Instant, net: &Net, payload: &[u8], cut: usize) {
+        let Session::Open(session) = &mut self.session else { panic!("no connection") };
+        let (connection, _, _, codec) = &mut **session;
+        let Codec { deflater, deflate, .. } = codec.as_mut().expect("compression was agreed on");
+        let payload = deflater.deflate(deflate, payload).expect("it is worth it").to_vec();
+        let last = payload.len().div_ceil(cut) - 1;
+        for (index, frame) in payload.chunks(cut).enumerate() {
+            let part = match (index, index == last) {
+                (0, true) => Part::Whole(Kind::Text),
+                (0, false) => Part::First(Kind::Text),
+                (_, false) => Part::Next,
+                (_, true) => Part::Last,
+            };
+            let mut head = [0; MAX_HEADER];
+            let len = connection.send_compressed(part, frame, [0; 4], &mut head).unwrap();
+            net.to_client.borrow_mut().put(now, &head[..len]);
+            net.to_client.borrow_mut().put(now, frame);
+        }
+    }
+
     pub fn text(&mut self, now: Instant, net: &Net, text: &str) {
         self.send(now, net, Part::Whole(Kind::Text), text.as_bytes());
     }
@@ -97,7 +146,7 @@ impl Server {
 
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
         let Session::Open(session) = &mut self.session else { panic!("no connection") };
-        let (connection, control, _) = &mut **session;
+        let (connection, control, ..) = &mut **session;
         connection.close(now, code, reason, control);
     }
 
@@ -130,7 +179,7 @@ impl Server {
             self.open(now, net);
         }
         let Session::Open(session) = &mut self.session else { return };
-        let (connection, control, message) = &mut **session;
+        let (connection, control, message, codec) = &mut **session;
         let mut input = &mut self.input[..];
         while let Some(event) = connection.receive(now, &mut input, control) {
             if !self.notes {
@@ -139,13 +188,28 @@ impl Server {
             if let Event::Pong { payload, .. } = event {
                 self.pongs.extend_from_slice(payload);
             }
-            let Event::Data(data) = event else { continue };
-            message.extend_from_slice(data.bytes());
-            self.frames += usize::from(data.offset() == 0);
-            if data.is_last() {
-                let text = String::from_utf8_lossy(message).into_owned();
-                self.messages.push((data.kind(), text));
-                message.clear();
+            let mut take = |data: Data<'_>| {
+                message.extend_from_slice(data.bytes());
+                if data.is_last() {
+                    let text = String::from_utf8_lossy(message).into_owned();
+                    self.messages.push((data.kind(), text));
+                    message.clear();
+                }
+                usize::from(data.is_last())
+            };
+            match event {
+                Event::Data(data) => {
+                    self.frames += usize::from(data.offset() == 0);
+                    take(data);
+                }
+                Event::Compressed(piece) => {
+                    let Codec { inflater, inflate, .. } = codec.as_mut().expect("compression was agreed on");
+                    let mut inflation = inflater.inflate(inflate, piece);
+                    while let Some(data) = inflation.next(connection, now, control) {
+                        self.compressed += take(data);
+                    }
+                }
+                _ => {}
             }
         }
         let left = input.len();
@@ -181,15 +245,21 @@ impl Server {
         let mut to_client = net.to_client.borrow_mut();
         match self.answers.pop_front().unwrap_or(Answer::Accept) {
             Answer::Accept => {
-                let options = server::Options { subprotocols: self.subprotocols, ..server::Options::default() };
+                let options = server::Options {
+                    subprotocols: self.subprotocols,
+                    deflate: self.deflate,
+                    ..server::Options::default()
+                };
                 let accepted = request.accept(&options).expect("a good request");
                 let mut out = [0; 512];
                 let len = accepted.write_response(&[], &mut out).unwrap();
+                let agreed = accepted.deflate();
                 to_client.put(now, &out[..len]);
                 let head_len = request.head_len();
                 self.input.drain(..head_len);
-                let connection = Connection::new(&CONFIG, Role::Server, now, 0);
-                self.session = Session::Open(Box::new((connection, Control::new(), Vec::new())));
+                let connection = Connection::new(&CONFIG, Role::Server, now, 0).with_deflate(agreed);
+                let codec = agreed.map(Codec::new);
+                self.session = Session::Open(Box::new((connection, Control::new(), Vec::new(), codec)));
             }
             Answer::Bytes(bytes) => {
                 to_client.put(now, &bytes);

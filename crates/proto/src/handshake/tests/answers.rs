@@ -5,7 +5,7 @@ use super::std::vec::Vec;
 use super::std::{format, vec};
 use super::{ACCEPT, NONCE};
 use crate::handshake::Limits;
-use crate::handshake::client::{Error, Handshake, Progress, Request, Violation};
+use crate::handshake::client::{Error, Handshake, Offered, Progress, Request, Violation};
 use crate::time::Instant;
 
 const VALID: [(&str, &str); 3] =
@@ -112,7 +112,8 @@ fn s11_3_4_second_subprotocol_is_a_violation() {
 #[test]
 fn s4_1_extension_that_was_not_offered_is_a_violation() {
     assert_eq!(violation("", &[("Sec-WebSocket-Extensions", "foo")]), Some(Violation::ExtensionNotOffered));
-    let request = Request { extensions: Some("foo; x, bar"), ..offer() };
+    let offered = Offered { deflate: None, others: Some("foo; x, bar") };
+    let request = Request { extensions: Some(&offered), ..offer() };
     let answer =
         |value| super::head("HTTP/1.1 101 OK", &[VALID[0], VALID[1], VALID[2], ("Sec-WebSocket-Extensions", value)]);
     let violation =
@@ -123,8 +124,14 @@ fn s4_1_extension_that_was_not_offered_is_a_violation() {
 
 #[test]
 fn s9_1_malformed_extensions_are_a_violation() {
+    let request = Request { extensions: Some(&Offered { deflate: None, others: Some("foo") }), ..offer() };
     for value in ["foo;", ""] {
-        assert_eq!(violation("", &[("Sec-WebSocket-Extensions", value)]), Some(Violation::MalformedExtensions));
+        let answer =
+            super::head("HTTP/1.1 101 OK", &[VALID[0], VALID[1], VALID[2], ("Sec-WebSocket-Extensions", value)]);
+        let mut handshake = Handshake::new(Instant::ZERO, &request, &Limits::DEFAULT);
+        assert_eq!(violation_in(&mut handshake, &answer), Some(Violation::MalformedExtensions));
+        // Where nothing was offered, whatever it says is not what was offered.
+        assert_eq!(violation("", &[("Sec-WebSocket-Extensions", value)]), Some(Violation::ExtensionNotOffered));
     }
 }
 

@@ -20,7 +20,8 @@ fn accept(acceptance: &Acceptance, offer: &str) -> Option<String> {
 
 /// What a client with this offer makes of an answer: how both compress.
 fn agree(offer: Offer, answer: &str) -> Result<Option<(Sender, Sender)>, Violation> {
-    let request = client::Request { deflate: Some(offer), ..client::Request::new("a", 80, "/", *NONCE) };
+    let offered = client::Offered { deflate: Some(offer), others: None };
+    let request = client::Request { extensions: Some(&offered), ..client::Request::new("a", 80, "/", *NONCE) };
     let added = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", ACCEPT)];
     let extensions = [("Sec-WebSocket-Extensions", answer)];
     let headers = [&added[..], if answer.is_empty() { &[] } else { &extensions }].concat();

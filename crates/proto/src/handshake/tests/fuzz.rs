@@ -123,7 +123,7 @@ fn mutated_requests_never_panic() {
 fn mutated_answers_never_panic() {
     let offer = client::Request {
         subprotocols: &["a", "b"],
-        extensions: Some("foo; x=1"),
+        extensions: Some(&client::Offered { deflate: None, others: Some("foo; x=1") }),
         ..client::Request::new("a", 80, "/", *NONCE)
     };
     let seed = head(

@@ -3,7 +3,7 @@
 use super::std::format;
 use super::std::string::{String, ToString};
 use super::*;
-use crate::handshake::client::Request;
+use crate::handshake::client::{Offered, Request};
 use crate::handshake::server::Rejection;
 use crate::handshake::{ClientKey, WriteError};
 
@@ -149,7 +149,7 @@ fn s4_1_the_request_in_its_exact_bytes() {
     let request = Request {
         port: 9001,
         subprotocols: &["chat", "superchat"],
-        extensions: Some("permessage-deflate"),
+        extensions: Some(&Offered { deflate: None, others: Some("permessage-deflate") }),
         origin: Some("http://example.com"),
         user_agent: Some("tautline/0.1"),
         authorization: Some("Bearer x"),
@@ -202,7 +202,8 @@ fn s4_1_invalid_requests_are_not_written() {
 #[test]
 fn s9_1_malformed_extension_offer_is_not_written() {
     for offer in ["", "a;", "a\r\nb", "a;b=\"c d\""] {
-        let request = Request { extensions: Some(offer), ..plain_request() };
+        let offered = Offered { deflate: None, others: Some(offer) };
+        let request = Request { extensions: Some(&offered), ..plain_request() };
         assert_eq!(write_request(&request), Err(WriteError::InvalidExtensions), "{offer}");
     }
 }
