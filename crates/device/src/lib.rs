@@ -65,6 +65,7 @@
 extern crate std;
 
 mod client;
+mod drive;
 mod event;
 #[cfg(feature = "tokio")]
 pub mod host;
