@@ -75,6 +75,8 @@ mod outbox;
 pub mod rooms;
 mod settings;
 mod stream;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 mod text;
 mod transport;
 mod whole;

@@ -15,7 +15,7 @@ use crate::stream::{Stream, StreamError};
 use crate::transport::Clock;
 
 /// How many tasks wait for room without waking each other for nothing.
-const WAITING: usize = 4;
+pub(crate) const WAITING: usize = 4;
 
 /// The way from the program to its [`Client`](crate::Client), from any task and any priority: sends, stops, asks how things are.
 ///
