@@ -1,5 +1,8 @@
 //! What the client costs in memory: how large it is, and that it never allocates.
 
+#[cfg(feature = "telemetry")]
+#[path = "memory/telemetry.rs"]
+mod telemetry;
 #[path = "device/world/mod.rs"]
 mod world;
 

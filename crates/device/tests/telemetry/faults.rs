@@ -7,7 +7,7 @@ use super::world::{Diary, Faults, SECOND, TestLink, World};
 use super::{Run, with_client};
 
 /// Each of some minutes of virtual time.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 
 /// How often in a hundred steps, of which each takes a quarter of a second, what happens.
 #[derive(Clone, Copy, Default)]

@@ -19,8 +19,11 @@ pub struct Time {
     pub now: Rc<Cell<Instant>>,
     /// The earliest time that somebody sleeps until.
     alarm: Rc<Cell<Option<Instant>>>,
+    /// Whether the future was woken. It lasts, so that nobody gives its memory back while allocations are counted.
+    flag: Arc<Flag>,
 }
 
+#[derive(Default)]
 struct Flag(AtomicBool);
 
 impl Wake for Flag {
@@ -31,7 +34,7 @@ impl Wake for Flag {
 
 impl Time {
     pub fn new() -> Self {
-        Self { now: Rc::new(Cell::new(Instant::from_millis(5_000))), alarm: Rc::default() }
+        Self { now: Rc::new(Cell::new(Instant::from_millis(5_000))), alarm: Rc::default(), flag: Arc::default() }
     }
 
     /// Polls the future whenever there is reason to, until `end`. `turn` does what others do at this time, and answers when they next do
@@ -42,20 +45,19 @@ impl Time {
         turn: &mut dyn FnMut() -> Option<Option<Instant>>,
         future: &mut Pin<Box<dyn Future<Output = T> + '_>>,
     ) -> Option<T> {
-        let flag = Arc::new(Flag(AtomicBool::new(true)));
-        let waker = Waker::from(flag.clone());
+        let waker = Waker::from(self.flag.clone());
         let mut turns = 0;
         loop {
             turns += 1;
             assert!(turns < 10_000_000, "it turns without end");
             // Whoever sleeps says so again when polled.
             self.alarm.set(None);
-            flag.0.store(false, Relaxed);
+            self.flag.0.store(false, Relaxed);
             if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return Some(result);
             }
             let others = turn()?;
-            if flag.0.load(Relaxed) {
+            if self.flag.0.load(Relaxed) {
                 continue;
             }
             let next = [self.alarm.get(), others].into_iter().flatten().min();
