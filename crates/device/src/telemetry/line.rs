@@ -100,19 +100,18 @@ impl<M: RawMutex, R: Random, H: Handler> Core<'_, '_, '_, M, R, H> {
 
     /// Writes the next message to send and answers its length.
     pub(super) fn transmit(&mut self, now: Instant, out: &mut [u8; MAX_MESSAGE]) -> Option<usize> {
-        let len = self.link.session(|session| session.poll_transmit(millis(now), out));
-        let (message, _) = Message::parse(out.get(..len?)?).ok()?;
+        let len = self.link.transmit(now, out)?;
+        let (message, _) = Message::parse(out.get(..len)?).ok()?;
         // Results are the only messages that nobody answers.
         if message.header().kind != Kind::Result {
             self.line.owed.get_or_insert(now);
         }
-        len
+        Some(len)
     }
 
     /// Whether there is something to send.
     pub(super) fn has_transmit(&self, now: Instant) -> bool {
-        let due = self.link.session(|session| session.poll_timeout());
-        due.is_some_and(|due| due <= millis(now))
+        self.link.poll_timeout().is_some_and(|due| due <= now)
     }
 
     /// Takes what has come. Answers how many bytes of it are done with; the rest begins a message.
@@ -140,7 +139,7 @@ impl<M: RawMutex, R: Random, H: Handler> Core<'_, '_, '_, M, R, H> {
     }
 
     fn hear(&mut self, now: Instant, message: &Message<'_>) {
-        let heard = self.link.session(|session| session.receive(millis(now), message));
+        let heard = self.link.receive(now, message);
         match heard {
             // Not from the hub, or nobody can tell.
             Ok(Some(FromHub::Hint(_))) | Err(Ignored::Foreign | Ignored::Forged(_)) => {}
@@ -196,8 +195,8 @@ impl<M: RawMutex, R: Random, H: Handler> Driven for Core<'_, '_, '_, M, R, H> {
             State::Connecting(deadline) => Some(deadline),
             State::Linked => {
                 // While the transport takes nothing, it is of no use that something is due.
-                let due = if self.line.idle { self.link.session(|session| session.poll_timeout()) } else { None };
-                due.map(Instant::from_millis).into_iter().chain(self.silent_at()).min()
+                let due = if self.line.idle { self.link.poll_timeout() } else { None };
+                due.into_iter().chain(self.silent_at()).min()
             }
         }
     }

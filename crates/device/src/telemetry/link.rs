@@ -8,8 +8,8 @@ use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_sync::waitqueue::{MultiWakerRegistration, WakerRegistration};
 use tautline_proto::Instant;
-use tautline_telemetry::device::{Config, Identity, PushError, Session};
-use tautline_telemetry::{Outcome, Unencodable, Value};
+use tautline_telemetry::device::{Config, Event, Identity, Ignored, PushError, Session};
+use tautline_telemetry::{Key, Message, Outcome, Side, Unencodable, Value};
 
 use super::line::millis;
 use crate::drive::wait;
@@ -22,7 +22,11 @@ use crate::transport::{Clock, Random};
 ///
 /// Nothing here waits for the network. `M` is the mutex that fits: `CriticalSectionRawMutex` between priorities or threads, `NoopRawMutex`
 /// within one task's executor.
+///
+/// It is held while a message is copied and the outbox moves together, not while a tag is reckoned.
 pub struct Link<'m, M: RawMutex> {
+    /// For tags, which take their time.
+    key: Option<Key>,
     shared: Mutex<M, RefCell<Shared<'m>>>,
 }
 
@@ -54,6 +58,7 @@ impl<'m, M: RawMutex> Link<'m, M> {
         clock: &impl Clock,
         random: &mut impl Random,
     ) -> Result<Self, Unencodable> {
+        let key = identity.key.clone();
         let (number, seed) = (number(random), u64::from_ne_bytes(draw(random)));
         let shared = Shared {
             session: Session::new(millis(clock.now()), identity, config, number, seed, outbox)?,
@@ -63,7 +68,7 @@ impl<'m, M: RawMutex> Link<'m, M> {
             client: WakerRegistration::new(),
             waiting: MultiWakerRegistration::new(),
         };
-        Ok(Self { shared: Mutex::new(RefCell::new(shared)) })
+        Ok(Self { key, shared: Mutex::new(RefCell::new(shared)) })
     }
 
     /// Puts a reading of `at`, a time of the client's clock, into the outbox, whether the link is up or not. Never waits. Answers the number
@@ -170,12 +175,26 @@ impl<'m, M: RawMutex> Link<'m, M> {
         }
     }
 
-    /// Lets the client look at the session, and wakes those who wait for acknowledgements.
-    pub(super) fn session<T>(&self, look: impl FnOnce(&mut Session<'m, &'m mut [u8]>) -> T) -> T {
+    /// Writes the next message to send and answers its length.
+    pub(super) fn transmit(&self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        let len = self.lock(|shared| shared.session.poll_unsigned(millis(now), out))?;
+        if let Some(key) = &self.key {
+            key.sign(out.get_mut(..len)?);
+        }
+        Some(len)
+    }
+
+    /// When there is something to send.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.lock(|shared| shared.session.poll_timeout()).map(Instant::from_millis)
+    }
+
+    /// A message of the hub's, perhaps. Wakes those who wait for acknowledgements.
+    pub(super) fn receive<'b>(&self, now: Instant, message: &Message<'b>) -> Result<Option<Event<'b>>, Ignored> {
+        let checked = message.authenticate(Side::Hub, self.key.as_ref());
         self.lock(|shared| {
-            let before = shared.session.outstanding();
-            let result = look(&mut shared.session);
-            if shared.session.outstanding() < before {
+            let result = shared.session.receive_checked(millis(now), message, checked);
+            if shared.session.outstanding() == 0 {
                 shared.waiting.wake();
             }
             result

@@ -44,7 +44,7 @@ impl Story {
         let world = World::new(stream, seed);
         world.air.with(|air| {
             air.faults = faults;
-            air.piece = if !stream || seed % 2 == 0 { usize::MAX } else { 50 };
+            air.piece = if !stream || seed.is_multiple_of(2) { usize::MAX } else { 50 };
         });
         Self { world, random: fastrand::Rng::with_seed(seed), rates, diary: Diary::default(), commands: 0 }
     }
