@@ -1,5 +1,8 @@
 //! The device's client against other people's servers and against the hub.
 
+#[path = "device/telemetry.rs"]
+mod telemetry;
+
 use std::process::Command;
 use std::sync::Arc;
 

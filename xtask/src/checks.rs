@@ -20,6 +20,7 @@ const NO_STD: &[(&str, &str)] = &[
     ("tautline-telemetry", ""),
     ("tautline-device", ""),
     ("tautline-device-app", ""),
+    ("tautline-device", "telemetry"),
     ("tautline-device-config", ""),
     ("tautline-device-server", ""),
     ("tautline-device-server", "embassy"),

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket as Datagrams};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
@@ -93,8 +94,9 @@ pub fn telemetry_port() -> u16 {
     let is_given = |port: &u16| matches!(range[..], [from, to] if (from..=to).contains(port));
     let is_free =
         |port: &u16| Datagrams::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    // Far from those that have a meaning, and not the same one for everybody who runs this now.
+    // Far from those that have a meaning, not the same one for everybody who runs this now, and none twice.
+    static TRIED: AtomicU16 = AtomicU16::new(0);
     let first = std::process::id() as u16 % 10_000;
-    let ports = (0..10_000).map(|n| 20_000 + (first + n) % 10_000);
-    ports.filter(|port| !is_given(port)).find(is_free).expect("a port that is free")
+    let mut ports = (0..10_000).map(|_| 20_000 + (first + TRIED.fetch_add(1, Ordering::Relaxed)) % 10_000);
+    ports.find(|port| !is_given(port) && is_free(port)).expect("a port that is free")
 }

@@ -2,14 +2,14 @@
 
 use core::cell::RefCell;
 use core::future::poll_fn;
-use core::pin::{Pin, pin};
-use core::task::Poll;
-use core::time::Duration;
+use core::pin::pin;
+use core::task::{Context, Poll};
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embedded_io_async::{Error, ErrorKind, Read, Write};
 use tautline_proto::{CloseCode, Instant, MAX_CONTROL_FRAME};
 
+use crate::drive::{Driven, attend, both, end, pause};
 use crate::event::{Event, Handler, Stopped};
 use crate::link::{Link, Orders};
 use crate::machine::{Input, Machine, State};
@@ -21,9 +21,6 @@ pub const MIN_TRANSMIT: usize = MAX_CONTROL_FRAME + 29;
 
 /// The smallest receive buffer, in bytes. The server's answer to the handshake has to fit, which is mostly larger.
 pub const MIN_RECEIVE: usize = 256;
-
-/// How long a transport may take for its last bytes before it is dropped.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// A client that stays up: [`run`](Self::run) is its whole life.
 ///
@@ -37,8 +34,9 @@ pub struct Client<'a, 'm, M: RawMutex> {
 }
 
 /// What both halves of a connection use, one at a time.
-struct Core<'r, 'a, R, H> {
+struct Core<'r, 'a, 'm, M: RawMutex, R, H> {
     machine: &'r mut Machine<'a>,
+    link: &'r Link<'m, M>,
     random: &'r mut R,
     handler: &'r mut H,
 }
@@ -86,14 +84,14 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
     ) -> Stopped {
         let Self { machine, link, receive, transmit } = self;
         machine.begin(clock.now());
-        let core = RefCell::new(Core { machine, random, handler });
+        let core = RefCell::new(Core { machine, link, random, handler });
         link.down();
         loop {
             core.borrow_mut().tell();
             let state = core.borrow().machine.state();
             match state {
                 State::Waiting(until) => {
-                    if attend(&core, link, clock, pin!(clock.sleep_until(until))).await {
+                    if attend(&core, clock, pin!(clock.sleep_until(until))).await {
                         core.borrow_mut().connect(clock.now());
                     }
                 }
@@ -101,20 +99,19 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
                     let mut connected = None;
                     {
                         let connecting = pin!(async { connected = Some(connector.connect().await) });
-                        attend(&core, link, clock, connecting).await;
+                        attend(&core, clock, connecting).await;
                     }
                     match connected {
                         Some(Ok(mut transport)) => {
                             let request = core.borrow_mut().open(clock.now(), receive, transmit);
                             if let Some(request) = request {
                                 let (reader, writer) = transport.split();
-                                let reading = pin!(read(&core, link, clock, reader, receive));
+                                let reading = pin!(read(&core, clock, reader, receive));
                                 let writing = pin!(write(&core, link, clock, writer, transmit, request));
-                                attend(&core, link, clock, pin!(both(reading, writing))).await;
+                                attend(&core, clock, pin!(both(reading, writing))).await;
                                 link.down();
                             }
-                            let enough = pin!(clock.sleep_until(clock.now() + LINGER));
-                            first(pin!(transport.close()), enough).await;
+                            end(transport, clock).await;
                         }
                         Some(Err(error)) => core.borrow_mut().machine.connect_failed(clock.now(), error),
                         None => {}
@@ -128,7 +125,7 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
     }
 }
 
-impl<R: Random, H: Handler> Core<'_, '_, R, H> {
+impl<M: RawMutex, R: Random, H: Handler> Core<'_, '_, '_, M, R, H> {
     fn connect(&mut self, now: Instant) {
         self.machine.connect(now, self.random);
     }
@@ -137,29 +134,8 @@ impl<R: Random, H: Handler> Core<'_, '_, R, H> {
         self.machine.open(now, self.random, self.handler, receive, transmit)
     }
 
-    fn obey(&mut self, now: Instant, orders: Orders) {
-        if orders.abandon {
-            self.machine.close(now, CloseCode::INTERNAL_ERROR, "message not finished");
-        }
-        if orders.reconnect {
-            self.machine.reconnect(now);
-        }
-        if orders.ping {
-            self.machine.ping(now);
-        }
-        if orders.stop {
-            self.machine.stop(now);
-        }
-    }
-
-    fn tell(&mut self) {
-        while let Some(event) = self.machine.poll_event() {
-            self.handler.event(event);
-        }
-    }
-
     /// Takes the next thing of what was received. Answers whether there was one.
-    fn receive<M: RawMutex>(&mut self, link: &Link<'_, M>, now: Instant, input: &mut Input<'_>) -> bool {
+    fn receive(&mut self, now: Instant, input: &mut Input<'_>) -> bool {
         loop {
             if let Some(data) = self.machine.inflate(now, input) {
                 self.handler.event(Event::Data(data));
@@ -167,7 +143,7 @@ impl<R: Random, H: Handler> Core<'_, '_, R, H> {
             }
             let event = self.machine.receive(now, input);
             // Whoever is told that the link is up may use it at once.
-            link.note_open(self.machine.is_open());
+            self.link.note_open(self.machine.is_open());
             let told = event.is_some();
             if let Some(event) = event {
                 self.handler.event(event);
@@ -179,53 +155,50 @@ impl<R: Random, H: Handler> Core<'_, '_, R, H> {
     }
 }
 
-/// Does `work` while obeying orders, keeping time and telling events. Answers whether it is done; otherwise the client has come to
-/// another state before.
-// One function for all that is waited for, rather than one for each: it is half of the client's code.
-async fn attend<M: RawMutex, R: Random, H: Handler, C: Clock>(
-    core: &RefCell<Core<'_, '_, R, H>>,
-    link: &Link<'_, M>,
-    clock: &C,
-    mut work: Pin<&mut (dyn Future<Output = ()> + '_)>,
-) -> bool {
-    let mut alarm = pin!(None);
-    let mut alarm_at = None;
-    let state = core.borrow().machine.state();
-    poll_fn(|cx| {
-        loop {
-            let orders = link.orders(cx);
-            core.borrow_mut().obey(clock.now(), orders);
-            if core.borrow().machine.is_still(state) && work.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            let mut core = core.borrow_mut();
-            link.note_open(core.machine.is_open());
-            core.tell();
-            if !core.machine.is_still(state) {
-                return Poll::Ready(false);
-            }
-            // An alarm that comes too early only leads to the next one. So it is set anew for an earlier time only.
-            if let Some(at) = core.machine.poll_timeout()
-                && alarm_at.is_none_or(|set| at < set)
-            {
-                alarm.set(Some(clock.sleep_until(at)));
-                alarm_at = Some(at);
-            }
-            if !alarm.as_mut().as_pin_mut().is_some_and(|set| set.poll(cx).is_ready()) {
-                return Poll::Pending;
-            }
-            alarm.set(None);
-            alarm_at = None;
-            core.machine.handle_timeout(clock.now());
+impl<M: RawMutex, R: Random, H: Handler> Driven for Core<'_, '_, '_, M, R, H> {
+    fn obey(&mut self, cx: &Context<'_>, now: Instant) {
+        let Orders { stop, reconnect, ping, abandon } = self.link.orders(cx);
+        if abandon {
+            self.machine.close(now, CloseCode::INTERNAL_ERROR, "message not finished");
         }
-    })
-    .await
+        if reconnect {
+            self.machine.reconnect(now);
+        }
+        if ping {
+            self.machine.ping(now);
+        }
+        if stop {
+            self.machine.stop(now);
+        }
+    }
+
+    fn tell(&mut self) {
+        self.link.note_open(self.machine.is_open());
+        while let Some(event) = self.machine.poll_event() {
+            self.handler.event(event);
+        }
+    }
+
+    fn state(&self) -> State {
+        self.machine.state()
+    }
+
+    fn is_still(&self, state: State) -> bool {
+        self.machine.is_still(state)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.machine.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.machine.handle_timeout(now);
+    }
 }
 
 /// Receives for as long as it is polled.
 async fn read<M: RawMutex, R: Random, H: Handler>(
-    core: &RefCell<Core<'_, '_, R, H>>,
-    link: &Link<'_, M>,
+    core: &RefCell<Core<'_, '_, '_, M, R, H>>,
     clock: &impl Clock,
     mut reader: impl Read,
     buffer: &mut [u8],
@@ -237,7 +210,7 @@ async fn read<M: RawMutex, R: Random, H: Handler>(
             Ok(len) => {
                 filled += len;
                 let mut input = Input::new(&mut buffer[..filled]);
-                while core.borrow_mut().receive(link, clock.now(), &mut input) {
+                while core.borrow_mut().receive(clock.now(), &mut input) {
                     // What it led to leaves before the next thing is looked at: each ping has its pong, and what was answered is out when
                     // the rest breaks a rule. And a server that never stops sending does not keep us from anything else.
                     pause().await;
@@ -253,7 +226,7 @@ async fn read<M: RawMutex, R: Random, H: Handler>(
 
 /// Sends the request, and then what is to be sent, for as long as it is polled.
 async fn write<M: RawMutex, R: Random, H: Handler>(
-    core: &RefCell<Core<'_, '_, R, H>>,
+    core: &RefCell<Core<'_, '_, '_, M, R, H>>,
     link: &Link<'_, M>,
     clock: &impl Clock,
     mut writer: impl Write,
@@ -294,39 +267,4 @@ async fn write<M: RawMutex, R: Random, H: Handler>(
         })
         .await;
     }
-}
-
-/// Polls both, the first one first, until both are done. (It takes pinned futures, since a future holds what is moved into it
-/// twice.)
-fn both<'f>(
-    mut first: Pin<&'f mut impl Future<Output = ()>>,
-    mut second: Pin<&'f mut impl Future<Output = ()>>,
-) -> impl Future<Output = ()> {
-    let (mut first_done, mut second_done) = (false, false);
-    poll_fn(move |cx| {
-        first_done = first_done || first.as_mut().poll(cx).is_ready();
-        second_done = second_done || second.as_mut().poll(cx).is_ready();
-        if first_done && second_done { Poll::Ready(()) } else { Poll::Pending }
-    })
-}
-
-/// Polls both until one is done.
-fn first<'f>(
-    mut first: Pin<&'f mut impl Future<Output = ()>>,
-    mut second: Pin<&'f mut impl Future<Output = ()>>,
-) -> impl Future<Output = ()> {
-    poll_fn(move |cx| if first.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { second.as_mut().poll(cx) })
-}
-
-/// Lets others have their turn.
-async fn pause() {
-    let mut paused = false;
-    poll_fn(|cx| {
-        if core::mem::replace(&mut paused, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -3,8 +3,12 @@
 //! The future of [`Client::run`](crate::Client::run) stays on its thread: run it with a `LocalSet`, in a current-thread runtime, or on a
 //! thread of its own. The [`Link`](crate::Link) goes anywhere, with a `CriticalSectionRawMutex`.
 
+#[cfg(feature = "telemetry")]
+mod udp;
+
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::string::String;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +20,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::transport::{Clock, ConnectError, Connector, Random, Transport};
+
+#[cfg(feature = "telemetry")]
+pub use udp::Udp;
 
 /// tokio's clock. Its zero is when this was made.
 #[derive(Clone, Copy, Debug)]
@@ -67,12 +74,15 @@ impl Tcp {
         Self { host: host.into(), port }
     }
 
-    async fn open(&self) -> Result<TcpStream, ConnectError> {
+    async fn addresses(&self) -> Result<impl Iterator<Item = SocketAddr>, ConnectError> {
         // An IPv6 address may stand in its brackets, as in a URI.
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let addresses = tokio::net::lookup_host((host, self.port)).await.map_err(|_| ConnectError::Lookup)?;
+        tokio::net::lookup_host((host, self.port)).await.map_err(|_| ConnectError::Lookup)
+    }
+
+    async fn open(&self) -> Result<TcpStream, ConnectError> {
         let mut failed = ConnectError::Lookup;
-        for address in addresses {
+        for address in self.addresses().await? {
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     // Small messages would otherwise wait for the acknowledgement of those before them.

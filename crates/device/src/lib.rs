@@ -70,6 +70,7 @@ mod compression;
 #[cfg(not(feature = "deflate"))]
 #[path = "compression/none.rs"]
 mod compression;
+mod drive;
 mod event;
 #[cfg(feature = "tokio")]
 pub mod host;
@@ -79,6 +80,8 @@ mod outbox;
 pub mod rooms;
 mod settings;
 mod stream;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 mod text;
 mod transport;
 mod whole;

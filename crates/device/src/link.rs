@@ -2,21 +2,20 @@
 
 use core::cell::RefCell;
 use core::fmt;
-use core::future::poll_fn;
-use core::pin::pin;
-use core::task::{Context, Poll};
+use core::task::Context;
 
 use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_sync::waitqueue::{MultiWakerRegistration, WakerRegistration};
 use tautline_proto::{Instant, Kind, Part};
 
+use crate::drive::wait;
 use crate::outbox::{Counters, Outbox, Payload, Policy, PushError};
 use crate::stream::{Stream, StreamError};
 use crate::transport::Clock;
 
 /// How many tasks wait for room without waking each other for nothing.
-const WAITING: usize = 4;
+pub(crate) const WAITING: usize = 4;
 
 /// The way from the program to its [`Client`](crate::Client), from any task and any priority: sends, stops, asks how things are.
 ///
@@ -45,6 +44,16 @@ pub(crate) struct Orders {
     pub(crate) ping: bool,
     /// A message in fragments was not finished.
     pub(crate) abandon: bool,
+}
+
+impl Orders {
+    pub(crate) fn add(&mut self, more: Self) {
+        let Self { stop, reconnect, ping, abandon } = self;
+        *stop |= more.stop;
+        *reconnect |= more.reconnect;
+        *ping |= more.ping;
+        *abandon |= more.abandon;
+    }
 }
 
 /// A message to send.
@@ -271,31 +280,18 @@ impl<'m, M: RawMutex> Link<'m, M> {
         deadline: Instant,
         mut attempt: impl FnMut(&mut Shared<'m>) -> Option<T>,
     ) -> Option<T> {
-        let mut alarm = pin!(clock.sleep_until(deadline));
-        poll_fn(|cx| {
-            let done = self.lock(|shared| {
-                attempt(shared).or_else(|| {
-                    shared.waiting.register(cx.waker());
-                    None
-                })
-            });
-            match done {
-                Some(done) => Poll::Ready(Some(done)),
-                None => alarm.as_mut().poll(cx).map(|()| None),
-            }
-        })
-        .await
+        let mut look = |shared: &mut Shared<'m>, cx: &Context<'_>| {
+            attempt(shared).or_else(|| {
+                shared.waiting.register(cx.waker());
+                None
+            })
+        };
+        wait(clock, deadline, |cx| self.lock(|shared| look(shared, cx))).await
     }
 
     fn order(&self, order: Orders) {
         self.lock(|shared| {
-            let Orders { stop, reconnect, ping, abandon } = shared.orders;
-            shared.orders = Orders {
-                stop: stop || order.stop,
-                reconnect: reconnect || order.reconnect,
-                ping: ping || order.ping,
-                abandon: abandon || order.abandon,
-            };
+            shared.orders.add(order);
             shared.client.wake();
         });
     }

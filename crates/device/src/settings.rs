@@ -155,7 +155,7 @@ impl fmt::Debug for Settings<'_> {
     }
 }
 
-const fn check(timeout: Duration) {
+pub(crate) const fn check(timeout: Duration) {
     assert!(timeout.as_millis() >= 1, "a timeout needs at least 1 ms");
     assert!(timeout.as_secs() <= 3600, "a timeout takes at most an hour");
 }

@@ -30,7 +30,7 @@ pub trait Connector {
     async fn connect(&mut self) -> Result<Self::Transport<'_>, ConnectError>;
 }
 
-/// An open connection: bytes in order, both ways.
+/// An open connection: bytes in order, both ways, where it does not say otherwise.
 #[allow(async_fn_in_trait)]
 pub trait Transport {
     /// What can go wrong.
@@ -43,6 +43,10 @@ pub trait Transport {
     type Writer<'h>: Write<Error = Self::Error>
     where
         Self: 'h;
+
+    /// Whether these are datagrams: what is written at once arrives at once, or not at all. Only [`telemetry`](crate::telemetry) can do
+    /// with that; the WebSocket client needs bytes in order.
+    const DATAGRAMS: bool = false;
 
     /// Two halves that work at the same time: a read goes on waiting while something is written.
     ///

@@ -1,64 +1,18 @@
 //! What the client costs in memory: how large it is, and that it never allocates.
 
+#[path = "memory/counting.rs"]
+mod counting;
 #[path = "device/world/mod.rs"]
 mod world;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll};
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use tautline_device::{Client, Event, Link, Message, Settings, Stopped};
 
+use counting::{Counted, calls};
 use world::*;
-
-/// The system's allocator; counts what the client's future does.
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static COUNTED: Cell<bool> = const { Cell::new(false) };
-}
-
-fn count() {
-    CALLS.fetch_add(usize::from(COUNTED.get()), Relaxed);
-}
-
-// SAFETY: every call is passed on as it is.
-#[allow(unsafe_code, reason = "an allocator cannot be written without")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-/// Counts while it is polled.
-struct Counted<F>(Pin<Box<F>>);
-
-impl<F: Future> Future for Counted<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        COUNTED.set(true);
-        let result = self.0.as_mut().poll(cx);
-        COUNTED.set(false);
-        result
-    }
-}
 
 static SETTINGS: Settings<'static> = Settings::new("10.0.0.1", 8000).path("/rooms/lab/{client_id}");
 
@@ -76,7 +30,7 @@ fn ten_thousand_reconnects_allocate_nothing() {
         connected.set(connected.get() + u32::from(matches!(event, Event::Connected(_))));
         let _ = link.try_send(Message::text("something happened"));
     };
-    let run = Counted(Box::pin(client.run(&mut net, &world, &mut random, &mut handler)));
+    let run = Counted::new(client.run(&mut net, &world, &mut random, &mut handler));
     let mut run: Pin<Box<dyn Future<Output = Stopped>>> = Box::pin(run);
     let mut ended = 0;
     while connected.get() < 10_000 {
@@ -89,7 +43,7 @@ fn ten_thousand_reconnects_allocate_nothing() {
             _ => world.server.borrow_mut().close(world.now(), tautline_device::CloseCode::GOING_AWAY, "bye"),
         }
     }
-    assert_eq!(CALLS.load(Relaxed), 0);
+    assert_eq!(calls(), 0);
 }
 
 /// Measured on a 64-bit machine, where pointers and their alignment take more than on a chip.

@@ -36,6 +36,13 @@ impl Key {
         tag
     }
 
+    /// Writes the tag of a whole message to its end, where there is room for it.
+    pub fn sign(&self, message: &mut [u8]) {
+        if let Some((covered, place)) = message.split_last_chunk_mut::<TAG>() {
+            *place = self.tag(&[covered]);
+        }
+    }
+
     /// Whether this is the tag of the bytes, in a time that does not depend on it.
     pub(crate) fn verifies(&self, bytes: &[u8], tag: &[u8; TAG]) -> bool {
         self.mac.clone().chain_update(bytes).verify_truncated_left(tag).is_ok()

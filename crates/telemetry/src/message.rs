@@ -169,7 +169,22 @@ impl<'a> Body<'a> {
         key: Option<&Key>,
         out: &mut [u8],
     ) -> Result<usize, Unencodable> {
-        let tag = if key.is_some() { TAG } else { 0 };
+        let len = self.encode_unsigned(address, sequence, key.is_some(), out)?;
+        if let (Some(key), Some(message)) = (key, out.get_mut(..len)) {
+            key.sign(message);
+        }
+        Ok(len)
+    }
+
+    /// As [`encode`](Self::encode), but only leaves room for the tag, if there is to be one.
+    pub(crate) fn encode_unsigned(
+        &self,
+        address: Address,
+        sequence: u32,
+        keyed: bool,
+        out: &mut [u8],
+    ) -> Result<usize, Unencodable> {
+        let tag = if keyed { TAG } else { 0 };
         let room = out.len().min(MAX_MESSAGE).checked_sub(tag).ok_or(Unencodable::Room)?;
         let mut body = Writer::new(out.get_mut(HEADER..room).ok_or(Unencodable::Room)?);
         self.write(&mut body)?;
@@ -178,13 +193,8 @@ impl<'a> Body<'a> {
         }
         let covered = HEADER + body.len();
         let calendar = matches!(self, Self::Readings(Readings { time: Time::Calendar(_), .. }));
-        let header = Header { kind: self.kind(), keyless: key.is_none(), calendar, address, sequence };
+        let header = Header { kind: self.kind(), keyless: !keyed, calendar, address, sequence };
         header.write(covered + tag, &mut Writer::new(out))?;
-        if let Some(key) = key {
-            let (message, behind) = out.split_at_mut_checked(covered).ok_or(Unencodable::Room)?;
-            let tag: [u8; TAG] = key.tag(&[message]);
-            Writer::new(behind).bytes(&tag)?;
-        }
         Ok(covered + tag)
     }
 

@@ -353,7 +353,7 @@ impl Farewell {
 }
 
 /// Random bytes.
-fn draw<const N: usize>(random: &mut impl Random) -> [u8; N] {
+pub(crate) fn draw<const N: usize>(random: &mut impl Random) -> [u8; N] {
     let mut bytes = [0; N];
     random.fill(&mut bytes);
     bytes

@@ -9,11 +9,11 @@ use super::outbox::{Memory, Outbox, PushError};
 use super::pacing::{LONGEST, Pacing};
 use crate::command::{MAX_RESULT, Outcome, Status};
 use crate::cursor::{Reader, Writer};
-use crate::error::Unencodable;
-use crate::header::{Address, Kind, MAX_MESSAGE, MAX_TIME, Side};
+use crate::error::{Forged, Unencodable};
+use crate::header::{Address, Header, Kind, MAX_MESSAGE, MAX_TIME, Side};
 use crate::hello::{Hello, Sensor};
 use crate::key::Key;
-use crate::message::{Body, Message};
+use crate::message::{Authentic, Body, Message};
 use crate::random::Random;
 use crate::readings::{Readings, Time};
 use crate::value::Value;
@@ -156,6 +156,16 @@ impl<'a, M: Memory> Session<'a, M> {
     /// Writes the next message to send and returns its length; `None` if there is none at this time. `out` needs
     /// [`MAX_MESSAGE`] bytes; what fits into less is sent, but then `None` can also mean that something does not fit.
     pub fn poll_transmit(&mut self, now: u64, out: &mut [u8]) -> Option<usize> {
+        let len = self.poll_unsigned(now, out)?;
+        if let Some(key) = &self.identity.key {
+            key.sign(out.get_mut(..len)?);
+        }
+        Some(len)
+    }
+
+    /// As [`poll_transmit`](Self::poll_transmit), without the tag, for which there is room at the end if there is a key: for whoever shares
+    /// the session behind a lock, and has [`Key::sign`] called without holding it.
+    pub fn poll_unsigned(&mut self, now: u64, out: &mut [u8]) -> Option<usize> {
         self.now = self.now.max(now);
         if self.is_linked() {
             self.transmit_result(out).or_else(|| self.transmit_readings(out)).or_else(|| self.transmit_request(out))
@@ -182,17 +192,32 @@ impl<'a, M: Memory> Session<'a, M> {
     /// # Errors
     /// It was ignored, and why; for counting.
     pub fn receive<'m>(&mut self, now: u64, message: &Message<'m>) -> Result<Option<Event<'m>>, Ignored> {
-        self.now = self.now.max(now);
-        let header = message.header();
-        let own = header.address.device == self.address.device && header.address.session == self.address.session;
-        if !own {
+        if !self.is_own(message.header()) {
             return Err(Ignored::Foreign);
         }
-        let key = self.identity.key.as_ref();
-        let authentic = match message.authenticate(Side::Hub, key) {
+        self.receive_checked(now, message, message.authenticate(Side::Hub, self.identity.key.as_ref()))
+    }
+
+    /// As [`receive`](Self::receive), with what [`Message::authenticate`] has answered for the side of the hub and the device's key: for
+    /// whoever shares the session behind a lock, and has this reckoned without holding it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn receive_checked<'m>(
+        &mut self,
+        now: u64,
+        message: &Message<'m>,
+        checked: Result<Authentic<'m>, Forged>,
+    ) -> Result<Option<Event<'m>>, Ignored> {
+        self.now = self.now.max(now);
+        let header = message.header();
+        if !self.is_own(header) {
+            return Err(Ignored::Foreign);
+        }
+        let authentic = match checked {
             Ok(authentic) => authentic,
             Err(forged) => {
-                let hint = if key.is_some() { message.unauthenticated_error() } else { None };
+                let hint = if self.identity.key.is_some() { message.unauthenticated_error() } else { None };
                 return hint.map(|problem| Some(Event::Hint(problem))).ok_or(Ignored::Forged(forged));
             }
         };
@@ -248,6 +273,10 @@ impl<'a, M: Memory> Session<'a, M> {
     /// How many messages are in the outbox: not acknowledged, or stored behind one that is not.
     pub fn outstanding(&self) -> u32 {
         self.outbox.len()
+    }
+
+    fn is_own(&self, header: &Header) -> bool {
+        header.address.device == self.address.device && header.address.session == self.address.session
     }
 
     fn hello(&self) -> Body<'a> {
@@ -324,7 +353,7 @@ impl<'a, M: Memory> Session<'a, M> {
 
     fn encode(&self, body: &Body<'_>, sequence: u32, out: &mut [u8]) -> Option<usize> {
         // What was taken in can be written, so only room can be missing.
-        body.encode(self.address, sequence, self.identity.key.as_ref(), out).ok()
+        body.encode_unsigned(self.address, sequence, self.identity.key.is_some(), out).ok()
     }
 
     /// Something was sent, so the next sign of life is not due yet.

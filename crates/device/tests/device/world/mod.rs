@@ -2,54 +2,40 @@
 
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "every test program uses its own part")]
 
+mod basis;
 mod net;
 mod server;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tautline_device::{Clock, Event, Instant};
 
+pub use basis::{MS, SECOND, Time, random, select};
 pub use net::{Attempt, Net};
 pub use server::{Answer, Server};
-
-pub const MS: Duration = Duration::from_millis(1);
-pub const SECOND: Duration = Duration::from_secs(1);
 
 /// The clock, the network and the server. Cloning gives another hand on the same.
 #[derive(Clone)]
 pub struct World {
-    now: Rc<Cell<Instant>>,
-    /// The earliest time that somebody sleeps until.
-    alarm: Rc<Cell<Option<Instant>>>,
+    time: Time,
     pub net: Net,
     pub server: Rc<RefCell<Server>>,
-}
-
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 impl World {
     /// A server that accepts and answers what it has to, 5 ms away.
     pub fn new() -> Self {
-        let now = Rc::new(Cell::new(Instant::from_millis(5_000)));
-        let net = Net::new(now.clone());
-        Self { now, alarm: Rc::default(), net, server: Rc::new(RefCell::new(Server::new())) }
+        let time = Time::new();
+        let net = Net::new(time.now.clone());
+        Self { time, net, server: Rc::new(RefCell::new(Server::new())) }
     }
 
     pub fn now(&self) -> Instant {
-        self.now.get()
+        self.time.now()
     }
 
     /// Everything that happens within `duration`. Answers what the future gives if it comes to its end.
@@ -78,73 +64,23 @@ impl World {
         done: &mut dyn FnMut() -> bool,
         future: &mut Pin<Box<dyn Future<Output = T> + '_>>,
     ) -> Option<T> {
-        let flag = Arc::new(Flag(AtomicBool::new(true)));
-        let waker = Waker::from(flag.clone());
-        let mut turns = 0;
-        loop {
-            turns += 1;
-            assert!(turns < 10_000_000, "it turns without end");
-            // Whoever sleeps says so again when polled.
-            self.alarm.set(None);
-            flag.0.store(false, Relaxed);
-            if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                return Some(result);
-            }
+        let mut turn = || {
             self.server.borrow_mut().turn(self.now(), &self.net);
-            if done() {
-                return None;
-            }
-            if flag.0.load(Relaxed) {
-                continue;
-            }
             let server = self.server.borrow().poll_timeout();
-            let next = [self.alarm.get(), self.net.next_arrival(), server].into_iter().flatten().min();
-            match next.filter(|&at| at <= end) {
-                Some(at) => self.now.set(at.max(self.now())),
-                None => {
-                    self.now.set(end);
-                    return None;
-                }
-            }
-        }
+            (!done()).then(|| [self.net.next_arrival(), server].into_iter().flatten().min())
+        };
+        self.time.run(end, &mut turn, future)
     }
 }
 
 impl Clock for World {
     fn now(&self) -> Instant {
-        self.now.get()
+        self.time.now()
     }
 
     async fn sleep_until(&self, at: Instant) {
-        std::future::poll_fn(|_| {
-            if self.now() >= at {
-                return Poll::Ready(());
-            }
-            self.alarm.set(Some(self.alarm.get().map_or(at, |alarm| alarm.min(at))));
-            Poll::Pending
-        })
-        .await;
+        self.time.sleep_until(at).await;
     }
-}
-
-/// What the first future gives, unless the other one ends before.
-pub async fn select<T, U>(
-    first: impl Future<Output = T>,
-    second: &mut Pin<Box<dyn Future<Output = U> + '_>>,
-) -> Option<T> {
-    let mut first = std::pin::pin!(first);
-    std::future::poll_fn(|cx| match (first.as_mut().poll(cx), second.as_mut().poll(cx)) {
-        (Poll::Ready(result), _) => Poll::Ready(Some(result)),
-        (_, Poll::Ready(_)) => Poll::Ready(None),
-        _ => Poll::Pending,
-    })
-    .await
-}
-
-/// Random bytes, the same ones for the same seed.
-pub fn random(seed: u64) -> impl FnMut(&mut [u8]) {
-    let mut random = fastrand::Rng::with_seed(seed);
-    move |bytes: &mut [u8]| random.fill(bytes)
 }
 
 /// What a client told, in words: when, and what.
