@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket as Datagrams};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
@@ -81,20 +82,21 @@ pub async fn udp() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").await.expect("a UDP socket")
 }
 
-/// A port for UDP and TCP that stays free while the hub that has it is killed and started again: one that the system gives to
-/// nobody who asks for any, since a client that came from it would talk to itself.
+/// A port for UDP and TCP that stays free while whoever has it is killed and started again, or has yet to start: one that the
+/// system gives to nobody who asks for any, since a client that came from it would talk to itself. It is another one each time.
 ///
 /// # Panics
 ///
 /// If there is none.
-pub fn telemetry_port() -> u16 {
+pub fn lasting_port() -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("this suite runs on Linux");
     let range: Vec<u16> = range.split_whitespace().filter_map(|port| port.parse().ok()).collect();
     let is_given = |port: &u16| matches!(range[..], [from, to] if (from..=to).contains(port));
     let is_free =
         |port: &u16| Datagrams::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok();
     // Far from those that have a meaning, and not the same one for everybody who runs this now.
-    let first = std::process::id() as u16 % 10_000;
-    let ports = (0..10_000).map(|n| 20_000 + (first + n) % 10_000);
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+    let ports = (0..10_000).map(|n| 20_000 + (first.wrapping_add(n) % 10_000) as u16);
     ports.filter(|port| !is_given(port)).find(is_free).expect("a port that is free")
 }
