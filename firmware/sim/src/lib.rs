@@ -7,6 +7,9 @@
 #![no_std]
 
 pub mod time;
+mod trial;
+
+pub use trial::trial;
 
 use embassy_executor::Spawner;
 use embassy_net::driver::Driver;
@@ -48,9 +51,4 @@ pub fn device(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Board
 pub fn device_and_server(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Board) {
     server::start(spawner, stack, board);
     device(spawner, stack, board);
-}
-
-/// Without TLS, so that it fits the smallest board: the small server.
-pub fn trial(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Board) {
-    server::start(spawner, stack, board);
 }
