@@ -144,8 +144,8 @@ pub(crate) fn client(job: &Job<'_>) -> Outcome {
     let report = Report::CLIENT.dir(job.workspace);
     let spec = write_spec(job, &report, "url", json!(url))?;
     let log = Log::create(job.workspace.log("autobahn-client.wstest"))?;
-    // -w 0: no web server beside it, whose port could be taken.
-    let mut theirs = Background::start(wstest(job)?.args(["-m", "fuzzingserver", "-w", "0", "-s"]).arg(spec), &log)?;
+    // -u 0: no web server beside it, whose port could be taken.
+    let mut theirs = Background::start(wstest(job)?.args(["-m", "fuzzingserver", "-u", "0", "-s"]).arg(spec), &log)?;
     theirs.wait_for_port(port, job.deadline)?;
 
     for subject in chosen(CLIENTS, job.full) {

@@ -41,7 +41,8 @@ fn usage() -> ExitCode {
 }
 
 async fn client(board: Board, agent: &str, port: u16) {
-    let emulator = board.start(Image::Trial, &[("autobahn", agent.as_bytes())], port);
+    let subject = format!("{agent} {port}");
+    let emulator = board.start(Image::Trial, &[("autobahn", subject.as_bytes())], port);
     for line in emulator.ends_within(RUN).await {
         println!("{line}");
     }

@@ -67,15 +67,16 @@ impl Board for Virt {
         clock::time().punctuality()
     }
 
+    /// The host takes its time: interrupts have to stay on, so the device is taken out for as long as it is used. Only tasks
+    /// of the one executor draw.
     fn random(&self, bytes: &mut [u8]) {
-        critical_section::with(|cs| {
-            let mut rng = RNG.borrow_ref_mut(cs);
-            let rng = rng.as_mut().expect("it was put there before anything else");
-            let mut filled = 0;
-            while filled < bytes.len() {
-                filled += rng.request_entropy(&mut bytes[filled..]).expect("the host has random numbers");
-            }
-        });
+        let taken = critical_section::with(|cs| RNG.take(cs));
+        let mut rng = taken.expect("it was put there before anything else, and back after use");
+        let mut filled = 0;
+        while filled < bytes.len() {
+            filled += rng.request_entropy(&mut bytes[filled..]).expect("the host has random numbers");
+        }
+        critical_section::with(|cs| RNG.replace(cs, Some(rng)));
     }
 
     fn time(&self) -> Time {

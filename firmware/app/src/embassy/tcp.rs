@@ -53,7 +53,7 @@ impl<'a> Tcp<'a> {
     async fn end(&mut self) {
         if self.socket.borrow().state() != State::Closed {
             self.socket.borrow_mut().abort();
-            let _ = poll_fn(|cx| pin!(self.socket.borrow_mut().flush()).poll(cx)).await;
+            let _ = confirmed(self.socket).await;
         }
     }
 }
@@ -107,10 +107,10 @@ impl Transport for Open<'_> {
         (*self, *self)
     }
 
-    async fn close(mut self) {
+    async fn close(self) {
         self.0.borrow_mut().close();
         // What goes wrong now concerns nobody any more.
-        let _ = self.flush().await;
+        let _ = confirmed(self.0).await;
     }
 }
 
@@ -131,7 +131,14 @@ impl Write for Open<'_> {
         poll_fn(|cx| pin!(self.0.borrow_mut().write(bytes)).poll(cx)).await
     }
 
+    /// Bytes leave by themselves. The socket's own flush would wait until the peer has confirmed them: one message in each round
+    /// trip, and one pong however many pings came meanwhile.
     async fn flush(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| pin!(self.0.borrow_mut().flush()).poll(cx)).await
+        Ok(())
     }
+}
+
+/// Waits until the peer has confirmed everything.
+async fn confirmed(socket: &Socket<'_>) -> Result<(), Error> {
+    poll_fn(|cx| pin!(socket.borrow_mut().flush()).poll(cx)).await
 }
