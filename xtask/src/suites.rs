@@ -60,8 +60,8 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "autobahn-server", what: "337 of Autobahn's cases (--full: all 517) against our servers, with compression, and the 301 core ones against the small server", budget: (600, 6000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::server },
     Suite { name: "autobahn-client", what: "337 of Autobahn's cases (--full: all 517) against our clients, with compression, and the 301 core ones against the device's", budget: (600, 4000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::client },
     suite("firmware-sizes", "every firmware image builds, can be flashed, and is not larger than its budget and the committed sizes (+3 %)", 900, &[BareTargets, Esptool], firmware::sizes),
-    suite("firmware-riscv", "the device on an emulated RISC-V board against the hub", 240, &[Binaries, InteropTests, BareTargets, Emulators, Firmware], firmware::riscv),
-    suite("firmware-arm", "the same on an emulated Cortex-M3 with 64 KB of RAM", 240, &[Binaries, InteropTests, BareTargets, Emulators, Firmware], firmware::arm),
+    suite("firmware-riscv", "the device on an emulated RISC-V board against the hub, and its small server", 480, &[Binaries, InteropTests, BareTargets, Emulators, Firmware, Python], firmware::riscv),
+    suite("firmware-arm", "the same on an emulated Cortex-M3 with 64 KB of RAM", 480, &[Binaries, InteropTests, BareTargets, Emulators, Firmware, Python], firmware::arm),
     Suite { name: "fuzz", what: "every fuzz target for 20 s (--full: 5 min) from its seeds", budget: (600, 5400), needs: &[Cxx], full_only: false, run: fuzz::suite },
 ];
 

@@ -91,6 +91,10 @@ pub(crate) const ESPTOOL: &str = "TAUTLINE_ESPTOOL";
 pub(crate) const SIM_RISCV: &str = "TAUTLINE_SIM_RISCV";
 /// The image for the ARM board.
 pub(crate) const SIM_ARM: &str = "TAUTLINE_SIM_ARM";
+/// What tests try on the RISC-V board.
+pub(crate) const TRIAL_RISCV: &str = "TAUTLINE_TRIAL_RISCV";
+/// What tests try on the ARM board.
+pub(crate) const TRIAL_ARM: &str = "TAUTLINE_TRIAL_ARM";
 /// cargo-deny.
 pub(crate) const CARGO_DENY: &str = "TAUTLINE_CARGO_DENY";
 /// valgrind.
@@ -133,7 +137,7 @@ impl Tool {
             Tool::MicroPython => &[MICROPYTHON_CLIENT],
             Tool::Autobahn => &[WSTEST],
             Tool::Emulators => &[QEMU_RISCV32, QEMU_ARM],
-            Tool::Firmware => &[SIM_RISCV, SIM_ARM],
+            Tool::Firmware => &[SIM_RISCV, SIM_ARM, TRIAL_RISCV, TRIAL_ARM],
             Tool::Esptool => &[ESPTOOL],
         }
     }

@@ -1,10 +1,10 @@
-//! The project's firmware in QEMU, which has no network but a way to one port of this machine.
+//! The project's firmware in QEMU, which has no network but a way to one port of this machine, and one back.
 
 use std::fmt::Write;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Process, Scratch, tool};
+use super::{Process, Scratch, lasting_port, tool};
 
 /// How many nanoseconds of guest time an instruction takes, as a power of two: 32 ns, a fifth of the speed of an ESP32-C3.
 /// Guest time is counted in instructions, so it does not depend on how busy this machine is.
@@ -22,18 +22,29 @@ pub enum Board {
     Arm,
 }
 
+/// A program for the boards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// The labs' device; on [`Board::Riscv`] it is a small server, too.
+    Device,
+    /// The small server, and what its files ask for, without TLS.
+    Trial,
+}
+
 impl Board {
-    /// Starts the board with these files in its flash. What it sends to 10.0.2.100, port 8000, goes to `port` of this machine.
+    /// Starts the board with these files in its flash. What it sends to 10.0.2.100, port 8000, goes to `port` of this machine;
+    /// and [`Emulator::port`] leads to its port 80.
     ///
     /// # Panics
     ///
     /// If the variables that say where QEMU and the firmware are are not set, or the files do not fit.
-    pub fn start(self, files: &[(&str, &[u8])], port: u16) -> Emulator {
+    pub fn start(self, image: Image, files: &[(&str, &[u8])], port: u16) -> Emulator {
         let folder = Scratch::new();
         let flash = folder.write("files", archive(files, self.room()));
         let relay = tool("TAUTLINE_RELAY");
+        let door = lasting_port();
         let way = format!(
-            "user,id=net,restrict=on,ipv6=off,guestfwd=tcp:10.0.2.100:8000-cmd:{} {port}",
+            "user,id=net,restrict=on,ipv6=off,guestfwd=tcp:10.0.2.100:8000-cmd:{} {port},hostfwd=tcp:127.0.0.1:{door}-:80",
             relay.to_str().expect("a path in UTF-8")
         );
         let mut qemu = match self {
@@ -43,14 +54,14 @@ impl Board {
                 qemu.args(["-M", "virt", "-cpu", "rv32,a=false,f=false,d=false,mmu=false,pmp=false", "-m", "16M"]);
                 qemu.args(["-bios", "none", "-global", "virtio-mmio.force-legacy=false"]);
                 qemu.args(["-device", "virtio-net-device,netdev=net", "-device", "virtio-rng-device", "-netdev", &way]);
-                qemu.arg("-kernel").arg(tool("TAUTLINE_SIM_RISCV"));
+                qemu.arg("-kernel").arg(tool(image.variable("TAUTLINE_SIM_RISCV", "TAUTLINE_TRIAL_RISCV")));
                 qemu
             }
             Self::Arm => {
                 let mut qemu = Command::new(tool("TAUTLINE_QEMU_ARM"));
                 qemu.args(["-M", "lm3s6965evb", "-semihosting-config", "enable=on,target=native"]);
                 qemu.args(["-net", "nic,netdev=net", "-netdev", &way]);
-                qemu.arg("-kernel").arg(tool("TAUTLINE_SIM_ARM"));
+                qemu.arg("-kernel").arg(tool(image.variable("TAUTLINE_SIM_ARM", "TAUTLINE_TRIAL_ARM")));
                 qemu
             }
         };
@@ -59,7 +70,7 @@ impl Board {
         qemu.args(["-icount", &format!("shift={SHIFT},align=on")]);
         let address = self.files();
         qemu.args(["-device", &format!("loader,file={},addr={address:#x},force-raw=on", flash.display())]);
-        Emulator { process: Process::spawn(qemu), _folder: folder }
+        Emulator { port: door, process: Process::spawn(qemu), _folder: folder }
     }
 
     /// Where the linker scripts of the firmware leave room for the files, and how much.
@@ -78,9 +89,20 @@ impl Board {
     }
 }
 
+impl Image {
+    fn variable(self, device: &'static str, trial: &'static str) -> &'static str {
+        match self {
+            Self::Device => device,
+            Self::Trial => trial,
+        }
+    }
+}
+
 /// A running board. Dropping it ends it.
 #[derive(Debug)]
 pub struct Emulator {
+    /// The port of this machine that leads to the board's port 80.
+    pub port: u16,
     process: Process,
     _folder: Scratch,
 }

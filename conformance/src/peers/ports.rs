@@ -82,13 +82,13 @@ pub async fn udp() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").await.expect("a UDP socket")
 }
 
-/// A port for UDP and TCP that stays free while the hub that has it is killed and started again: one that the system gives to
-/// nobody who asks for any, since a client that came from it would talk to itself.
+/// A port for UDP and TCP that stays free while whoever has it is killed and started again, or has yet to start: one that the
+/// system gives to nobody who asks for any, since a client that came from it would talk to itself. It is another one each time.
 ///
 /// # Panics
 ///
 /// If there is none.
-pub fn telemetry_port() -> u16 {
+pub fn lasting_port() -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("this suite runs on Linux");
     let range: Vec<u16> = range.split_whitespace().filter_map(|port| port.parse().ok()).collect();
     let is_given = |port: &u16| matches!(range[..], [from, to] if (from..=to).contains(port));

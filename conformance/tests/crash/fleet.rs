@@ -9,7 +9,7 @@ use rusqlite::types::Value as Stored;
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 use serde_json::Value;
-use tautline_conformance::peers::{Hub, Process, Scratch, bin, telemetry_port, within_time};
+use tautline_conformance::peers::{Hub, Process, Scratch, bin, lasting_port, within_time};
 use tokio::time::sleep;
 
 /// How many devices are in each of the three fleets.
@@ -45,7 +45,7 @@ async fn what_a_fleet_saw_acknowledged_is_stored_once() {
 async fn run(kills: u64) {
     let scratch = Scratch::new();
     let data = scratch.path().join("data");
-    let port = telemetry_port();
+    let port = lasting_port();
     let (udp_keys, tcp_keys) = (keys(&scratch, "udp").await, keys(&scratch, "tcp").await);
     let mut hub = serve(&data, port).await;
     let devices = DEVICES.to_string();

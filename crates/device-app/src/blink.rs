@@ -3,6 +3,8 @@
 //! It is meant for a timer's interrupt, or for a task of higher priority than everything that talks to the network, so
 //! that neither a TLS handshake nor a lost connection can stall it.
 
+use core::fmt;
+
 /// How long a dot lasts, in microseconds. A dash and the gap between letters last three, the gap between words seven.
 pub const DOT: u64 = 100_000;
 
@@ -22,6 +24,12 @@ pub struct Punctuality {
     pub edges: u32,
     /// How late the worst one was, in microseconds.
     pub worst_us: u64,
+}
+
+impl fmt::Display for Punctuality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "light {} edges, worst {} us late", self.edges, self.worst_us)
+    }
 }
 
 /// Blinks SOS over and over.

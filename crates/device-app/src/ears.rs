@@ -46,8 +46,7 @@ pub(crate) fn told(board: &dyn Board, event: &Event<'_>) {
             board.print(format_args!("closed with {code}{how} {}", OneLine(reason)));
         }
         Event::Disconnected { cause, retry_in } => {
-            let light = board.punctuality();
-            board.print(format_args!("light {} edges, worst {} us late", light.edges, light.worst_us));
+            board.print(format_args!("{}", board.punctuality()));
             match retry_in {
                 Some(wait) => board.print(format_args!("disconnected: {cause}; again in {} ms", wait.as_millis())),
                 None => board.print(format_args!("disconnected: {cause}")),

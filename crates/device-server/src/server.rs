@@ -59,7 +59,7 @@ impl<H: Handler, C: Clock, const N: usize, const IN: usize, const OUT: usize> Se
     ///
     /// Dropping it drops the connections; their ends are told to the handler.
     pub async fn serve<A: Acceptor, const M: usize>(&self, acceptors: [A; M]) {
-        let mut all = pin!(join_array(acceptors.map(|acceptor| self.work(acceptor))));
+        let mut all = pin!(self.work_all(acceptors));
         // One waker for all: a wake looks after every connection, which for a handful costs less than a waker for each.
         poll_fn(|cx| {
             self.waker.set(Some(cx.waker().clone()));
@@ -90,6 +90,12 @@ impl<H: Handler, C: Clock, const N: usize, const IN: usize, const OUT: usize> Se
     /// Whether all places are taken.
     pub fn is_full(&self) -> bool {
         self.machine.borrow().is_full()
+    }
+
+    /// What all acceptors do. Apart from the future that keeps it, whose every poll would have room on the stack for moving it.
+    #[inline(never)]
+    fn work_all<A: Acceptor, const M: usize>(&self, acceptors: [A; M]) -> impl Future<Output = [(); M]> {
+        join_array(acceptors.map(|acceptor| self.work(acceptor)))
     }
 
     /// Carries one connection after the other.

@@ -1,103 +1,16 @@
-//! The device for QEMU's riscv32 board `virt`: what the board has, and the start.
+//! The device for QEMU's riscv32 board `virt`, which is a small server, too.
 
 #![no_std]
 #![no_main]
-#![allow(unsafe_code)] // registers, interrupts, and memory that is shared with devices
+#![allow(unsafe_code)] // the start-up code calls by name
 
-mod clock;
-mod net;
-mod register;
-mod uart;
-mod virtio;
-
-use core::cell::RefCell;
-use core::fmt::{self, Write};
-use core::panic::PanicInfo;
-
-use critical_section::Mutex;
-use embassy_executor::Executor;
-use embassy_net::Runner;
+use embassy_net::StackResources;
 use static_cell::StaticCell;
-use tautline_firmware_app::blink::Punctuality;
-use tautline_firmware_app::embassy::{Setup, start};
-use tautline_firmware_app::{Board, Chip, Files, Time};
-use tautline_firmware_sim::network;
-
-/// What the linker script leaves to the files of the device.
-const FILES: *const [u8] = core::ptr::slice_from_raw_parts(0x803f_0000 as *const u8, 0x1_0000);
-
-static RNG: Mutex<RefCell<Option<virtio::Rng>>> = Mutex::new(RefCell::new(None));
+use tautline_firmware_sim::{DEVICE_SOCKETS, SERVER_SOCKETS, device_and_server};
 
 /// What the board's start-up code calls.
 #[riscv_rt::entry]
 fn main() -> ! {
-    static EXECUTOR: StaticCell<Executor> = StaticCell::new();
-    let (net, rng) = virtio::devices();
-    critical_section::with(|cs| RNG.replace(cs, Some(rng)));
-    clock::start();
-    // SAFETY: every handler is in place.
-    unsafe { riscv::interrupt::enable() };
-    EXECUTOR.init_with(Executor::new).run(|spawner| {
-        let mut seed = [0; 8];
-        Virt.random(&mut seed);
-        let (stack, runner) = network(net, u64::from_le_bytes(seed));
-        spawner.spawn(network_task(runner).expect("the only one"));
-        match Setup::read(&Virt) {
-            Some(setup) => start(spawner, stack, &Virt, setup),
-            None => Virt.ended(false),
-        }
-    })
-}
-
-#[embassy_executor::task]
-async fn network_task(mut runner: Runner<'static, net::Net>) {
-    runner.run().await
-}
-
-struct Virt;
-
-impl Board for Virt {
-    fn print(&self, line: fmt::Arguments<'_>) {
-        let _ = writeln!(uart::Uart, "{line}");
-    }
-
-    fn lamp(&self, on: bool) {
-        self.print(format_args!("lamp {}", if on { "on" } else { "off" }));
-    }
-
-    fn punctuality(&self) -> Punctuality {
-        clock::time().punctuality()
-    }
-
-    fn random(&self, bytes: &mut [u8]) {
-        critical_section::with(|cs| {
-            let mut rng = RNG.borrow_ref_mut(cs);
-            let rng = rng.as_mut().expect("it was put there before anything else");
-            let mut filled = 0;
-            while filled < bytes.len() {
-                filled += rng.request_entropy(&mut bytes[filled..]).expect("the host has random numbers");
-            }
-        });
-    }
-}
-
-impl Chip for Virt {
-    fn time(&self) -> Time {
-        Time::Now(clock::unix_seconds())
-    }
-
-    fn files(&self) -> Files<'static> {
-        // SAFETY: it is memory that nothing else is in (memory.x) and nobody writes to.
-        Files::new(unsafe { &*FILES })
-    }
-
-    fn ended(&self, success: bool) {
-        uart::exit(u16::from(!success))
-    }
-}
-
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    let _ = writeln!(uart::Uart, "{info}");
-    uart::exit(101)
+    static RESOURCES: StaticCell<StackResources<{ DEVICE_SOCKETS + SERVER_SOCKETS }>> = StaticCell::new();
+    tautline_sim_riscv::run(RESOURCES.init_with(StackResources::new), device_and_server)
 }

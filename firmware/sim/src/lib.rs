@@ -7,21 +7,48 @@
 #![no_std]
 
 pub mod time;
+mod trial;
 
+pub use trial::trial;
+
+use embassy_executor::Spawner;
 use embassy_net::driver::Driver;
-use embassy_net::{Runner, Stack, StackResources};
-use static_cell::StaticCell;
+use embassy_net::{Config, Runner, Stack, StackResources};
+use tautline_firmware_app::Chip;
+use tautline_firmware_app::embassy::{Setup, start};
+use tautline_firmware_server as server;
 
-/// TCP of the device and of the small server, DHCP, DNS.
-const SOCKETS: usize = 5;
+/// The stack's sockets for the device: TCP, DHCP, DNS.
+pub const DEVICE_SOCKETS: usize = 3;
+/// Those of the small server.
+pub const SERVER_SOCKETS: usize = server::SOCKETS;
+
+/// What runs on a board that has a network: it starts tasks.
+pub type Program = fn(Spawner, Stack<'static>, &'static dyn Chip);
 
 /// The TCP stack over this driver, and what runs it.
+pub fn network<D: Driver, const SOCKETS: usize>(
+    driver: D,
+    resources: &'static mut StackResources<SOCKETS>,
+    seed: u64,
+) -> (Stack<'static>, Runner<'static, D>) {
+    embassy_net::new(driver, Config::dhcpv4(Default::default()), resources, seed)
+}
+
+/// The labs' device.
 ///
 /// # Panics
 ///
-/// If it is called twice.
-pub fn network<D: Driver>(driver: D, seed: u64) -> (Stack<'static>, Runner<'static, D>) {
-    static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
-    let config = embassy_net::Config::dhcpv4(Default::default());
-    embassy_net::new(driver, config, RESOURCES.init_with(StackResources::new), seed)
+/// If it is called twice, as the other programs.
+pub fn device(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Chip) {
+    match Setup::read(board) {
+        Some(setup) => start(spawner, stack, board, setup),
+        None => board.ended(false),
+    }
+}
+
+/// The labs' device and the small server beside it.
+pub fn device_and_server(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Chip) {
+    server::start(spawner, stack, board);
+    device(spawner, stack, board);
 }

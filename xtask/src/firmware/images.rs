@@ -28,8 +28,10 @@ pub(crate) struct Image {
 pub(crate) const ALL: &[Image] = &[
     client("client", None, 28_300, 2 * 1024),
     client("client-deflate", Some("deflate"), 51_400, 8_200),
-    image("sim-riscv", "tautline-sim-riscv", RISCV, 320 * 1024, 96 * 1024),
+    image("sim-riscv", "tautline-sim-riscv", RISCV, 384 * 1024, 128 * 1024),
     image("sim-arm", "tautline-sim-arm", ARM, 248 * 1024, 42 * 1024),
+    Image { binary: "trial", ..image("trial-riscv", "tautline-sim-riscv", RISCV, 248 * 1024, 96 * 1024) },
+    Image { binary: "trial", ..image("trial-arm", "tautline-sim-arm", ARM, 248 * 1024, 42 * 1024) },
     ESP32C3,
 ];
 
@@ -37,7 +39,7 @@ pub(crate) const ALL: &[Image] = &[
 pub(crate) const ESP32C3: Image = image("esp32c3", "tautline-esp32c3", RISCV, 800 * 1024, 224 * 1024);
 
 /// Those that the emulated checks run.
-const EMULATED: &[&str] = &["sim-riscv", "sim-arm"];
+const EMULATED: &[&str] = &["sim-riscv", "sim-arm", "trial-riscv", "trial-arm"];
 
 impl Image {
     /// The command that builds it.

@@ -9,3 +9,4 @@ mod way;
 pub use clock::EmbassyClock;
 pub use setup::Setup;
 pub use start::start;
+pub use tcp::{Open, Socket, Tcp};

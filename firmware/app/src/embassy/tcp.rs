@@ -10,10 +10,10 @@ use embassy_net::dns::DnsQueryType;
 use embassy_net::tcp::{ConnectError as TcpError, Error, State, TcpSocket};
 use embassy_net::{IpAddress, Stack};
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
-use tautline_device::ConnectError;
+use tautline_device::{ConnectError, Connector, Transport};
 
 /// Opens TCP connections to one server, one after the other, with one socket.
-pub(super) struct Tcp<'a> {
+pub struct Tcp<'a> {
     stack: Stack<'a>,
     socket: &'a Socket<'a>,
     host: &'a str,
@@ -21,11 +21,11 @@ pub(super) struct Tcp<'a> {
 }
 
 /// The socket, which both halves of a connection share: each has it for as long as it is polled.
-pub(super) type Socket<'a> = RefCell<TcpSocket<'a>>;
+pub type Socket<'a> = RefCell<TcpSocket<'a>>;
 
 impl<'a> Tcp<'a> {
     /// To this server, whose name is looked up anew for each connection.
-    pub(super) fn new(stack: Stack<'a>, socket: &'a RefCell<TcpSocket<'a>>, host: &'a str, port: u16) -> Self {
+    pub fn new(stack: Stack<'a>, socket: &'a RefCell<TcpSocket<'a>>, host: &'a str, port: u16) -> Self {
         Self { stack, socket, host, port }
     }
 
@@ -53,7 +53,7 @@ impl<'a> Tcp<'a> {
     async fn end(&mut self) {
         if self.socket.borrow().state() != State::Closed {
             self.socket.borrow_mut().abort();
-            let _ = poll_fn(|cx| pin!(self.socket.borrow_mut().flush()).poll(cx)).await;
+            let _ = confirmed(self.socket).await;
         }
     }
 }
@@ -73,7 +73,7 @@ impl fmt::Debug for Tcp<'_> {
 
 /// An open TCP connection, and each of its halves.
 #[derive(Clone, Copy)]
-pub(super) struct Open<'a>(&'a Socket<'a>);
+pub struct Open<'a>(&'a Socket<'a>);
 
 impl fmt::Debug for Open<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,12 +81,36 @@ impl fmt::Debug for Open<'_> {
     }
 }
 
-impl Open<'_> {
-    /// Ends it: what was written still arrives.
-    pub(super) async fn close(mut self) {
+impl<'a> Connector for Tcp<'a> {
+    type Transport<'t>
+        = Open<'a>
+    where
+        Self: 't;
+
+    async fn connect(&mut self) -> Result<Open<'a>, ConnectError> {
+        self.open().await
+    }
+}
+
+impl Transport for Open<'_> {
+    type Error = Error;
+    type Reader<'h>
+        = Self
+    where
+        Self: 'h;
+    type Writer<'h>
+        = Self
+    where
+        Self: 'h;
+
+    fn split(&mut self) -> (Self, Self) {
+        (*self, *self)
+    }
+
+    async fn close(self) {
         self.0.borrow_mut().close();
         // What goes wrong now concerns nobody any more.
-        let _ = self.flush().await;
+        let _ = confirmed(self.0).await;
     }
 }
 
@@ -107,7 +131,14 @@ impl Write for Open<'_> {
         poll_fn(|cx| pin!(self.0.borrow_mut().write(bytes)).poll(cx)).await
     }
 
+    /// Bytes leave by themselves. The socket's own flush would wait until the peer has confirmed them: one message in each round
+    /// trip, and one pong however many pings came meanwhile.
     async fn flush(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| pin!(self.0.borrow_mut().flush()).poll(cx)).await
+        Ok(())
     }
+}
+
+/// Waits until the peer has confirmed everything.
+async fn confirmed(socket: &Socket<'_>) -> Result<(), Error> {
+    poll_fn(|cx| pin!(socket.borrow_mut().flush()).poll(cx)).await
 }

@@ -1,12 +1,13 @@
-//! The firmware in an emulator, against the real hub. Guest time is counted in instructions, so what the board says of its own
-//! punctuality is the same on a busy machine.
+//! The labs' device against the real hub.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tautline::{WebSocket, connect};
 use tautline_conformance::peers::secure::ours;
-use tautline_conformance::peers::{Board, Cable, Emulator, Hub, Project, request, within};
+use tautline_conformance::peers::{Board, Cable, Emulator, Hub, Image, Project, request, within};
+
+use super::server::hammer;
 
 /// How often the hub is killed.
 const KILLS: usize = 20;
@@ -36,7 +37,7 @@ async fn started(hub: &Hub, board: Board, plan: &str, config: &Value, more: &[(&
     let cable = Cable::to(hub.port).await;
     let (plan, config) = (format!("{PLAN}{plan}"), config.to_string());
     let files = [&[("plan", plan.as_bytes()), ("config.json", config.as_bytes())], more].concat();
-    let emulator = board.start(&files, cable.port);
+    let emulator = board.start(Image::Device, &files, cable.port);
     (cable, emulator)
 }
 
@@ -194,6 +195,15 @@ async fn shows_its_certificate_and_blinks_on_while_it_shakes_hands(board: Board)
     }
 }
 
+async fn serves_clients_and_blinks_on_while_it_shakes_hands(board: Board) {
+    let (project, hub) = secured(&["10.0.2.100", "127.0.0.1"]).await;
+    let (_cable, mut emulator) = started_securely(&project, &hub, board, "leave_every 10\n").await;
+    emulator.prints("welcome, board, to main").await;
+    hammer(&emulator).await;
+    emulator.prints("closed with 1000").await;
+    emulator.prints("welcome, board").await;
+}
+
 async fn talks_to_no_server_that_is_not_the_one_it_dialled(board: Board) {
     let (project, hub) = secured(&["127.0.0.1"]).await;
     let (_cable, mut emulator) = started_securely(&project, &hub, board, "").await;
@@ -202,21 +212,6 @@ async fn talks_to_no_server_that_is_not_the_one_it_dialled(board: Board) {
     let (_, hub) = secured(&["10.0.2.100"]).await;
     let (_cable, mut emulator) = started_securely(&others, &hub, board, "").await;
     emulator.prints("error: TLS: ").await;
-}
-
-/// The same tests on each board.
-macro_rules! on {
-    ($module:ident, $board:expr, $($test:ident)*) => {
-        mod $module {
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test($board).await;
-                }
-            )*
-        }
-    };
 }
 
 on! { riscv, Board::Riscv,
@@ -230,6 +225,7 @@ on! { riscv, Board::Riscv,
     counts_with_the_lab_without_a_word
     shows_its_certificate_and_blinks_on_while_it_shakes_hands
     talks_to_no_server_that_is_not_the_one_it_dialled
+    serves_clients_and_blinks_on_while_it_shakes_hands
 }
 
 on! { arm, Board::Arm,
