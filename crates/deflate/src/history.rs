@@ -56,6 +56,31 @@ impl<M: AsMut<[u8]>> History<M> {
         (self.next, self.indexed, self.first) = (self.end, self.end, self.end);
     }
 
+    /// What the next message can refer to, at most a window. Only between messages.
+    pub fn recent(&mut self) -> &[u8] {
+        let from = self.end.saturating_sub(self.bits.window_bytes() as u32).max(self.first);
+        &self.memory.as_mut()[from as usize..self.end as usize]
+    }
+
+    /// Takes a message that something else has compressed, with reference to what is [recent](Self::recent) at most, so that
+    /// the next ones can refer to it. Only between messages.
+    pub fn remember(&mut self, message: &[u8]) {
+        let mut rest = message;
+        if message.len() > self.bits.window_bytes() {
+            // What was before it is out of reach then.
+            self.reset();
+            rest = &message[message.len() - self.bits.window_bytes()..];
+        }
+        while !rest.is_empty() {
+            let taken = self.take(rest);
+            rest = &rest[taken..];
+            let mut search = self.search();
+            search.index();
+            let indexed = search.indexed;
+            self.searched(self.end as usize, indexed);
+        }
+    }
+
     /// Gives the memory back.
     pub fn into_memory(self) -> M {
         self.memory

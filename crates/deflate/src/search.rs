@@ -69,6 +69,11 @@ impl Search<'_> {
         best
     }
 
+    /// Puts everything in the index that can be.
+    pub(crate) fn index(&mut self) {
+        while self.enter(self.indexed).is_some() {}
+    }
+
     /// Puts a position in the index, and returns what was in its bucket before; `None` if too little text follows.
     #[inline]
     fn enter(&mut self, at: usize) -> Option<u64> {

@@ -14,6 +14,7 @@ use crate::{
 /// A compressor of zlib-rs with its history: some hundred KiB on the heap, whatever the window.
 pub struct ZlibCompressor {
     deflate: Deflate,
+    bits: WindowBits,
     /// What zlib has written and the caller has not got yet.
     staged: [u8; 512],
     len: usize,
@@ -44,7 +45,25 @@ impl ZlibCompressor {
             return None;
         }
         let deflate = Deflate::new(level.into(), false, bits.value());
-        Some(Self { deflate, staged: [0; 512], len: 0, taken: 0, begun: false, flushed: false })
+        Some(Self { deflate, bits, staged: [0; 512], len: 0, taken: 0, begun: false, flushed: false })
+    }
+
+    /// Begins a stream that refers to this text: what the receiver has in its window, of which as much as a window counts. So
+    /// one compressor can serve many connections, each of which keeps its own text
+    /// ([`History::recent`](crate::History::recent)).
+    ///
+    /// It costs what clearing some 100 KiB does, and reading the text.
+    pub fn begin_after(&mut self, text: &[u8]) {
+        self.reset();
+        if !text.is_empty() {
+            let window = &text[text.len().saturating_sub(self.bits.window_bytes())..];
+            self.deflate.set_dictionary(window).expect("a raw stream at its beginning takes any");
+        }
+    }
+
+    /// The size of its window.
+    pub fn bits(&self) -> WindowBits {
+        self.bits
     }
 
     /// Lets zlib work, into the place for what the caller gets. Returns how much of the input that took.

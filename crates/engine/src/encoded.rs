@@ -13,6 +13,7 @@ pub struct Encoded {
     /// Header and payload.
     frame: Bytes,
     head_len: usize,
+    compress: bool,
 }
 
 impl Encoded {
@@ -29,7 +30,14 @@ impl Encoded {
         let mut frame = Vec::with_capacity(head_len + payload.len());
         frame.extend_from_slice(&head[..head_len]);
         frame.extend_from_slice(payload);
-        Self { header, kind, frame: frame.into(), head_len }
+        Self { header, kind, frame: frame.into(), head_len, compress: true }
+    }
+
+    /// Whether it is compressed for those who have agreed on that. Default: yes. What will not get shorter, such as pictures, is
+    /// cheaper as it is (RFC 7692 §6: the choice is each message's).
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
     }
 
     /// Text or binary.
@@ -40,6 +48,11 @@ impl Encoded {
     /// The payload.
     pub fn payload(&self) -> &[u8] {
         &self.frame[self.head_len..]
+    }
+
+    /// Whether it is to be compressed.
+    pub(crate) fn may_compress(&self) -> bool {
+        self.compress
     }
 
     pub(crate) fn header(&self) -> &Header {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use mio::{Poll, Waker};
 use tautline_proto::CloseCode;
 use tautline_proto::app::{App, ConnectionId};
+use tautline_proto::compression::Backend;
 
 use crate::event_loop::{Loop, loop_of};
 use crate::host::Host;
@@ -28,6 +29,7 @@ pub struct Settings {
     loops: usize,
     inbox: usize,
     batching: bool,
+    deflate_backend: Backend,
     waking: Waking,
     ended: Ended,
 }
@@ -55,6 +57,7 @@ impl Settings {
             loops: loops.min(MAX_LOOPS),
             inbox: 16 * 1024 * 1024,
             batching: true,
+            deflate_backend: Backend::Small,
             waking: Arc::new(drop),
             ended: Arc::new(drop),
         }
@@ -81,6 +84,12 @@ impl Settings {
     /// (io_uring on Linux, with the feature of that name, which is not to be had in every container). Default: yes.
     pub fn batching(mut self, on: bool) -> Self {
         self.batching = on;
+        self
+    }
+
+    /// What compresses messages, where that is agreed on. Default [`Backend::Small`].
+    pub fn deflate_backend(mut self, backend: Backend) -> Self {
+        self.deflate_backend = backend;
         self
     }
 
@@ -138,7 +147,8 @@ impl Engine {
                 Arc::new(Inbox::new(Waker::new(poll.registry(), WAKER)?, settings.waking.clone(), settings.inbox));
             let counters = Arc::new(Published::default());
             // The index is below 256.
-            let event_loop = Loop::new(index as u8, settings.ended.clone());
+            let mut event_loop = Loop::new(index as u8, settings.ended.clone());
+            event_loop.compress_with(settings.deflate_backend);
             let runner = Runner {
                 poll,
                 event_loop,

@@ -49,7 +49,8 @@
 //! # Features
 //!
 //! `tls` (default): connections whose TLS session, by rustls, moves to the loop with them. `io-uring` (default): on Linux,
-//! what is published in a turn goes to all plain connections in one system call, where the kernel permits it.
+//! what is published in a turn goes to all plain connections in one system call, where the kernel permits it. `zlib-rs`: that crate
+//! as a [backend](Settings::deflate_backend) for the compression of large messages.
 
 mod batch;
 mod encoded;

@@ -189,6 +189,8 @@ impl Hub {
         let only = self.only;
         let addresses = self.server.addresses().clone();
         let mut settings = Settings::new().waking(site::wake_later).ended(move |peer| addresses.leave(peer.ip()));
+        let (_, _, backend) = self.server.settings().parts();
+        settings = settings.deflate_backend(backend);
         if let Some(loops) = self.loops {
             settings = settings.loops(loops);
         }

@@ -60,7 +60,7 @@ impl Site {
         access: Access,
         guard: Guard,
     ) -> Self {
-        let (config, send_queue) = settings.parts();
+        let (config, send_queue, _) = settings.parts();
         let sizes = Sizes { message: config.message_limit(), queue: send_queue };
         let (store, watch, telemetry) = (setup.store.clone(), setup.watch.clone(), setup.telemetry.clone());
         let profiles = Profiles::new(setup.settings(), |bytes| Profile::new(config).send_queue(bytes), send_queue);

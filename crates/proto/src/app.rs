@@ -80,6 +80,12 @@ pub trait Io {
     /// Sends a message, never waiting. A connection whose queue is full is closed with 1013.
     fn send(&mut self, to: ConnectionId, message: Message<'_>) -> Sent;
 
+    /// As [`send`](Self::send), as it is even where compression was agreed on: for what will not get shorter. The choice is each
+    /// message's (RFC 7692 §6). The same by default, for drivers that compress nothing.
+    fn send_uncompressed(&mut self, to: ConnectionId, message: Message<'_>) -> Sent {
+        self.send(to, message)
+    }
+
     /// Sends a message to many connections, encoding it once. A connection whose queue is full is treated as `slow` says.
     fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>, slow: Slow) -> Delivery;
 

@@ -3,11 +3,14 @@
 //! A side that takes its context over costs its own connection a [`History`], and the other one a [`Window`], from the first
 //! compressed message on. A side that does not costs nothing between messages.
 
+mod deflate;
+
+pub use deflate::{Backend, DeflateSpace, Deflater};
+
 use alloc::boxed::Box;
 use alloc::vec;
-use alloc::vec::Vec;
 
-use tautline_deflate::{Compressor, Decompressor, Flush, History, Status, Window};
+use tautline_deflate::{Decompressor, Window};
 
 use crate::config::Context;
 use crate::connection::{Connection, Role};
@@ -18,12 +21,6 @@ use crate::time::Instant;
 
 /// How much is inflated at once.
 const OUTPUT: usize = 64 * 1024;
-
-/// A message below this many bytes is not worth the work, and would hardly be shorter.
-const SHORTEST: usize = 16;
-
-/// How many repetitions the compressor gathers before it writes a block: enough for text in the largest window.
-const TOKENS: usize = 4096;
 
 /// What a connection needs to inflate its peer's messages.
 #[derive(Debug)]
@@ -106,95 +103,6 @@ impl Inflation<'_, '_> {
         }
         data
     }
-}
-
-/// What a connection needs to compress its messages.
-#[derive(Debug)]
-pub struct Deflater {
-    own: Sender,
-    /// If we take our context over.
-    history: Option<History<Box<[u8]>>>,
-}
-
-/// What the deflaters of a thread share, one after the other.
-#[derive(Debug, Default)]
-pub struct DeflateSpace {
-    compressor: Option<Box<Compressor<TOKENS>>>,
-    /// For a history of any size.
-    memory: Box<[u8]>,
-    output: Vec<u8>,
-}
-
-impl Deflater {
-    /// For a connection of which this was agreed, and on which we have this role.
-    pub fn new(role: Role, agreed: Parameters) -> Self {
-        let own = match role {
-            Role::Client => agreed.client,
-            Role::Server => agreed.server,
-        };
-        Self { own, history: None }
-    }
-
-    /// How we compress.
-    pub fn sender(&self) -> Sender {
-        self.own
-    }
-
-    /// Compresses a message, which has to be sent before the next one, by [`Connection::send_compressed`]. `None`: it is not
-    /// shorter that way, and is to be sent as it is.
-    pub fn deflate<'a>(&mut self, space: &'a mut DeflateSpace, message: &[u8]) -> Option<&'a [u8]> {
-        if !self.own.takeover {
-            return space.deflate(self.own.window, message);
-        }
-        if message.len() < SHORTEST {
-            return None;
-        }
-        let bits = self.own.window;
-        let history = self.history.get_or_insert_with(|| history(bits, vec![0; bits.history_bytes()].into()));
-        run(space.compressor.get_or_insert_default(), history, message, &mut space.output);
-        // Whatever it has become: the peer has to know what later messages refer to.
-        Some(&space.output)
-    }
-}
-
-impl DeflateSpace {
-    /// Compresses a message that refers to no other, for any number of receivers that agreed on this window, or a larger one.
-    /// `None`: it is not shorter that way.
-    pub fn deflate(&mut self, window: WindowBits, message: &[u8]) -> Option<&[u8]> {
-        if message.len() < SHORTEST {
-            return None;
-        }
-        if self.memory.is_empty() {
-            self.memory = vec![0; WindowBits::MAX.history_bytes()].into();
-        }
-        let mut history = history(window, core::mem::take(&mut self.memory));
-        run(self.compressor.get_or_insert_default(), &mut history, message, &mut self.output);
-        self.memory = history.into_memory();
-        (self.output.len() < message.len()).then_some(&self.output)
-    }
-}
-
-/// Compresses a message into `out`, in place of what was there.
-fn run(compressor: &mut Compressor<TOKENS>, history: &mut History<Box<[u8]>>, message: &[u8], out: &mut Vec<u8>) {
-    /// What is not larger than this is kept for the next message.
-    const KEPT: usize = 64 * 1024;
-    out.clear();
-    out.shrink_to(KEPT);
-    let mut rest = message;
-    loop {
-        let len = out.len();
-        out.resize(len + rest.len() / 2 + 64, 0);
-        let done = compressor.compress(history, rest, &mut out[len..], Flush::Message);
-        rest = &rest[done.consumed..];
-        out.truncate(len + done.produced);
-        if done.status == Status::NeedsInput {
-            return;
-        }
-    }
-}
-
-fn history(bits: WindowBits, memory: Box<[u8]>) -> History<Box<[u8]>> {
-    History::new(bits, memory).unwrap_or_else(|_| unreachable!("the memory fits"))
 }
 
 fn window(bits: WindowBits) -> Window<Box<[u8]>> {

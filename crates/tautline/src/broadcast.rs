@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 pub use tautline_proto::app::{Delivery, Slow};
+use tautline_proto::compression::Backend;
 use tautline_proto::deflate::WindowBits;
 use tautline_proto::{CloseCode, Header, Kind, MAX_HEADER, OpCode, Part, Role, mask};
 
@@ -26,6 +27,7 @@ pub struct Published {
     /// Header and payload as a server sends them.
     frame: Bytes,
     part: Part,
+    compress: bool,
     compressed: Arc<[OnceLock<Variant>; WINDOWS]>,
 }
 
@@ -41,15 +43,23 @@ impl Published {
         let (kind, payload) = crate::shared::into_parts(message.into());
         let (header, frame) = encode(kind, false, &payload);
         let payload = frame.slice(frame.len() - payload.len()..);
-        Self { header, payload, frame, part: Part::Whole(kind), compressed: Arc::default() }
+        Self { header, payload, frame, part: Part::Whole(kind), compress: true, compressed: Arc::default() }
     }
 
-    /// As it is for those who agreed to get messages compressed by themselves in this window.
-    fn compressed(&self, window: WindowBits) -> Option<&(Header, Bytes)> {
+    /// Whether it is compressed for those who have agreed on that. Default: yes. See
+    /// [`Sender::compress`](crate::Sender::compress), whose choice makes no difference here.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// As it is for those who agreed to get messages compressed by themselves in this window. Who comes first has its backend
+    /// compress it for all.
+    fn compressed(&self, window: WindowBits, backend: Backend) -> Option<&(Header, Bytes)> {
         let variant = &self.compressed[usize::from(window.value() - WindowBits::MIN.value())];
         let compress = || {
             pool::with_deflate_space(|space| {
-                space.deflate(window, &self.payload).map(|compressed| encode(self.kind(), true, compressed))
+                space.deflate(window, backend, &self.payload).map(|compressed| encode(self.kind(), true, compressed))
             })
         };
         variant.get_or_init(compress).as_ref()
@@ -282,16 +292,15 @@ impl Shared {
 impl State {
     /// Queues a published message, and writes it unless it is held for more.
     fn publish(&mut self, message: &Published, hold: bool) -> bool {
-        let own = self.compression.as_deref().map(|(_, deflater)| deflater.sender());
+        let own = self.compression.as_deref().filter(|_| message.compress);
+        let own = own.map(|(_, deflater)| (deflater.sender(), deflater.backend()));
         let frame = match (self.core.role(), own) {
             // What may be dropped again must not be what later messages refer to. So it is the connection's own.
-            (_, Some(own)) if own.takeover => {
-                {
-                    return without_budget(|| self.send(message.part, &mut message.payload.clone(), hold)).is_ok();
-                };
+            (_, Some((own, _))) if own.takeover => {
+                return without_budget(|| self.send(message.part, &mut message.payload.clone(), true, hold)).is_ok();
             }
             (Role::Server, own) => {
-                let compressed = own.and_then(|own| message.compressed(own.window));
+                let compressed = own.and_then(|(own, backend)| message.compressed(own.window, backend));
                 let (header, frame) =
                     compressed.map_or((&message.header, &message.frame), |(header, frame)| (header, frame));
                 self.core.send_encoded(header, &message.payload).map(|()| frame.clone())

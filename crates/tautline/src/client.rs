@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
+use tautline_proto::compression::Backend;
 use tautline_proto::handshake::client::{Offered, Request};
 use tautline_proto::handshake::deflate::Offer;
 use tautline_proto::handshake::{Limits, WriteError};
@@ -126,6 +127,12 @@ impl Connect {
     /// [`Info::deflate`] tells. By default nothing is offered. What it costs in memory: see [`deflate`](crate::deflate).
     pub fn deflate(mut self, offer: Offer) -> Self {
         self.deflate = Some(offer);
+        self
+    }
+
+    /// What compresses messages. Default [`Backend::Small`](crate::deflate::Backend::Small).
+    pub fn deflate_backend(mut self, backend: Backend) -> Self {
+        self.settings.deflate_backend = backend;
         self
     }
 

@@ -52,7 +52,8 @@
 //!
 //! # Features
 //!
-//! `tls` (default): `wss://` by rustls with the ring provider.
+//! `tls` (default): `wss://` by rustls with the ring provider. `zlib-rs`: that crate as a
+//! [backend](Settings::deflate_backend) for the compression of large messages.
 
 mod broadcast;
 mod client;
@@ -110,6 +111,7 @@ pub use writer::MessageWriter;
 /// agreed on (0.25 to 32 KiB), and for what it sends itself a history of two to six times its window. Without, it keeps nothing. All else
 /// that compression takes is shared by the connections of a thread: up to 270 KiB.
 pub mod deflate {
+    pub use tautline_proto::compression::Backend;
     pub use tautline_proto::handshake::deflate::{Acceptance, Offer, Parameters, Sender, Unlimited, WindowBits};
 }
 

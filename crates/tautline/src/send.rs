@@ -54,6 +54,17 @@ pub(crate) enum Urgency {
     WhenFlushed,
 }
 
+/// How a frame is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    pub(crate) part: Part,
+    pub(crate) urgency: Urgency,
+    /// Whether it belongs to the message in fragments for whose end all others wait.
+    pub(crate) in_stream: bool,
+    /// Whether it may be compressed: the same for all fragments of a message.
+    pub(crate) compress: bool,
+}
+
 thread_local! {
     /// Where a frame that leaves at once is put together.
     static FRAME: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -75,7 +86,7 @@ impl Sender {
     /// If the future is dropped before it is ready, nothing of the message has been sent.
     pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
         let (kind, payload) = crate::shared::into_parts(message.into());
-        self.handle.0.send_part(Part::Whole(kind), payload, Urgency::Now, false)
+        self.handle.0.send_part(self.whole(kind, Urgency::Now), payload)
     }
 
     /// As [`send`](Self::send), without waiting: for code that holds a lock, say.
@@ -86,7 +97,7 @@ impl Sender {
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let (kind, mut payload) = crate::shared::into_parts(message.into());
         let shared = &self.handle.0;
-        match shared.lock().try_send_part(shared, Part::Whole(kind), &mut payload, Urgency::Now, false) {
+        match shared.lock().try_send_part(shared, self.whole(kind, Urgency::Now), &mut payload) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(SendError::Busy),
         }
@@ -119,7 +130,7 @@ impl Sender {
     /// If the future is dropped before it is ready, nothing of the message has been queued.
     pub fn feed(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
         let (kind, payload) = crate::shared::into_parts(message.into());
-        self.handle.0.send_part(Part::Whole(kind), payload, Urgency::WhenFlushed, false)
+        self.handle.0.send_part(self.whole(kind, Urgency::WhenFlushed), payload)
     }
 
     /// Waits until nothing is queued any more: everything, also what others queue meanwhile, has been written to the
@@ -138,6 +149,9 @@ impl Sender {
 
     /// Begins a message that is sent in fragments, for data that is not at hand at once. Other messages wait until it
     /// is finished.
+    ///
+    /// Where messages are compressed, each fragment is flushed, so that the peer can read it as soon as it comes; that costs 5
+    /// bytes each, so that very small fragments may get longer.
     ///
     /// # Errors
     ///
@@ -161,6 +175,25 @@ impl Sender {
             })
             .await?;
         Ok(MessageWriter::new(self.clone(), kind))
+    }
+
+    /// Whether what is sent by this handle is compressed, where that was agreed on. Default: yes. The choice is each message's
+    /// (RFC 7692 §6): what will not get shorter, such as pictures, is cheaper as it is, and what is secret is not
+    /// given away by its length.
+    ///
+    /// ```no_run
+    /// # async fn example(ws: tautline::WebSocket, picture: Vec<u8>) -> Result<(), tautline::SendError> {
+    /// let as_it_is = ws.sender().compress(false);
+    /// as_it_is.send(picture).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    fn whole(&self, kind: Kind, urgency: Urgency) -> How {
+        How { part: Part::Whole(kind), urgency, in_stream: false, compress: self.compress }
     }
 
     /// Pings the peer and answers the round-trip time, as long as the peer takes.
@@ -357,12 +390,10 @@ impl Shared {
     /// Sends one frame, waiting for room and, unless it is `in_stream` itself, for the end of a message in fragments.
     pub(crate) fn send_part(
         self: &Arc<Self>,
-        part: Part,
+        how: How,
         mut payload: Bytes,
-        urgency: Urgency,
-        in_stream: bool,
     ) -> impl Future<Output = Result<(), SendError>> + Send {
-        self.until(move |state| state.try_send_part(self, part, &mut payload, urgency, in_stream))
+        self.until(move |state| state.try_send_part(self, how, &mut payload))
     }
 
     pub(crate) fn poll_ready(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
@@ -380,7 +411,7 @@ impl Shared {
         Poll::Ready(Ok(()))
     }
 
-    pub(crate) fn start_send(self: &Arc<Self>, message: Message, urgency: Urgency) -> Result<(), SendError> {
+    pub(crate) fn start_send(self: &Arc<Self>, message: Message, compress: bool) -> Result<(), SendError> {
         let (kind, mut payload) = crate::shared::into_parts(message);
         let mut state = self.lock();
         if !state.core.is_open() {
@@ -389,7 +420,7 @@ impl Shared {
         if state.streaming {
             return Err(SendError::Busy);
         }
-        state.send(Part::Whole(kind), &mut payload, urgency == Urgency::WhenFlushed)
+        state.send(Part::Whole(kind), &mut payload, compress, true)
     }
 
     pub(crate) fn poll_flush(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
@@ -422,18 +453,11 @@ impl State {
 
     /// Sends one frame, if it need not wait for room or, unless it is `in_stream` itself, for the end of a message in
     /// fragments. Takes the payload if it is kept.
-    fn try_send_part(
-        &mut self,
-        shared: &Arc<Shared>,
-        part: Part,
-        payload: &mut Bytes,
-        urgency: Urgency,
-        in_stream: bool,
-    ) -> Poll<Result<(), SendError>> {
+    fn try_send_part(&mut self, shared: &Arc<Shared>, how: How, payload: &mut Bytes) -> Poll<Result<(), SendError>> {
         if !self.core.is_open() {
             return Poll::Ready(Err(SendError::Closed));
         }
-        if self.streaming && !in_stream {
+        if self.streaming && !how.in_stream {
             return Poll::Pending;
         }
         if self.is_full() {
@@ -442,11 +466,11 @@ impl State {
                 return Poll::Pending;
             }
         }
-        let cork = self.unparsed || urgency == Urgency::WhenFlushed;
-        let sent = self.send(part, payload, cork);
+        let cork = self.unparsed || how.urgency == Urgency::WhenFlushed;
+        let sent = self.send(how.part, payload, how.compress, cork);
         // Replies to messages that arrived together leave together: when the last one has been answered, or when the
         // handler waits for something. Outside of a handler its task cannot tell, so the keeper's is asked.
-        if cork && urgency == Urgency::Now && !in_handler(shared) {
+        if cork && how.urgency == Urgency::Now && !in_handler(shared) {
             shared.wakers.wake_one(Waiter::Keeper);
         }
         Poll::Ready(sent)
@@ -458,11 +482,17 @@ impl State {
     }
 
     /// Writes a frame at once, or queues it: with `cork`, and where the transport is busy. Takes the payload if it is kept.
-    pub(crate) fn send(&mut self, part: Part, payload: &mut Bytes, cork: bool) -> Result<(), SendError> {
+    pub(crate) fn send(
+        &mut self,
+        part: Part,
+        payload: &mut Bytes,
+        compress: bool,
+        cork: bool,
+    ) -> Result<(), SendError> {
         let role = self.core.role();
         let key = mask_key(role);
         let mut head = [0; MAX_HEADER];
-        let len = match self.compress(part, payload) {
+        let len = match compress && self.compress(part, payload) {
             true => self.core.send_compressed(part, payload, key, &mut head),
             false => self.core.send(part, payload, key, &mut head),
         };
@@ -492,19 +522,25 @@ impl State {
         Ok(())
     }
 
-    /// Compresses a message in place, if that was agreed on and pays. One in fragments goes as it is.
+    /// Compresses a frame's payload in place, if that was agreed on, and pays. A fragment always is, since nobody knows yet
+    /// how long its message gets.
     fn compress(&mut self, part: Part, payload: &mut Bytes) -> bool {
-        let (Some((_, deflater)), Part::Whole(_)) = (self.compression.as_deref_mut(), part) else { return false };
+        let Some((_, deflater)) = self.compression.as_deref_mut() else { return false };
         // What is not sent must not become part of the history.
-        if !self.core.is_open() || self.core.is_message_in_progress() {
+        let continues = matches!(part, Part::Next | Part::Last);
+        if !self.core.is_open() || self.core.is_message_in_progress() != continues {
             return false;
         }
-        pool::with_deflate_space(|space| match deflater.deflate(space, payload) {
-            Some(compressed) => {
+        pool::with_deflate_space(|space| {
+            let compressed = match part {
+                Part::Whole(_) => deflater.deflate(space, payload),
+                Part::First(_) | Part::Next => Some(deflater.deflate_piece(space, payload, false)),
+                Part::Last => Some(deflater.deflate_piece(space, payload, true)),
+            };
+            if let Some(compressed) = compressed {
                 *payload = Bytes::copy_from_slice(compressed);
-                true
             }
-            None => false,
+            compressed.is_some()
         })
     }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tautline_proto::compression::{Deflater, Inflater};
+use tautline_proto::compression::{Backend, Deflater, Inflater};
 use tautline_proto::handshake::deflate::Parameters;
 use tautline_proto::{
     CloseCode, Config, Connection, Control, Ended, Instant, Kind, MAX_CONTROL_FRAME, OpCode, Role, Transport,
@@ -26,6 +26,7 @@ use crate::wakers::{Waiter, Waiting, Wakers};
 pub struct Settings {
     pub(crate) protocol: Config,
     pub(crate) send_queue: usize,
+    pub(crate) deflate_backend: Backend,
 }
 
 impl Settings {
@@ -34,7 +35,7 @@ impl Settings {
 
     /// The defaults.
     pub const fn new() -> Self {
-        Self { protocol: Config::new(), send_queue: Self::DEFAULT_SEND_QUEUE }
+        Self { protocol: Config::new(), send_queue: Self::DEFAULT_SEND_QUEUE, deflate_backend: Backend::Small }
     }
 
     /// Limits and timers of the protocol.
@@ -50,9 +51,15 @@ impl Settings {
         self
     }
 
-    /// What was set: limits and timers of the protocol, and the bytes that may wait to be sent.
-    pub const fn parts(&self) -> (Config, usize) {
-        (self.protocol, self.send_queue)
+    /// What compresses messages, where that is agreed on. Default [`Backend::Small`].
+    pub const fn deflate_backend(mut self, backend: Backend) -> Self {
+        self.deflate_backend = backend;
+        self
+    }
+
+    /// What was set: limits and timers of the protocol, the bytes that may wait to be sent, and what compresses.
+    pub const fn parts(&self) -> (Config, usize, Backend) {
+        (self.protocol, self.send_queue, self.deflate_backend)
     }
 }
 
@@ -160,9 +167,11 @@ pub(crate) struct State {
 impl Shared {
     pub(crate) fn new(stream: Stream, role: Role, settings: Arc<Settings>, leftover: &[u8], info: Info) -> Arc<Self> {
         let wakers = Arc::new(Wakers::default());
+        let compression = info.deflate.map(|agreed| {
+            let deflater = Deflater::new(role, agreed).with_backend(settings.deflate_backend);
+            Box::new((Inflater::new(role, agreed), deflater))
+        });
         let core = Connection::new(Surroundings(settings), role, now(), rand::random()).with_deflate(info.deflate);
-        let compression =
-            info.deflate.map(|agreed| Box::new((Inflater::new(role, agreed), Deflater::new(role, agreed))));
         Arc::new(Self {
             state: Mutex::new(State {
                 core,

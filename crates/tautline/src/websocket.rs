@@ -11,7 +11,7 @@ use tautline_proto::{CloseCode, Ended, Kind, Role};
 
 use crate::keeper::{Keeper, in_handler};
 use crate::message::{Chunk, Event, Message};
-use crate::send::{SendError, Urgency};
+use crate::send::SendError;
 use crate::shared::{Info, Item, Settings, Shared, notify};
 use crate::stream::Stream;
 use crate::wakers::Waiter;
@@ -52,6 +52,8 @@ pub struct Receiver {
 #[derive(Clone, Debug)]
 pub struct Sender {
     pub(crate) handle: Handle,
+    /// Whether what is sent by it is compressed, where that was agreed on.
+    pub(crate) compress: bool,
 }
 
 impl WebSocket {
@@ -71,7 +73,7 @@ impl WebSocket {
     pub(crate) fn from_shared(shared: &Arc<Shared>) -> Self {
         Self {
             receiver: Receiver { handle: Handle::new(shared), assembled: None },
-            sender: Sender { handle: Handle::new(shared) },
+            sender: Sender { handle: Handle::new(shared), compress: true },
         }
     }
 
@@ -391,7 +393,7 @@ impl Sink<Message> for Sender {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        self.handle.0.start_send(message, Urgency::WhenFlushed)
+        self.handle.0.start_send(message, self.compress)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {

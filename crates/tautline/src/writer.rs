@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tautline_proto::{CloseCode, Kind, Part};
 
-use crate::send::{SendError, Urgency};
+use crate::send::{How, SendError, Urgency};
 use crate::shared::notify;
 use crate::websocket::Sender;
 
@@ -24,7 +24,8 @@ impl MessageWriter {
         Self { sender, kind, begun: false, finished: false }
     }
 
-    /// Sends the next piece, as one frame. Pieces of text may be cut inside a character; together they have to be
+    /// Sends the next piece, as one frame, compressed where that was agreed on (unless its
+    /// [`Sender`](crate::Sender::compress) does not). Pieces of text may be cut inside a character; together they have to be
     /// UTF-8, or the peer will end the connection.
     ///
     /// # Errors
@@ -36,7 +37,7 @@ impl MessageWriter {
     /// If the future is dropped before it is ready, nothing of the piece has been sent.
     pub async fn write(&mut self, piece: impl Into<Bytes>) -> Result<(), SendError> {
         let part = if self.begun { Part::Next } else { Part::First(self.kind) };
-        self.sender.handle.0.send_part(part, piece.into(), Urgency::Now, true).await?;
+        self.send(part, piece.into()).await?;
         self.begun = true;
         Ok(())
     }
@@ -53,9 +54,14 @@ impl MessageWriter {
     /// closed with 1011.
     pub async fn finish(mut self, piece: impl Into<Bytes>) -> Result<(), SendError> {
         let part = if self.begun { Part::Last } else { Part::Whole(self.kind) };
-        self.sender.handle.0.send_part(part, piece.into(), Urgency::Now, true).await?;
+        self.send(part, piece.into()).await?;
         self.finished = true;
         Ok(())
+    }
+
+    fn send(&self, part: Part, piece: Bytes) -> impl Future<Output = Result<(), SendError>> + Send {
+        let how = How { part, urgency: Urgency::Now, in_stream: true, compress: self.sender.compress };
+        self.sender.handle.0.send_part(how, piece)
     }
 }
 

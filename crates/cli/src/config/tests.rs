@@ -44,13 +44,14 @@ fn values(config: &Config) -> Vec<(&'static str, &'static str, Option<String>)> 
 fn the_defaults_are_those_of_the_libraries() {
     let config = of_file("");
     assert_eq!((&*config.listen.host, config.listen.port, config.listen.app), ("127.0.0.1", 8000, None));
-    let (protocol, send_queue) = tautline::Settings::default().parts();
+    let (protocol, send_queue, compression_backend) = tautline::Settings::default().parts();
     let websocket = &config.websocket;
     let same = protocol.max_message(websocket.max_message.0).max_frame(websocket.max_message.0);
     let same = same.ping_interval(Some(websocket.ping_interval)).pong_timeout(websocket.ping_timeout);
     assert_eq!(same, protocol);
     assert_eq!(websocket.origins, tautline::Origins::default());
     assert_eq!(config.websocket.send_queue.0, send_queue as u64);
+    assert_eq!(config.websocket.compression_backend, compression_backend);
     let rooms = tautline_rooms::Settings::default();
     assert_eq!(config.rooms.default, rooms.default);
     assert_eq!(config.rooms.rooms, rooms.rooms);

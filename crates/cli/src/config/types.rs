@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use tautline::Origins;
+use tautline::deflate::Backend;
 use tautline_hub::{AppName, Keyless};
 use tautline_identity::ClientAuth;
 use tautline_rooms::{Compression, Duplicates, SlowConsumer};
@@ -89,6 +90,10 @@ impl Choice for Compression {
         ("no-context-takeover", Self::NoContextTakeover),
         ("context-takeover", Self::ContextTakeover),
     ];
+}
+
+impl Choice for Backend {
+    const NAMES: &'static [(&'static str, Self)] = &[("small", Self::Small), ("zlib-rs", Self::ZlibRs)];
 }
 
 impl Choice for SlowConsumer {

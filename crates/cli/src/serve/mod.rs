@@ -115,6 +115,7 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         send_queue,
         compression,
         compression_window,
+        compression_backend,
         max_connections,
         max_connections_per_address,
         connection_rate_per_address,
@@ -130,6 +131,7 @@ fn hub(config: &Config, store: Option<Store>) -> Hub {
         .config(protocol)
         .send_queue(usize::try_from(send_queue.0).unwrap_or(usize::MAX))
         .origins(origins.clone())
+        .deflate_backend(*compression_backend)
         .max_connections(*max_connections)
         .address_limits(
             AddressLimits::new().connections(*max_connections_per_address).rate(*connection_rate_per_address),

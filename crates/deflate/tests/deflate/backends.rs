@@ -84,6 +84,54 @@ fn damage_is_told_until_reset() {
 }
 
 #[test]
+fn compressors_take_turns_on_one_connection() {
+    for bits in (9..=15).map(|bits| WindowBits::new(bits).unwrap()) {
+        let rng = &mut Rng::with_seed(46);
+        let (mut compressor, mut zlib) = (Compressor::<512>::new(), ZlibCompressor::new(bits, 6).unwrap());
+        let (mut history, mut decompressor, mut window) = (history(bits), Decompressor::new(), window(bits));
+        for round in 0..200 {
+            let most = [40, 600, 3 * bits.window_bytes()][rng.usize(..3)];
+            let (name, data) = corpora::all(rng.usize(..=most), bits, rng.u64(..)).swap_remove(rng.usize(..9));
+            let pieces = &mut Pieces::random(rng.u64(..));
+            let mut made = if rng.bool() {
+                zlib.begin_after(history.recent());
+                let made = compress_in(&mut zlib, &data, Flush::Message, pieces);
+                history.remember(&data);
+                made
+            } else {
+                compress_in(&mut compressor.with(&mut history), &data, Flush::Message, pieces)
+            };
+            made.extend_from_slice(&TAIL);
+            let by = &mut decompressor.with(&mut window);
+            let (read, status) = decompress_in(by, &made, data.len(), &mut Pieces::Whole).unwrap();
+            assert!(read == data && status == Status::NeedsInput, "{name}, {bits:?}, round {round}");
+        }
+    }
+}
+
+#[test]
+fn each_refers_to_what_the_other_has_compressed() {
+    let message: Vec<u8> = (0..300).map(|number| format!("{number} ")).collect::<String>().into();
+    let (mut compressor, mut zlib) = (Compressor::<512>::new(), ZlibCompressor::new(TWELVE, 6).unwrap());
+    let whole = &mut Pieces::Whole;
+    for own_first in [true, false] {
+        let mut history = history(TWELVE);
+        let mut lens = Vec::new();
+        for own in [own_first, !own_first] {
+            let made = if own {
+                compress_in(&mut compressor.with(&mut history), &message, Flush::Message, whole)
+            } else {
+                zlib.begin_after(history.recent());
+                history.remember(&message);
+                compress_in(&mut zlib, &message, Flush::Message, whole)
+            };
+            lens.push(made.len());
+        }
+        assert!(lens[1] * 10 < lens[0], "{lens:?}, the own one first: {own_first}");
+    }
+}
+
+#[test]
 fn what_zlib_cannot_do_is_refused() {
     assert!(ZlibCompressor::new(WindowBits::MIN, 6).is_none());
     assert!(ZlibCompressor::new(WindowBits::MAX, 10).is_none());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use tautline_proto::compression::{DeflateSpace, Deflater, Inflater};
+use tautline_proto::compression::{Backend, DeflateSpace, Deflater, Inflater};
 use tautline_proto::handshake::deflate::{Parameters, WindowBits};
 use tautline_proto::{Header, Kind, MAX_HEADER, Role};
 
@@ -13,14 +13,15 @@ use super::turn::Turn;
 /// What the connections need that agreed to compress, by their slots: the others pay nothing for it.
 #[derive(Default)]
 pub(super) struct Compression {
+    pub(super) backend: Backend,
     connections: HashMap<usize, (Option<Inflater>, Deflater)>,
     space: DeflateSpace,
 }
 
 impl Compression {
     pub(super) fn agreed(&mut self, slot: usize, agreed: Parameters) {
-        let both = (Some(Inflater::new(Role::Server, agreed)), Deflater::new(Role::Server, agreed));
-        self.connections.insert(slot, both);
+        let deflater = Deflater::new(Role::Server, agreed).with_backend(self.backend);
+        self.connections.insert(slot, (Some(Inflater::new(Role::Server, agreed)), deflater));
     }
 
     pub(super) fn forget(&mut self, slot: usize) {
@@ -56,7 +57,7 @@ impl Compression {
         turn: &mut Turn,
         variants: &mut Variants,
     ) -> Option<(Header, Range<u32>, What)> {
-        let Self { connections, space } = self;
+        let Self { backend, connections, space } = self;
         let (_, deflater) = connections.get_mut(&slot)?;
         let sender = deflater.sender();
         if sender.takeover {
@@ -66,10 +67,11 @@ impl Compression {
                 .map(|(header, frame)| (header, frame, What::Own));
         }
         let variant = &mut variants.0[usize::from(sender.window.value() - WindowBits::MIN.value())];
-        let (header, frame) = variant
-            .get_or_insert_with(|| space.deflate(sender.window, message).map(|compressed| push(turn, kind, compressed)))
-            .clone()?;
-        Some((header, frame, What::Published))
+        let variant = variant.get_or_insert_with(|| {
+            let compressed = space.deflate(sender.window, *backend, message);
+            compressed.map(|compressed| push(turn, kind, compressed))
+        });
+        variant.clone().map(|(header, frame)| (header, frame, What::Published))
     }
 }
 

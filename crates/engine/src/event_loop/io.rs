@@ -39,11 +39,15 @@ impl<T: Transport> Io for Call<'_, T> {
     }
 
     fn send(&mut self, to: ConnectionId, message: Message<'_>) -> Sent {
-        self.world.send(to, message, self.shared)
+        self.world.send(to, message, true, self.shared)
+    }
+
+    fn send_uncompressed(&mut self, to: ConnectionId, message: Message<'_>) -> Sent {
+        self.world.send(to, message, false, self.shared)
     }
 
     fn publish(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: Message<'_>, slow: Slow) -> Delivery {
-        self.world.publish(to, message.kind(), message.as_bytes(), slow)
+        self.world.publish(to, message, slow)
     }
 
     fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tautline_proto::app::{App, ConnectionId, Io, Opening, Slow};
-use tautline_proto::compression::InflateSpace;
+use tautline_proto::compression::{Backend, InflateSpace};
 use tautline_proto::handshake::server::Rejection;
 use tautline_proto::{CloseCode, Header, Instant, Role, Transport as Verdict};
 
@@ -87,6 +87,11 @@ impl<T: Transport> Loop<T> {
     /// Has the writes of a turn done at once, where the system has a way to do that. To be called by the thread of the loop.
     pub(crate) fn start_batching(&mut self) {
         self.world.start_batching();
+    }
+
+    /// Has this compress the messages of connections that are admitted from now on.
+    pub(crate) fn compress_with(&mut self, backend: Backend) {
+        self.world.compression.backend = backend;
     }
 
     /// The time of the turn that begins.

@@ -60,8 +60,15 @@ impl<T: Transport> World<T> {
         }
     }
 
-    /// Sends a message. `shared`: where its payload lies, if that can be shared.
-    pub(super) fn send(&mut self, to: ConnectionId, message: Message<'_>, shared: Option<&Bytes>) -> Sent {
+    /// Sends a message, compressed if it may be, and that was agreed on. `shared`: where its payload lies, if that can be
+    /// shared.
+    pub(super) fn send(
+        &mut self,
+        to: ConnectionId,
+        message: Message<'_>,
+        compress: bool,
+        shared: Option<&Bytes>,
+    ) -> Sent {
         if self.turn.is_full() {
             self.write_all();
         }
@@ -75,7 +82,7 @@ impl<T: Transport> World<T> {
         }
         let (part, payload) = (Part::Whole(message.kind()), message.as_bytes());
         let mut head = [0; MAX_HEADER];
-        let compressed = match connection.core.may_compress() {
+        let compressed = match compress && connection.core.may_compress() {
             true => self.compression.deflate(slot, payload),
             false => None,
         };
@@ -111,17 +118,41 @@ impl<T: Transport> World<T> {
         }
     }
 
-    /// Sends a message to many.
+    /// Sends a message to many, compressed to those that have agreed on that.
     pub(super) fn publish(
+        &mut self,
+        to: &mut dyn Iterator<Item = ConnectionId>,
+        message: Message<'_>,
+        slow: Slow,
+    ) -> Delivery {
+        let (kind, payload) = (message.kind(), message.as_bytes());
+        match payload.len() {
+            LARGE.. => self.publish_large(to, &Encoded::new(message), slow),
+            _ => self.publish_small(to, kind, payload, true, slow),
+        }
+    }
+
+    /// Sends an encoded message to many.
+    pub(super) fn publish_encoded(
+        &mut self,
+        to: &mut dyn Iterator<Item = ConnectionId>,
+        message: &Encoded,
+        slow: Slow,
+    ) -> Delivery {
+        match message.payload().len() {
+            LARGE.. => self.publish_large(to, message, slow),
+            _ => self.publish_small(to, message.kind(), message.payload(), message.may_compress(), slow),
+        }
+    }
+
+    fn publish_small(
         &mut self,
         to: &mut dyn Iterator<Item = ConnectionId>,
         kind: Kind,
         payload: &[u8],
+        compress: bool,
         slow: Slow,
     ) -> Delivery {
-        if payload.len() >= LARGE {
-            return self.publish_encoded(to, &Encoded::from_parts(kind, payload), slow);
-        }
         if self.turn.is_full() {
             self.write_all();
         }
@@ -134,7 +165,8 @@ impl<T: Transport> World<T> {
         let mut delivery = Delivery::default();
         let mut variants = Variants::default();
         for id in to {
-            if !self.makes_room(id, slow, &mut delivery) || self.gave_compressed(id, kind, payload, slow, &mut variants)
+            if !self.makes_room(id, slow, &mut delivery)
+                || compress && self.gave_compressed(id, kind, payload, slow, &mut variants)
             {
                 continue;
             }
@@ -151,21 +183,13 @@ impl<T: Transport> World<T> {
         delivery
     }
 
-    /// Sends an encoded message to many.
-    pub(super) fn publish_encoded(
-        &mut self,
-        to: &mut dyn Iterator<Item = ConnectionId>,
-        message: &Encoded,
-        slow: Slow,
-    ) -> Delivery {
-        if message.payload().len() < LARGE {
-            return self.publish(to, message.kind(), message.payload(), slow);
-        }
+    fn publish_large(&mut self, to: &mut dyn Iterator<Item = ConnectionId>, message: &Encoded, slow: Slow) -> Delivery {
         let (kind, payload) = (message.kind(), message.payload());
         let mut delivery = Delivery::default();
         let mut variants = Variants::default();
         for id in to {
-            if !self.makes_room(id, slow, &mut delivery) || self.gave_compressed(id, kind, payload, slow, &mut variants)
+            if !self.makes_room(id, slow, &mut delivery)
+                || message.may_compress() && self.gave_compressed(id, kind, payload, slow, &mut variants)
             {
                 continue;
             }

@@ -142,11 +142,15 @@ impl Connection {
         self.sender.start_close(code, reason);
     }
 
-    fn send(&mut self, message: Message) -> Sent {
+    fn send(&mut self, message: Message, compress: bool) -> Sent {
         if self.closing {
             return Sent::Closed;
         }
-        match self.sender.try_send(message) {
+        let sent = match compress {
+            true => self.sender.try_send(message),
+            false => self.sender.clone().compress(false).try_send(message),
+        };
+        match sent {
             Ok(()) if self.sender.queued() == 0 => Sent::Written,
             Ok(()) => {
                 self.busy = true;
@@ -207,6 +211,15 @@ impl Call<'_> {
             app::Message::Binary(bytes) => bytes.into(),
         }
     }
+
+    fn send_as(&mut self, to: ConnectionId, message: app::Message<'_>, compress: bool) -> Sent {
+        let message = self.own(message);
+        let Some(connection) = self.world.connections.get_mut(&to) else { return Sent::Closed };
+        if let Some(current) = &mut self.current {
+            *current.answered |= current.from == to;
+        }
+        connection.send(message, compress)
+    }
 }
 
 impl Io for Call<'_> {
@@ -228,12 +241,11 @@ impl Io for Call<'_> {
     }
 
     fn send(&mut self, to: ConnectionId, message: app::Message<'_>) -> Sent {
-        let message = self.own(message);
-        let Some(connection) = self.world.connections.get_mut(&to) else { return Sent::Closed };
-        if let Some(current) = &mut self.current {
-            *current.answered |= current.from == to;
-        }
-        connection.send(message)
+        self.send_as(to, message, true)
+    }
+
+    fn send_uncompressed(&mut self, to: ConnectionId, message: app::Message<'_>) -> Sent {
+        self.send_as(to, message, false)
     }
 
     fn publish(

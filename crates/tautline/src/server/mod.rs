@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use tautline_proto::compression::Backend;
 use tautline_proto::handshake::Limits;
 use tautline_proto::handshake::deflate::Acceptance;
 use tautline_proto::handshake::server::{Options, OriginPolicy};
@@ -185,7 +186,14 @@ impl Server {
         self
     }
 
-    /// How connections behave, as was set with [`config`](Self::config) and [`send_queue`](Self::send_queue).
+    /// What compresses messages. Default [`Backend::Small`](crate::deflate::Backend::Small).
+    pub fn deflate_backend(mut self, backend: Backend) -> Self {
+        self.settings.deflate_backend = backend;
+        self
+    }
+
+    /// How connections behave, as was set with [`config`](Self::config), [`send_queue`](Self::send_queue) and
+    /// [`deflate_backend`](Self::deflate_backend).
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

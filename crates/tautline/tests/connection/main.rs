@@ -5,6 +5,7 @@ mod cancel;
 mod closing;
 mod control;
 mod cork;
+mod deflate;
 mod echo;
 mod events;
 mod keepalive;

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use tautline::deflate::{Acceptance, Offer, Parameters, Sender, Unlimited, WindowBits};
-use tautline::{CloseCode, Config, Connect, Ended, Event, Group, Message, Server, Slow, Violation, WebSocket, connect};
+use tautline::deflate::{Acceptance, Backend, Offer, Parameters, Sender, Unlimited, WindowBits};
+use tautline::{
+    CloseCode, Config, Connect, Ended, Event, Group, Kind, Message, Published, Server, Slow, Violation, WebSocket,
+    connect,
+};
 
 use crate::support::sim::QUIET;
 use crate::support::soon;
@@ -49,12 +52,23 @@ fn messages() -> Vec<Message> {
 
 #[tokio::test]
 async fn messages_of_every_kind_come_back_as_they_were() {
+    come_back(Backend::Small).await;
+}
+
+#[cfg(feature = "zlib-rs")]
+#[tokio::test]
+async fn messages_of_every_kind_come_back_as_they_were_by_zlib_rs() {
+    come_back(Backend::ZlibRs).await;
+}
+
+async fn come_back(backend: Backend) {
     for own in
         [sender(15, true), sender(15, false), sender(9, true), sender(12, false), sender(8, true), sender(8, false)]
     {
-        let server = start(quiet().deflate(like(own)), echo).await;
+        let server = start(quiet().deflate(like(own)).deflate_backend(backend), echo).await;
         for peer in [sender(15, true), sender(10, false)] {
-            let mut ws = server.connect().deflate(Offer { server: peer, client: peer }).await.unwrap();
+            let offer = Offer { server: peer, client: peer };
+            let mut ws = server.connect().deflate(offer).deflate_backend(backend).await.unwrap();
             let window = own.window.min(peer.window);
             let agreed = Sender { window, takeover: own.takeover && peer.takeover };
             assert_eq!(ws.info().deflate, Some(Parameters { server: agreed, client: agreed }));
@@ -186,6 +200,117 @@ async fn events_show_a_compressed_frame_as_what_it_stands_for() {
     }
     assert!(all == long.as_bytes());
     assert_eq!((&*heads[0], heads.len()), ("Text true 0 true", 1));
+}
+
+/// The opcode, whether RSV1 was set, and FIN of each of the frames that these bytes are, with their payloads.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, bool, bool, &[u8])> {
+    let mut frames = Vec::new();
+    while bytes.len() >= 2 && bytes.len() >= frame_len(bytes) {
+        let (frame, rest) = bytes.split_at(frame_len(bytes));
+        let head = if frame[1] == 126 { 4 } else { 2 };
+        frames.push((frame[0] & 0x0f, frame[0] & 0x40 != 0, frame[0] & 0x80 != 0, &frame[head..]));
+        bytes = rest;
+    }
+    frames
+}
+
+impl crate::Client {
+    /// Waits for so many frames, and takes what has come.
+    async fn whole_frames(&mut self, count: usize) -> Vec<u8> {
+        while frames(&self.received).len() < count {
+            assert!(self.read().await > 0, "the connection ended");
+        }
+        std::mem::take(&mut self.received)
+    }
+}
+
+#[tokio::test]
+async fn r7692_s6_1_fragments_are_pieces_of_one_stream_of_which_the_first_frame_tells() {
+    for takeover in [true, false] {
+        let server = start(quiet().deflate(like(sender(15, takeover))), |mut ws: WebSocket, _| async move {
+            for _ in 0..2 {
+                let mut writer = ws.begin(Kind::Text).await.unwrap();
+                writer.write("temperature, ".repeat(20)).await.unwrap();
+                writer.write("").await.unwrap();
+                writer.write("temperature, ".repeat(20)).await.unwrap();
+                writer.finish("").await.unwrap();
+            }
+            while ws.recv().await.is_some() {}
+        })
+        .await;
+        let (mut client, _) = server.open_with("permessage-deflate").await;
+        let bytes = client.whole_frames(8).await;
+        let frames = frames(&bytes);
+        let heads: Vec<_> = frames.iter().map(|&(opcode, compressed, fin, _)| (opcode, compressed, fin)).collect();
+        let expected = [(1, true, false), (0, false, false), (0, false, false), (0, false, true)].repeat(2);
+        assert_eq!(heads, expected);
+        let payload = |index: usize| frames[index].3;
+        // Each fragment ends at a byte; the last one is what an empty message is, without the tail.
+        assert!(payload(0).ends_with(&[0, 0, 0xff, 0xff]) && payload(2).ends_with(&[0, 0, 0xff, 0xff]));
+        assert!(payload(1).is_empty() && payload(3) == [0]);
+        assert!(payload(0).len() < 40 && payload(2).len() < payload(0).len(), "the second refers to the first");
+        assert_eq!(payload(4).len() < payload(0).len(), takeover, "the second message refers to the first");
+    }
+}
+
+#[tokio::test]
+async fn a_message_in_fragments_of_any_size_comes_back_as_it_was() {
+    for own in [sender(15, true), sender(12, false), sender(9, true), sender(8, false)] {
+        let server = start(quiet().deflate(like(own)), echo).await;
+        let mut ws = server.connect().deflate(Offer { server: own, client: own }).await.unwrap();
+        let text: String = (0..4000).map(|number| format!("number {number}, ")).collect();
+        for size in [1, 7, 300, 5_000, 70_000] {
+            let text = &text[..text.len().min(60 * size)];
+            let mut writer = ws.begin(Kind::Text).await.unwrap();
+            for piece in text.as_bytes().chunks(size) {
+                writer.write(piece.to_vec()).await.unwrap();
+            }
+            writer.finish("").await.unwrap();
+            assert!(soon(ws.recv()).await == Some(Message::text(text)), "{own:?}, {size}");
+            // Whole messages between them refer to them, and the other way round.
+            ws.send(text).await.unwrap();
+            assert!(soon(ws.recv()).await == Some(Message::text(text)), "{own:?}, {size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r7692_s6_a_message_that_is_not_to_be_compressed_goes_as_it_is() {
+    let text = "temperature ".repeat(20);
+    let sent = text.clone();
+    let server = start(quiet().deflate(Acceptance::default()), move |mut ws: WebSocket, _| {
+        let text = sent.clone();
+        async move {
+            let plain = ws.sender().compress(false);
+            ws.send(&*text).await.unwrap();
+            plain.send(&*text).await.unwrap();
+            plain.try_send(&*text).unwrap();
+            plain.feed(&*text).await.unwrap();
+            let mut writer = plain.begin(Kind::Text).await.unwrap();
+            writer.write(text.clone()).await.unwrap();
+            writer.finish("").await.unwrap();
+            plain.clone().compress(true).send(&*text).await.unwrap();
+            ws.sender().publish(&Published::new(&*text), Slow::Disconnect);
+            ws.sender().publish(&Published::new(&*text).compress(false), Slow::Disconnect);
+            while ws.recv().await.is_some() {}
+        }
+    })
+    .await;
+    for (offer, refers) in [("permessage-deflate", true), ("permessage-deflate; server_no_context_takeover", false)] {
+        let (mut client, _) = server.open_with(offer).await;
+        let bytes = client.whole_frames(9).await;
+        let frames = frames(&bytes);
+        let compressed: Vec<bool> = frames.iter().map(|&(_, compressed, ..)| compressed).collect();
+        assert_eq!(compressed, [true, false, false, false, false, false, true, true, false], "{offer}");
+        assert!(frames.iter().all(|&(_, compressed, _, payload)| {
+            compressed && payload.len() < 40 || payload == text.as_bytes() || payload.is_empty()
+        }));
+        assert_eq!(
+            frames[6].3.len() < frames[0].3.len(),
+            refers,
+            "compressed ones refer to each other, past the others"
+        );
+    }
 }
 
 /// A server whose clients get what each of them sends: the sender alone, then the others.

@@ -1,10 +1,12 @@
 //! Compressed messages.
 
-use tautline_proto::app::{ConnectionId, Message, Slow};
+use tautline_proto::app::{ConnectionId, Message, Sent, Slow};
+use tautline_proto::compression::Backend;
 use tautline_proto::handshake::deflate::{Parameters, Sender, WindowBits};
 use tautline_proto::{CloseCode, Kind, Part};
 
 use super::support::{Client, World};
+use crate::encoded::Encoded;
 
 fn agreed(bits: u8, takeover: bool) -> Option<Parameters> {
     let sender = Sender { window: WindowBits::new(bits).unwrap(), takeover };
@@ -29,9 +31,20 @@ fn publish(world: &mut World, to: &[ConnectionId], text: &str, slow: Slow) {
 
 #[test]
 fn messages_come_back_as_they_were_in_each_window() {
+    come_back(Backend::Small);
+}
+
+#[cfg(feature = "zlib-rs")]
+#[test]
+fn messages_come_back_as_they_were_in_each_window_by_zlib_rs() {
+    come_back(Backend::ZlibRs);
+}
+
+fn come_back(backend: Backend) {
     for bits in 8..=15 {
         for takeover in [true, false] {
             let mut world = World::echo().with_queue(10_000_000);
+            world.event_loop.compress_with(backend);
             let mut client = connect(&mut world, agreed(bits, takeover));
             let mut sent: Vec<String> = (0..50).map(json).collect();
             sent.extend([String::new(), "SOS".into(), (0..20_000).map(json).collect(), "x".repeat(3_000_000)]);
@@ -106,6 +119,37 @@ fn what_a_slow_receiver_misses_is_never_what_later_messages_refer_to() {
             assert!(texts[..30].iter().eq((0..30).map(json).collect::<Vec<_>>().iter()));
             assert!(texts[texts.len() - 30..].iter().eq((200..230).map(json).collect::<Vec<_>>().iter()));
         }
+    }
+}
+
+#[test]
+fn r7692_s6_a_message_that_is_not_to_be_compressed_goes_as_it_is() {
+    for takeover in [true, false] {
+        let mut world = World::new(|_, _| {}).with_queue(10_000_000);
+        let mut client = connect(&mut world, agreed(12, takeover));
+        let id = client.peer.id;
+        let texts = [json(1).repeat(3), json(2).repeat(3), json(1).repeat(1000)];
+        for (number, text) in texts.iter().enumerate() {
+            let mut to_it = [id].into_iter();
+            let (message, before) = (Message::Text(text), client.peer.wire().written.len());
+            let as_it_is = Encoded::new(message).compress(false);
+            match number % 2 {
+                0 => world.visit(|io| assert_ne!(io.send_uncompressed(id, message), Sent::Closed)),
+                _ => drop(world.event_loop.publish(&mut to_it, &as_it_is, Slow::Disconnect)),
+            }
+            world.event_loop.publish(&mut [id].into_iter(), &as_it_is, Slow::DropOldest);
+            world.run();
+            let plain = client.peer.wire().written.len() - before;
+            assert!(plain > 2 * text.len(), "{plain} bytes");
+            let before = client.peer.wire().written.len();
+            world.visit(|io| drop(io.send(id, message)));
+            world.event_loop.publish(&mut [id].into_iter(), &Encoded::new(message), Slow::Disconnect);
+            world.run();
+            assert!(client.peer.wire().written.len() - before < plain, "takeover {takeover}, {} bytes", text.len());
+        }
+        client.receive(world.now);
+        let received = client.messages.iter().map(|(_, bytes)| &bytes[..]);
+        assert!(received.eq(texts.iter().flat_map(|text| std::iter::repeat_n(text.as_bytes(), 4))));
     }
 }
 
