@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rustix::process::Signal;
 use tautline_conformance::peers::{
-    Cable, Certificates, DEADLINE, Hub, Process, Scratch, bin, request, telemetry_port, within, within_time,
+    Cable, Certificates, DEADLINE, Hub, Process, Scratch, bin, lasting_port, request, within, within_time,
 };
 use tautline_device::host::{HostClock, HostRandom, Tcp, Tls, Udp};
 use tautline_device::telemetry::{
@@ -37,7 +37,7 @@ struct Site {
 
 impl Site {
     async fn start(arguments: &[&str]) -> Self {
-        let (folder, port) = (Scratch::new(), telemetry_port());
+        let (folder, port) = (Scratch::new(), lasting_port());
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let hub = serve(&folder, port, &arguments).await;
         Self { folder, port, arguments, hub }
