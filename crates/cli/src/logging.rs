@@ -12,7 +12,7 @@ use crate::config::{Choice, Log, LogFormat};
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// How much is logged to standard error [default: info; connect: warn]
+    /// How much is logged to standard error [default: info; connect, device, simulate: warn]
     ///
     /// Without it the variable RUST_LOG counts, which can tell parts of the program apart
     /// (RUST_LOG=info,tautline=debug).

@@ -1,6 +1,6 @@
 //! What is read, what is odd, what is refused, and how that is said.
 
-use tautline_device_config::{Address, Config, Verification};
+use tautline_device_config::{Address, Config, Problem, Server, Verification};
 
 const GOOD: &str = r#"{
   "wifi": {"SSID": "lab", "password": "correct horse", "attempts": 3, "delay_in_msec": 200},
@@ -229,6 +229,16 @@ fn passwords_are_those_that_wifi_allows() {
     ] {
         assert_eq!(check(changed("correct horse", &password)).is_ok(), good, "{password}");
     }
+}
+
+#[test]
+fn an_address_from_elsewhere_follows_the_same_rules() {
+    let server = Server::parse("wss://[::1]/lab/").unwrap();
+    assert_eq!((server.secure, server.host, server.port, server.path), (true, "::1", 443, "/lab/"));
+    assert_eq!(Server::parse("http://hub/"), Err(Problem::Scheme));
+    let long = format!("ws://hub/{}", "a".repeat(248));
+    assert_eq!(Server::parse(&long), Err(Problem::Text(1, 256)));
+    assert!(Server::parse(&long[..256]).is_ok());
 }
 
 #[test]

@@ -60,6 +60,15 @@ fn wss_with_checks_of_both_sides() {
 }
 
 #[test]
+fn the_examples_are_good() {
+    let (config, warnings) = read(include_str!("../../../examples/device/config.json")).unwrap();
+    assert_eq!((config.server.address(), config.server.port), (Address::Ip("127.0.0.1".parse().unwrap()), 8000));
+    assert_eq!(warnings, [""; 0]);
+    let (_, warnings) = read(include_str!("../../../firmware/esp32c3/files/config.json")).unwrap();
+    assert_eq!(warnings, placeholders(8));
+}
+
+#[test]
 fn the_listing_that_explains_the_keys_has_comments_and_is_no_file() {
     let listing = r#"{
     "wifi": {
