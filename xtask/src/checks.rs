@@ -19,6 +19,7 @@ const NO_STD: &[(&str, &str)] = &[
     ("tautline-proto", "alloc"),
     ("tautline-telemetry", ""),
     ("tautline-device", ""),
+    ("tautline-device", "deflate"),
     ("tautline-device-config", ""),
     ("tautline-device-server", ""),
     ("tautline-device-server", "embassy"),
