@@ -19,7 +19,8 @@ use tautline_conformance::peers::{
 use tautline_device::host::{HostClock, HostRandom, Tcp, Tls};
 use tautline_device::rooms::{Incoming, Member, Room, SUBPROTOCOL};
 use tautline_device::{
-    Backoff, Client, Clock, Connector, Event, Handler, Kind, Link, Message, Policy, Put, Settings, Stopped, Whole,
+    Backoff, Client, Clock, Connector, Deflate, Event, Handler, Kind, Link, Message, Policy, Put, Settings, Stopped,
+    Whole, WindowBits,
 };
 use tokio::sync::mpsc;
 
@@ -59,6 +60,18 @@ fn link() -> &'static HostLink<'static> {
 
 /// Runs a device, with the buffers of a chip, beside `test`, and stops it then.
 async fn run(
+    connector: impl Connector,
+    settings: &Settings<'_>,
+    link: &HostLink<'_>,
+    handler: impl Handler,
+    test: impl Future<Output = ()>,
+) {
+    run_compressed(None, connector, settings, link, handler, test).await;
+}
+
+/// The same, with messages compressed in a window of so many bits.
+async fn run_compressed(
+    bits: Option<WindowBits>,
     mut connector: impl Connector,
     settings: &Settings<'_>,
     link: &HostLink<'_>,
@@ -66,7 +79,10 @@ async fn run(
     test: impl Future<Output = ()>,
 ) {
     let (mut receive, mut transmit) = ([0; 1024], [0; 512]);
-    let mut client = Client::new(settings, link, &mut receive, &mut transmit);
+    let mut memory = vec![0; Deflate::memory(WindowBits::MAX, 256)];
+    let mut deflate = Deflate::new(bits.unwrap_or(WindowBits::MIN), &mut memory);
+    let client = Client::new(settings, link, &mut receive, &mut transmit);
+    let mut client = if bits.is_some() { client.with_deflate(&mut deflate) } else { client };
     let (clock, mut random) = (HostClock::new(), HostRandom);
     let running = client.run(&mut connector, &clock, &mut random, &mut handler);
     let testing = async {
@@ -88,7 +104,10 @@ fn raw() -> (impl Handler, Told) {
     let mut whole = Whole::new(Box::leak(Box::new([0; 1 << 20])));
     let handler = move |event: Event<'_>| {
         let note = match event {
-            Event::Connected(response) => format!("connected {}", response.subprotocol().unwrap_or("-")),
+            Event::Connected(response) => {
+                let compressed = if response.deflate().is_some() { " compressed" } else { "" };
+                format!("connected {}{compressed}", response.subprotocol().unwrap_or("-"))
+            }
             Event::Data(data) => match whole.push(&data) {
                 Put::Incomplete => return,
                 Put::TooLarge => "too large".into(),
@@ -135,13 +154,18 @@ async fn server(path: &str, arguments: &[&str]) -> (Process, u16) {
 
 /// Everything that a server that echoes does.
 async fn exchange(connector: impl Connector, port: u16, path: &'static str) {
+    exchange_compressed(None, connector, port, path).await;
+}
+
+/// The same, with messages compressed in a window of so many bits.
+async fn exchange_compressed(bits: Option<WindowBits>, connector: impl Connector, port: u16, path: &'static str) {
     let settings = settings(port).path(path);
     let link = link();
     let (handler, mut told) = raw();
-    run(connector, &settings, link, handler, async {
+    run_compressed(bits, connector, &settings, link, handler, async {
         let clock = HostClock::new();
         let later = || clock.now() + 2 * DEADLINE;
-        told.until("connected").await;
+        assert_eq!(told.until("connected").await.ends_with("compressed"), bits.is_some());
         for length in [0, 1, 125, 126, 127, 1_000, 4_000] {
             let text = text(length);
             if text.len() <= 4_000 {
@@ -257,6 +281,44 @@ async fn fastapi_echoes() {
 async fn the_hub_echoes() {
     let hub = Hub::app("echo").await;
     exchange(tcp(hub.port), hub.port, "/").await;
+}
+
+#[tokio::test]
+async fn python_websockets_fastapi_and_the_hub_compress_in_windows_of_every_size() {
+    let (_python, python) = server("python/echo_server.py", &[]).await;
+    let (_fastapi, fastapi) = server("python/fastapi_server.py", &[]).await;
+    for bits in [9, 12, 15] {
+        let bits = WindowBits::new(bits);
+        exchange_compressed(bits, tcp(python), python, "/").await;
+        exchange_compressed(bits, tcp(fastapi), fastapi, "/echo").await;
+    }
+    for how in ["context-takeover", "no-context-takeover"] {
+        let hub = Hub::start_on(0, &["--app", "echo", "--compression", how, "--compression-window", "10"]).await;
+        for bits in [8, 9, 15] {
+            exchange_compressed(WindowBits::new(bits), tcp(hub.port), hub.port, "/").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_member_of_a_room_that_compresses_publishes_and_is_told() {
+    let hub = Hub::start_on(0, &["--compression", "context-takeover", "--compression-window", "9"]).await;
+    let mut page = Peer::connected(Language::Python, &hub.uri("/rooms/lab/page")).await;
+    let settings = settings(hub.port).path("/rooms/lab/{client_id}").client_id("esp").subprotocols(&[SUBPROTOCOL]);
+    let link = link();
+    let room = Room::new(link, 1);
+    let (handler, mut told) = member(room);
+    run_compressed(WindowBits::new(9), tcp(hub.port), &settings, link, handler, async {
+        told.until("Welcome").await;
+        for turn in 0..20 {
+            let number = room.publish_text(&format!("said {turn}"), Policy::DropNewest).expect("room");
+            told.until(&format!("Acknowledged {{ number: {number} }}")).await;
+            page.expect(format!("said {turn}")).await;
+            page.send(format!("answered {turn}")).await;
+            assert!(told.until("Message").await.contains(&format!("answered {turn}")));
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ const SERVERS: &[Subject] = &[
 const CLIENTS: &[Subject] = &[
     Subject { agent: "client", program: Program::Client, window: Some("15"), full_only: false },
     Subject { agent: "client-9", program: Program::Client, window: Some("9"), full_only: true },
-    Subject { agent: "device", program: Program::Device, window: None, full_only: false },
+    Subject { agent: "device", program: Program::Device, window: Some("9"), full_only: false },
 ];
 
 impl Subject {

@@ -38,6 +38,9 @@ pub struct Buffers<'b> {
     pub whole: &'b mut [u8],
     /// Twice as much.
     pub outbox: &'b mut [u8],
+    /// The window in which messages are compressed, and the [memory](tautline_device::Deflate::memory) for that; `None`: they are not.
+    #[cfg(feature = "deflate")]
+    pub window: Option<(tautline_device::WindowBits, &'b mut [u8])>,
 }
 
 /// Why a case could not be run to its end.
@@ -122,6 +125,12 @@ async fn connection(
     let settings = Settings::new(subject.host, subject.port).path(path);
     let link = Link::<NoopRawMutex>::new(buffers.outbox);
     let mut client = Client::new(&settings, &link, buffers.receive, buffers.transmit);
+    #[cfg(feature = "deflate")]
+    let mut deflate = buffers.window.as_mut().map(|(window, memory)| tautline_device::Deflate::new(*window, memory));
+    #[cfg(feature = "deflate")]
+    if let Some(deflate) = &mut deflate {
+        client = client.with_deflate(deflate);
+    }
     let mut whole = Whole::new(buffers.whole);
     let (mut number, mut connected, mut problem) = (None, false, None);
     let mut handler = |event: Event<'_>| match event {

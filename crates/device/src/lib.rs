@@ -52,11 +52,15 @@
 //! A message leaves the outbox when the transport has taken the last byte of it. If the connection ends before, it is sent again as a whole, so
 //! it arrives once. What the transport took and did not deliver is lost, and nobody can know; messages of [`rooms`] are kept until
 //! they are acknowledged.
-
+//!
+//! # Compression
+//!
+//! With the feature `deflate` the client offers permessage-deflate (RFC 7692) once it is given memory for it, a `Deflate`
+//! (`Client::with_deflate`): 6.5 KB for windows of 9 bits, in which messages can refer to those before them. Limits hold for what messages are inflated to.
 //!
 //! # Features
 //!
-//! `tokio`: the module `host`, the same client on a host. `rustls`: TLS there.
+//! `deflate`: compressed messages. `tokio`: the module `host`, the same client on a host. `rustls`: TLS there.
 
 #![no_std]
 #![forbid(unsafe_code)]

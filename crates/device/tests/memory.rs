@@ -46,6 +46,47 @@ fn ten_thousand_reconnects_allocate_nothing() {
     assert_eq!(calls(), 0);
 }
 
+#[cfg(feature = "deflate")]
+#[test]
+fn compression_allocates_nothing_and_takes_7_kib() {
+    use tautline_device::{Deflate, Kind, WindowBits};
+    const BITS: WindowBits = WindowBits::new(9).expect("between 8 and 15");
+    const TEXT: &str = "{\"sensor\":\"kitchen\",\"temperature\":21.5,\"humidity\":40}";
+
+    let world = World::new();
+    world.server.borrow_mut().deflate = Some(Default::default());
+    let mut memory = [0; 512];
+    let link = Link::<NoopRawMutex>::new(&mut memory);
+    let (mut receive, mut transmit) = ([0; 512], [0; 512]);
+    let mut memory = [0; Deflate::memory(BITS, 256)];
+    let bytes = size_of_val(&memory) + size_of::<Deflate<'_>>();
+    assert!(bytes <= 7 * 1024 + 512, "{bytes}");
+    let mut deflate = Deflate::new(BITS, &mut memory);
+    let mut client = Client::new(&SETTINGS, &link, &mut receive, &mut transmit).with_deflate(&mut deflate);
+    let (mut net, mut random) = (world.net.clone(), random(1));
+    let received = Cell::new(0);
+    let mut handler = |event: Event<'_>| {
+        if let Event::Data(data) = event {
+            assert_eq!((data.kind(), data.bytes()), (Kind::Text, TEXT.as_bytes()));
+            received.set(received.get() + 1);
+            link.try_send(Message::text(TEXT)).unwrap();
+        }
+    };
+    let run = Counted(Box::pin(client.run(&mut net, &world, &mut random, &mut handler)));
+    let mut run: Pin<Box<dyn Future<Output = Stopped>>> = Box::pin(run);
+    for connection in 1..=100 {
+        world.run_until(|| world.server.borrow().is_open() && link.is_open(), &mut run);
+        for message in 1..=10 {
+            world.server.borrow_mut().send_compressed(world.now(), &world.net, TEXT.as_bytes(), 20);
+            let all = 10 * (connection - 1) + message;
+            world.run_until(|| received.get() == all && world.server.borrow().compressed == all, &mut run);
+        }
+        link.reconnect();
+        world.run_until(|| !link.is_open(), &mut run);
+    }
+    assert_eq!(CALLS.load(Relaxed), 0);
+}
+
 /// Measured on a 64-bit machine, where pointers and their alignment take more than on a chip.
 #[test]
 fn client_link_and_future_are_at_most_2_kib() {

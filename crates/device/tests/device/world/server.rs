@@ -53,8 +53,11 @@ pub struct Server {
 enum Session {
     None,
     Opening(Box<server::Handshake>),
-    Open(Box<(Connection<&'static Config>, Control, Vec<u8>, Option<Codec>)>),
+    Open(Box<Open>),
 }
+
+/// A connection, what it owes, the message that is coming in, and what compresses.
+type Open = (Connection<&'static Config>, Control, Vec<u8>, Option<Codec>);
 
 /// What was agreed, and what it takes.
 struct Codec {
