@@ -26,6 +26,7 @@ pub(crate) struct Image {
 #[rustfmt::skip] // one column per field
 pub(crate) const ALL: &[Image] = &[
     Image { name: "client", package: "tautline-cost", binary: "client", without: Some("without"), target: RISCV, flash: 50 * 1024, ram: 2 * 1024 },
+    Image { name: "telemetry", package: "tautline-cost", binary: "telemetry", without: Some("without"), target: RISCV, flash: 50 * 1024, ram: 2 * 1024 },
     image("sim-riscv", "tautline-sim-riscv", RISCV, 320 * 1024, 96 * 1024),
     image("sim-arm", "tautline-sim-arm", ARM, 248 * 1024, 42 * 1024),
     ESP32C3,

@@ -3,14 +3,14 @@
 
 #![no_std]
 #![no_main]
-#![allow(unsafe_code)] // what the macros make, and memory that is not counted
+#![allow(unsafe_code)] // what the macros make
 
 use embassy_executor::Executor;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use portable_atomic as _;
 use riscv as _;
 use static_cell::StaticCell;
-use tautline_cost::{Nothing, input, output};
+use tautline_cost::{Nothing, input, output, uncounted};
 use tautline_device::{Client, Event, Link, Message, Settings};
 
 /// Bytes of each buffer.
@@ -25,9 +25,9 @@ fn main() -> ! {
 
 #[embassy_executor::task]
 async fn task() {
-    let link: Link<'_, CriticalSectionRawMutex> = Link::new(uncounted(0));
+    let link: Link<'_, CriticalSectionRawMutex> = Link::new(uncounted::<LENGTH>(0));
     let settings = Settings::new("192.168.1.10", 8000);
-    let mut client = Client::new(&settings, &link, uncounted(1), uncounted(2));
+    let mut client = Client::new(&settings, &link, uncounted::<LENGTH>(1), uncounted::<LENGTH>(2));
     let mut random = |bytes: &mut [u8]| bytes.fill_with(|| input() as u8);
     let mut handler = |event: Event<'_>| match event {
         Event::Data(data) => {
@@ -39,11 +39,4 @@ async fn task() {
         _ => {}
     };
     client.run(&mut Nothing, &Nothing, &mut random, &mut handler).await;
-}
-
-/// The `index`th buffer: at the end of the board's memory, where the linker puts nothing but the stack.
-fn uncounted(index: usize) -> &'static mut [u8] {
-    let end = 0x8040_0000 + 400 * 1024;
-    // SAFETY: it would be memory that nobody else has; each index is asked for once.
-    unsafe { core::slice::from_raw_parts_mut((end - (index + 1) * LENGTH) as *mut u8, LENGTH) }
 }
