@@ -151,7 +151,7 @@ impl<M: RawMutex, R: Random, H: Handler> Core<'_, '_, '_, M, R, H> {
                 self.line.backoff.connected(now);
             }
             Ok(Some(FromHub::Ended)) => self.link.restart(now, self.random),
-            _ => self.link.renew(now, self.random),
+            _ => {}
         }
         match heard {
             Ok(Some(event)) => self.handler.event(Event::Hub(event)),
@@ -169,6 +169,9 @@ impl<M: RawMutex, R: Random, H: Handler> Core<'_, '_, '_, M, R, H> {
 impl<M: RawMutex, R: Random, H: Handler> Driven for Core<'_, '_, '_, M, R, H> {
     fn obey(&mut self, cx: &Context<'_>, now: Instant) {
         let Orders { stop, reconnect, .. } = self.link.orders(cx);
+        if self.link.is_exhausted() {
+            self.link.restart(now, self.random);
+        }
         match self.line.state {
             _ if stop => {
                 if matches!(self.line.state, State::Connecting(_) | State::Linked) {

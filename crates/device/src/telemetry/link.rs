@@ -35,7 +35,7 @@ struct Shared<'m> {
     orders: Orders,
     /// Whether there is a connection to the hub.
     connected: bool,
-    /// The session has no numbers left.
+    /// A reading was not taken because the session has no numbers left.
     exhausted: bool,
     client: WakerRegistration,
     waiting: MultiWakerRegistration<WAITING>,
@@ -100,7 +100,7 @@ impl<'m, M: RawMutex> Link<'m, M> {
         })
     }
 
-    /// Waits until everything is stored. Answers whether that happened until `deadline`.
+    /// Waits until everything is stored, or refused by the hub. Answers whether that happened until `deadline`.
     ///
     /// # Cancel safety
     /// Dropping the future is harmless.
@@ -164,15 +164,15 @@ impl<'m, M: RawMutex> Link<'m, M> {
     /// Begins another session, with what is not acknowledged.
     pub(super) fn restart(&self, now: Instant, random: &mut impl Random) {
         let number = number(random);
-        self.lock(|shared| shared.session.restart(millis(now), number));
+        self.lock(|shared| {
+            shared.exhausted = false;
+            shared.session.restart(millis(now), number);
+        });
     }
 
-    /// Begins another session if this one has come to its end with everything stored.
-    pub(super) fn renew(&self, now: Instant, random: &mut impl Random) {
-        if self.lock(|shared| shared.exhausted && shared.session.outstanding() == 0) {
-            self.restart(now, random);
-            self.lock(|shared| shared.exhausted = false);
-        }
+    /// Whether the session has no numbers left, and everything is stored.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.lock(|shared| shared.exhausted && shared.session.outstanding() == 0)
     }
 
     /// Writes the next message to send and answers its length.

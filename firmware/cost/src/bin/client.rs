@@ -3,14 +3,14 @@
 
 #![no_std]
 #![no_main]
-#![allow(unsafe_code)] // what the macros make, and memory that is not counted
+#![allow(unsafe_code)] // what the macros make
 
 use embassy_executor::Executor;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use portable_atomic as _;
 use riscv as _;
 use static_cell::StaticCell;
-use tautline_cost::{Nothing, input, output};
+use tautline_cost::{Nothing, input, output, uncounted};
 use tautline_device::{Client, Event, Link, Message, Settings};
 
 /// Bytes of each buffer.
@@ -25,9 +25,9 @@ fn main() -> ! {
 
 #[embassy_executor::task]
 async fn task() {
-    let link: Link<'_, CriticalSectionRawMutex> = Link::new(uncounted(0));
+    let link: Link<'_, CriticalSectionRawMutex> = Link::new(uncounted::<LENGTH>(0));
     static SETTINGS: Settings<'static> = Settings::new("192.168.1.10", 8000);
-    let client = Client::new(&SETTINGS, &link, uncounted(1), uncounted(2));
+    let client = Client::new(&SETTINGS, &link, uncounted::<LENGTH>(1), uncounted::<LENGTH>(2));
     #[cfg(feature = "deflate")]
     let mut deflate = compression();
     #[cfg(feature = "deflate")]
@@ -55,11 +55,4 @@ fn compression() -> tautline_device::Deflate<'static> {
     const BITS: WindowBits = WindowBits::new(9).expect("between 8 and 15");
     static MEMORY: StaticCell<[u8; Deflate::memory(BITS, 256)]> = StaticCell::new();
     Deflate::new(BITS, MEMORY.init([0; _]))
-}
-
-/// The `index`th buffer: at the end of the board's memory, where the linker puts nothing but the stack.
-fn uncounted(index: usize) -> &'static mut [u8] {
-    let end = 0x8040_0000 + 400 * 1024;
-    // SAFETY: it would be memory that nobody else has; each index is asked for once.
-    unsafe { core::slice::from_raw_parts_mut((end - (index + 1) * LENGTH) as *mut u8, LENGTH) }
 }
