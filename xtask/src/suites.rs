@@ -54,7 +54,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("browser", "the real pages in headless Chromium", 240, &[Binaries, InteropTests, Python, PythonSeeds, Node, Chromium], interop::browser),
     suite("dashboard", "the hub's page in two headless Chromiums, with devices", 240, &[Binaries, InteropTests, Python, Node, Chromium], interop::dashboard),
     suite("micropython", "the labs' MicroPython client in a MicroPython VM", 120, &[Binaries, InteropTests, Node, MicroPython], interop::micropython),
-    suite("device", "the device's client against Python websockets, FastAPI and the hub", 180, &[Binaries, InteropTests, Python], interop::device),
+    suite("device", "the device's client against Python websockets, FastAPI and the hub, also with sensor data", 240, &[Binaries, InteropTests, Python], interop::device),
     suite("device-command", "the device's application on this machine, with the labs' config.json, against the hub and the labs' server", 180, &[Binaries, InteropTests, Python], interop::device_command),
     suite("tls", "wss and https with the labs' command lines, certificates of both sides, other people's clients", 240, &[Binaries, InteropTests, Python, Node, MicroPython], interop::tls),
     Suite { name: "autobahn-server", what: "337 of Autobahn's cases (--full: all 517) against our servers, with compression, and the 301 core ones against the small server", budget: (600, 6000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::server },

@@ -31,16 +31,18 @@ type HostLink = Link<'static, embassy_sync::blocking_mutex::raw::CriticalSection
 struct Site {
     folder: Scratch,
     port: u16,
+    /// Which devices may do without a key.
+    keyless: &'static str,
     arguments: Vec<String>,
     hub: Hub,
 }
 
 impl Site {
-    async fn start(arguments: &[&str]) -> Self {
+    async fn start(keyless: &'static str, arguments: &[&str]) -> Self {
         let (folder, port) = (Scratch::new(), lasting_port());
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let hub = serve(&folder, port, &arguments).await;
-        Self { folder, port, arguments, hub }
+        let hub = serve(&folder, port, keyless, &arguments).await;
+        Self { folder, port, keyless, arguments, hub }
     }
 
     async fn kill(&mut self) {
@@ -49,7 +51,7 @@ impl Site {
     }
 
     async fn again(&mut self) {
-        self.hub = serve(&self.folder, self.port, &self.arguments).await;
+        self.hub = serve(&self.folder, self.port, self.keyless, &self.arguments).await;
     }
 
     /// A device's number, and its key.
@@ -79,9 +81,10 @@ impl Site {
     }
 }
 
-async fn serve(folder: &Scratch, port: u16, arguments: &[String]) -> Hub {
+async fn serve(folder: &Scratch, port: u16, keyless: &str, arguments: &[String]) -> Hub {
     let mut command = bin(&["serve", "--host", "127.0.0.1", "--port", "0", "--telemetry-port", &port.to_string()]);
     command.args(arguments).arg("--data").arg(folder.path()).env("TAUTLINE_TELEMETRY", "true");
+    command.env("TAUTLINE_TELEMETRY_KEYLESS", keyless);
     Hub::started(command).await
 }
 
@@ -179,7 +182,7 @@ async fn endures(connector: impl Connector, link: &'static HostLink, name: &str,
 
 #[tokio::test]
 async fn readings_by_udp_with_a_key_are_stored_once() {
-    let site = Site::start(&[]).await;
+    let site = Site::start("nowhere", &[]).await;
     let (number, key) = site.add("keyed").await;
     let link = link(Config::DATAGRAM, number, "keyed", Some(key));
     endures(Udp::new("127.0.0.1", site.port), link, "keyed", site, true).await;
@@ -187,14 +190,14 @@ async fn readings_by_udp_with_a_key_are_stored_once() {
 
 #[tokio::test]
 async fn readings_by_udp_without_a_key_are_stored_once() {
-    let site = Site::start(&[]).await;
+    let site = Site::start("loopback", &[]).await;
     let link = link(Config::DATAGRAM, 1_000_007, "bare", None);
     endures(Udp::new("localhost", site.port), link, "bare", site, true).await;
 }
 
 #[tokio::test]
 async fn readings_by_tcp_with_a_key_are_stored_once() {
-    let site = Site::start(&[]).await;
+    let site = Site::start("nowhere", &[]).await;
     let (number, key) = site.add("keyed").await;
     let link = link(Config::STREAM, number, "keyed", Some(key));
     endures(Tcp::new("127.0.0.1", site.port), link, "keyed", site, true).await;
@@ -202,7 +205,7 @@ async fn readings_by_tcp_with_a_key_are_stored_once() {
 
 #[tokio::test]
 async fn readings_by_tcp_without_a_key_are_stored_once() {
-    let site = Site::start(&[]).await;
+    let site = Site::start("loopback", &[]).await;
     let link = link(Config::STREAM, 1_000_007, "bare", None);
     endures(Tcp::new("127.0.0.1", site.port), link, "bare", site, true).await;
 }
@@ -211,7 +214,7 @@ async fn readings_by_tcp_without_a_key_are_stored_once() {
 async fn readings_by_tls_are_stored_once() {
     let certificates = Certificates::new();
     let [cert, key] = [&certificates.cert, &certificates.key].map(|path| path.display().to_string());
-    let site = Site::start(&["--ssl", "--ssl-certfile", &cert, "--ssl-keyfile", &key]).await;
+    let site = Site::start("nowhere", &["--ssl", "--ssl-certfile", &cert, "--ssl-keyfile", &key]).await;
     let (number, key) = site.add("keyed").await;
     let link = link(Config::STREAM, number, "keyed", Some(key));
     let connector = Tls::new("127.0.0.1", site.port, tls(&certificates, false)).expect("a name");
@@ -219,8 +222,23 @@ async fn readings_by_tls_are_stored_once() {
 }
 
 #[tokio::test]
+async fn a_device_that_shows_a_certificate_needs_no_key() {
+    let certificates = Certificates::new();
+    let [cert, key, ca] =
+        [&certificates.cert, &certificates.key, &certificates.ca].map(|path| path.display().to_string());
+    let asking =
+        ["--ssl", "--ssl-certfile", &cert, "--ssl-keyfile", &key, "--ssl-ca-cert", &ca, "--ssl-certs-reqs", "1"];
+    let site = Site::start("nowhere", &asking).await;
+    // As the certificate says.
+    let name = "Tautline's tests";
+    let link = link(Config::STREAM, 1_000_007, name, None);
+    let connector = Tls::new("127.0.0.1", site.port, tls(&certificates, true)).expect("a name");
+    endures(connector, link, name, site, false).await;
+}
+
+#[tokio::test]
 async fn a_cable_that_is_cut_loses_and_doubles_nothing() {
-    let site = Site::start(&[]).await;
+    let site = Site::start("loopback", &[]).await;
     let cable = Cable::to(site.port).await;
     let link = link(Config::STREAM, 1_000_007, "bare", None);
     let settings = settings().answer_timeout(Duration::from_secs(3));
@@ -244,7 +262,7 @@ async fn a_cable_that_is_cut_loses_and_doubles_nothing() {
 #[tokio::test]
 async fn a_device_with_a_wrong_key_learns_why_and_nothing_is_stored() {
     for udp in [true, false] {
-        let site = Site::start(&[]).await;
+        let site = Site::start("nowhere", &[]).await;
         let (number, _) = site.add("keyed").await;
         let link = link(Config::DATAGRAM, number, "keyed", Some(Key::new(&[1; 32])));
         let port = site.port;

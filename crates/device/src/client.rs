@@ -111,7 +111,7 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
                                 attend(&core, clock, pin!(both(reading, writing))).await;
                                 link.down();
                             }
-                            end(transport, clock).await;
+                            end(pin!(transport.close()), clock).await;
                         }
                         Some(Err(error)) => core.borrow_mut().machine.connect_failed(clock.now(), error),
                         None => {}

@@ -9,7 +9,7 @@ use core::time::Duration;
 use tautline_proto::Instant;
 
 use crate::machine::State;
-use crate::transport::{Clock, Transport};
+use crate::transport::Clock;
 
 /// How long a transport may take for its last bytes before it is dropped.
 const LINGER: Duration = Duration::from_secs(2);
@@ -77,9 +77,8 @@ pub(crate) async fn attend<D: Driven, C: Clock>(
     .await
 }
 
-/// Ends a connection, within a short time.
-pub(crate) async fn end(transport: impl Transport, clock: &impl Clock) {
-    let mut closing = pin!(transport.close());
+/// Waits until a transport is closed, for a short time. (It takes a pinned future, as [`both`].)
+pub(crate) async fn end(mut closing: Pin<&mut impl Future<Output = ()>>, clock: &impl Clock) {
     let mut enough = pin!(clock.sleep_until(clock.now() + LINGER));
     poll_fn(|cx| if closing.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { enough.as_mut().poll(cx) }).await;
 }

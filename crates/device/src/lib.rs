@@ -8,6 +8,7 @@
 //! - [`Client`] is what keeps it up: [`run`](Client::run).
 //! - [`Settings`] say what is asked for and how long things may take; a [`Handler`] is told what happens, as [`Event`]s.
 //! - [`rooms`] speaks the hub's envelopes over it: resumes, sends again, decodes, answers commands.
+//! - `telemetry` (a feature) sends sensor data over UDP, TCP or TLS, in the same way.
 //! - [`Machine`] is all of it without I/O, for whoever wants another driver.
 //!
 //! # Example
@@ -60,7 +61,8 @@
 //!
 //! # Features
 //!
-//! `deflate`: compressed messages. `tokio`: the module `host`, the same client on a host. `rustls`: TLS there.
+//! `deflate`: compressed messages. `tokio`: the module `host`, the same client on a host. `rustls`: TLS there. `telemetry`: the module
+//! `telemetry`.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -44,8 +44,8 @@ pub trait Transport {
     where
         Self: 'h;
 
-    /// Whether these are datagrams: what is written at once arrives at once, or not at all. Only [`telemetry`](crate::telemetry) can do
-    /// with that; the WebSocket client needs bytes in order.
+    /// Whether these are datagrams: what is written at once arrives at once, or not at all. Only the client for sensor data
+    /// can do with that; that for WebSocket needs bytes in order.
     const DATAGRAMS: bool = false;
 
     /// Two halves that work at the same time: a read goes on waiting while something is written.

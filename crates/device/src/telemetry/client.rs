@@ -75,7 +75,7 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
                         Some(Ok(mut transport)) => {
                             talk(&core, clock, &mut transport, receive, transmit).await;
                             link.note_connected(clock.now(), false);
-                            end(transport, clock).await;
+                            end(pin!(transport.close()), clock).await;
                         }
                         Some(Err(error)) => core.borrow_mut().connect_failed(clock.now(), error),
                         None => {}

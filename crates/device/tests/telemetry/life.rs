@@ -1,5 +1,9 @@
 //! What a device sees of it.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tautline_device::Clock;
@@ -220,6 +224,38 @@ fn attempts_are_spread_and_grow_rare() {
 }
 
 #[test]
+fn a_connection_that_held_makes_the_next_wait_a_short_one() {
+    for world in worlds() {
+        with_device(&world, |link, diary, run| {
+            world.air.with(|air| air.refusing = true);
+            world.run_until(|| diary.count("disconnected") == 12, run);
+            world.air.with(|air| air.refusing = false);
+            world.run_until(|| link.is_open(), run);
+            world.run_for(60 * SECOND, run);
+            world.air.with(|air| air.broken = true);
+            let broken = world.now();
+            world.run_until(|| !link.is_open(), run);
+            world.run_until(|| link.is_open(), run);
+            assert!(world.now() - broken <= SECOND + 20 * MS, "{:?}", world.now() - broken);
+        });
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_in_both_directions_ends_once() {
+    for world in worlds() {
+        with_device(&world, |link, diary, run| {
+            world.run_until(|| link.is_open(), run);
+            world.run_for(SECOND, run);
+            world.air.with(|air| air.broken = true);
+            diary.push(&world, link);
+            world.run_for(Duration::ZERO, run);
+            assert_eq!(diary.count("disconnected"), 1);
+        });
+    }
+}
+
+#[test]
 fn reconnect_makes_the_next_attempt_at_once() {
     for world in worlds() {
         with_device(&world, |link, diary, run| {
@@ -299,6 +335,52 @@ fn what_is_no_telemetry_ends_a_stream_and_is_passed_over_among_datagrams() {
             assert_eq!(diary.has("disconnected: the server speaks something else"), stream);
             assert_eq!(diary.has("ignored"), !stream);
         });
+    }
+}
+
+#[test]
+fn whatever_the_program_wants_wakes_the_client() {
+    for world in worlds() {
+        with_device(&world, |link, diary, run| {
+            world.run_until(|| link.is_open(), run);
+            let acts: [&dyn Fn(); 4] = [
+                &|| assert!(diary.push(&world, link)),
+                &|| assert!(!link.answer(1, &Outcome { status: Status::Done, value: None }).unwrap()),
+                &|| link.reconnect(),
+                &|| link.stop(),
+            ];
+            for act in acts {
+                world.run_for(SECOND, run);
+                assert!(!world.time.is_woken());
+                act();
+                assert!(world.time.is_woken());
+            }
+        });
+    }
+}
+
+#[test]
+fn whoever_waits_for_acknowledgements_is_woken() {
+    for world in worlds() {
+        with_device(&world, |link, diary, run| {
+            diary.push(&world, link);
+            let mut waiting = pin!(link.flush(&world.time, world.now() + 60 * SECOND));
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(woken.clone());
+            assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            world.run_until(|| link.outstanding() == 0, run);
+            assert!(woken.0.load(Relaxed));
+            assert_eq!(waiting.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(true));
+        });
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
     }
 }
 

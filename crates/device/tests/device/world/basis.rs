@@ -37,6 +37,11 @@ impl Time {
         Self { now: Rc::new(Cell::new(Instant::from_millis(5_000))), alarm: Rc::default(), flag: Arc::default() }
     }
 
+    /// Whether the future was woken since it was last polled.
+    pub fn is_woken(&self) -> bool {
+        self.flag.0.load(Relaxed)
+    }
+
     /// Polls the future whenever there is reason to, until `end`. `turn` does what others do at this time, and answers when they next do
     /// something, or `None` if this is enough.
     pub fn run<T>(
