@@ -172,6 +172,20 @@ impl Background {
         self.still_running()
     }
 
+    /// Waits until the log, which is its own, has a line that begins like this; the rest of that line.
+    pub(crate) fn wait_for_line(&mut self, log: &Log, begin: &str, deadline: Deadline) -> Result<String, Stop> {
+        loop {
+            let text = log.text();
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            if let Some(rest) = whole.lines().find_map(|line| line.strip_prefix(begin)) {
+                return Ok(rest.to_owned());
+            }
+            deadline.check()?;
+            self.still_running()?;
+            thread::sleep(POLL);
+        }
+    }
+
     /// An error when it has ended by itself.
     pub(crate) fn still_running(&mut self) -> Result<(), Stop> {
         match self.group.child.try_wait()? {

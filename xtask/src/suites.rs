@@ -62,6 +62,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("firmware-sizes", "every firmware image builds, can be flashed, and is not larger than its budget and the committed sizes (+3 %)", 900, &[BareTargets, Esptool], firmware::sizes),
     suite("firmware-riscv", "the device on an emulated RISC-V board against the hub, and its small server", 480, &[Binaries, InteropTests, BareTargets, Emulators, Firmware, Python], firmware::riscv),
     suite("firmware-arm", "the same on an emulated Cortex-M3 with 64 KB of RAM", 480, &[Binaries, InteropTests, BareTargets, Emulators, Firmware, Python], firmware::arm),
+    suite("firmware-autobahn", "239 of Autobahn's cases against the device's client and the small server on both emulated boards", 480, &[Binaries, BareTargets, Emulators, Firmware, Autobahn], autobahn::emulated),
     Suite { name: "fuzz", what: "every fuzz target for 20 s (--full: 5 min) from its seeds", budget: (600, 5400), needs: &[Cxx], full_only: false, run: fuzz::suite },
 ];
 

@@ -76,6 +76,7 @@ pub(crate) const EXAMPLES: &str = "TAUTLINE_EXAMPLES";
 /// The program that takes our client through Autobahn's cases.
 pub(crate) const AUTOBAHN_CLIENT: &str = "TAUTLINE_AUTOBAHN_CLIENT";
 pub(crate) const AUTOBAHN_DEVICE_CLIENT: &str = "TAUTLINE_AUTOBAHN_DEVICE_CLIENT";
+pub(crate) const AUTOBAHN_EMULATED: &str = "TAUTLINE_AUTOBAHN_EMULATED";
 pub(crate) const AUTOBAHN_SERVER: &str = "TAUTLINE_AUTOBAHN_SERVER";
 /// Autobahn's program.
 pub(crate) const WSTEST: &str = "TAUTLINE_WSTEST";
@@ -128,7 +129,9 @@ impl Tool {
             }
             Tool::CargoDeny => &[CARGO_DENY],
             Tool::Valgrind => &[VALGRIND],
-            Tool::Binaries => &[BIN, EXAMPLES, AUTOBAHN_CLIENT, AUTOBAHN_SERVER, AUTOBAHN_DEVICE_CLIENT, RELAY],
+            Tool::Binaries => {
+                &[BIN, EXAMPLES, AUTOBAHN_CLIENT, AUTOBAHN_SERVER, AUTOBAHN_DEVICE_CLIENT, AUTOBAHN_EMULATED, RELAY]
+            }
             Tool::Python => &[PYTHON],
             Tool::PythonSeeds => &[PYTHON_SEEDS],
             Tool::Node => &[NODE, NODE_MODULES],

@@ -29,7 +29,7 @@ const SUITES: &str = "firmware-";
 /// What `cargo xtask firmware` was asked to do.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Run only these of: sizes, riscv, arm
+    /// Run only these of: sizes, riscv, arm, autobahn
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Make the sizes of the images the ones that later commits are compared with

@@ -70,7 +70,15 @@ pub(super) fn binaries(site: &mut Site<'_>) -> Result<Vec<PathBuf>, Stop> {
     build.args(["--exclude", "xtask", "--features", "tautline-conformance/peers", "--bins", "--examples"]);
     site.run(&mut build, 1800)?;
     let built = site.workspace.target.join("interop");
-    let programs = ["tautline", "examples", "autobahn-client", "autobahn-server", "autobahn-device-client", "relay"];
+    let programs = [
+        "tautline",
+        "examples",
+        "autobahn-client",
+        "autobahn-server",
+        "autobahn-device-client",
+        "autobahn-emulated",
+        "relay",
+    ];
     Ok(programs.iter().map(|name| built.join(name)).collect())
 }
 
