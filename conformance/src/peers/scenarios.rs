@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tautline::deflate::{Offer, Sender, WindowBits};
+use tautline::deflate::{Backend, Offer, Sender, WindowBits};
 use tautline::{CloseCode, Config, ConnectError, Ended, Event, Message, Server, WebSocket, connect};
 use tokio::time::Instant;
 
@@ -202,8 +202,16 @@ pub async fn subprotocols(language: Language) {
 
 /// Their client and our server compress their messages, each by itself or with reference to earlier ones, also those in fragments.
 pub async fn compression_is_agreed(language: Language) {
-    for (how, window) in [("context-takeover", "15"), ("context-takeover", "9"), ("no-context-takeover", "12")] {
-        let hub = Hub::start_on(0, &["--app", "echo", "--compression", how, "--compression-window", window]).await;
+    for (how, window, backend) in [
+        ("context-takeover", "15", "small"),
+        ("context-takeover", "9", "small"),
+        ("no-context-takeover", "12", "small"),
+        ("context-takeover", "15", "zlib-rs"),
+        ("context-takeover", "9", "zlib-rs"),
+        ("no-context-takeover", "12", "zlib-rs"),
+    ] {
+        let options = ["--compression", how, "--compression-window", window, "--compression-backend", backend];
+        let hub = Hub::start_on(0, &[&["--app", "echo"], &options[..]].concat()).await;
         let mut client = language.client();
         let answer = client.open(json!({"uri": hub.uri("/"), "compression": true})).await;
         let agreed = answer["extensions"].as_str().unwrap_or_default();
@@ -225,13 +233,15 @@ pub async fn compression_is_agreed(language: Language) {
     }
 }
 
-/// Their server and our client compress their messages.
+/// Their server and our client compress their messages, also those that ours sends in fragments.
 pub async fn server_compresses(language: Language) {
     let (_process, port) = language.echo_server(&[]).await;
     let narrow = Sender { window: WindowBits::new(9).expect("8 to 15"), takeover: true };
     let alone = Sender { window: WindowBits::MAX, takeover: false };
-    for sender in [Sender::DEFAULT, narrow, alone] {
+    let ways = [Sender::DEFAULT, narrow, alone].into_iter();
+    for (sender, backend) in ways.flat_map(|sender| [(sender, Backend::Small), (sender, Backend::ZlibRs)]) {
         let opening = connect(format!("ws://127.0.0.1:{port}")).deflate(Offer { server: sender, client: sender });
+        let opening = opening.deflate_backend(backend);
         let mut ws = within("a connection", opening.into_future()).await.expect("a connection");
         let agreed = ws.info().deflate.expect("compression is agreed on");
         assert!(agreed.server.window <= sender.window && agreed.client.window <= sender.window, "{agreed:?}");
@@ -240,7 +250,32 @@ pub async fn server_compresses(language: Language) {
         let large = Message::from(text(1_000_000));
         within("a large message to leave", ws.send(large.clone())).await.expect("an open connection");
         assert_same(&within("a large echo", ws.recv()).await.expect("a message"), &large);
+        in_fragments_of_any_size(&mut ws).await;
         close(ws).await;
+    }
+}
+
+/// Messages in fragments, whole ones, and such as are not to be compressed, in turn.
+async fn in_fragments_of_any_size(ws: &mut WebSocket) {
+    let mut random = fastrand::Rng::with_seed(7692);
+    for round in 0..30 {
+        let message = if round % 2 == 0 { Message::from(text(40_000)) } else { binary(40_000).into() };
+        let mut writer = within("a writer", ws.begin(message.kind())).await.expect("an open connection");
+        let mut rest = message.as_bytes();
+        while !rest.is_empty() {
+            let most = [2, 200, 20_000][random.usize(..3)];
+            let (piece, others) = rest.split_at(random.usize(..=rest.len().min(most)));
+            within("a piece", writer.write(piece.to_vec())).await.expect("an open connection");
+            rest = others;
+            if random.u8(..20) == 0 {
+                break;
+            }
+        }
+        within("the last piece", writer.finish(rest.to_vec())).await.expect("an open connection");
+        assert_same(&within("an echo", ws.recv()).await.expect("a message"), &message);
+        let as_it_is = ws.sender().compress(round % 3 > 0);
+        within("a message", as_it_is.send(message.clone())).await.expect("an open connection");
+        assert_same(&within("an echo", ws.recv()).await.expect("a message"), &message);
     }
 }
 

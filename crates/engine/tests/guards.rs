@@ -14,6 +14,8 @@ use std::time::Duration;
 use tautline_engine::{Counters, Engine, Handover, Host, Profile, Request, Settings, Shown};
 use tautline_proto::Config;
 use tautline_proto::app::{App, ConnectionId, Io, Message, Slow};
+use tautline_proto::compression::{Backend, DeflateSpace};
+use tautline_proto::handshake::deflate::{Parameters, Sender, WindowBits};
 
 struct Counting;
 
@@ -92,12 +94,16 @@ impl Server {
     }
 
     fn connect(&self) -> TcpStream {
+        self.connect_with(None)
+    }
+
+    fn connect_with(&self, deflate: Option<Parameters>) -> TcpStream {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let (socket, peer) = self.listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let (opened, open) = mpsc::channel();
-        let request = Request { peer: Some(peer), profile: self.profile.clone(), ..Request::default() };
+        let request = Request { peer: Some(peer), deflate, profile: self.profile.clone(), ..Request::default() };
         self.host.admit(request, move |admitted| {
             admitted.unwrap().adopt(Handover { socket, tls: None, leftover: Vec::new() });
             opened.send(()).unwrap();
@@ -157,6 +163,86 @@ fn an_idle_connection_holds_less_than_200_bytes_of_the_heap() {
     let each = (BYTES.load(Relaxed).wrapping_sub(before)) / CONNECTIONS;
     // The app's own list is 8 bytes of it.
     assert!(each < 200, "{each} bytes");
+}
+
+/// A compressed text of 92 bytes that refers to nothing before it, masked with zeros.
+fn compressed_frame() -> Vec<u8> {
+    let text = r#"{"sensor":"kitchen-3","number":4711,"time":1700000000,"celsius":21.57,"humidity":43.1,"v":3}"#;
+    let mut space = DeflateSpace::default();
+    let payload = space.deflate(WindowBits::MIN, Backend::Small, text.as_bytes()).unwrap();
+    [&[0xc1, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
+}
+
+/// Sends a compressed message, and waits for its echo, which is compressed, too.
+fn exchange_compressed(client: &mut TcpStream, frame: &[u8]) {
+    let (mut head, mut payload) = ([0; 2], [0; 125]);
+    exchange(client, frame, &mut head);
+    assert_eq!(head[0], 0xc1);
+    client.read_exact(&mut payload[..usize::from(head[1])]).unwrap();
+}
+
+/// What a connection holds of the heap that compresses like that, when it has received and sent compressed messages.
+fn bytes_per_connection_that_compresses(sender: Sender) -> u64 {
+    const CONNECTIONS: u64 = 256;
+    let server = Server::start();
+    let agreed = Some(Parameters { server: sender, client: sender });
+    let frame = compressed_frame();
+    // What all connections share is there from the first message on.
+    let mut first = server.connect_with(agreed);
+    exchange_compressed(&mut first, &frame);
+    let mut clients = Vec::with_capacity(CONNECTIONS as usize);
+    server.settle();
+    let before = BYTES.load(Relaxed);
+    for _ in 0..CONNECTIONS {
+        clients.push(server.connect_with(agreed));
+    }
+    for client in &mut clients {
+        exchange_compressed(client, &frame);
+        exchange_compressed(client, &frame);
+    }
+    server.settle();
+    BYTES.load(Relaxed).wrapping_sub(before) / CONNECTIONS
+}
+
+#[test]
+fn a_connection_that_compresses_each_message_by_itself_holds_400_bytes_more_than_one_that_does_not() {
+    let _alone = alone();
+    for bits in [9, 15] {
+        let each =
+            bytes_per_connection_that_compresses(Sender { window: WindowBits::new(bits).unwrap(), takeover: false });
+        assert!(each < 600, "{each} bytes with {bits} bits");
+    }
+}
+
+#[test]
+fn a_connection_that_takes_its_context_over_holds_a_history_and_a_window_besides() {
+    let _alone = alone();
+    for bits in [9, 12, 15] {
+        let window = WindowBits::new(bits).unwrap();
+        let each = bytes_per_connection_that_compresses(Sender { window, takeover: true });
+        let memory = (window.history_bytes() + window.window_bytes()) as u64;
+        assert!((memory..memory + 600).contains(&each), "{each} bytes with {bits} bits");
+    }
+}
+
+#[test]
+fn a_compressed_echo_allocates_nothing() {
+    let _alone = alone();
+    for takeover in [true, false] {
+        let server = Server::start();
+        let sender = Sender { window: WindowBits::new(12).unwrap(), takeover };
+        let mut client = server.connect_with(Some(Parameters { server: sender, client: sender }));
+        let frame = compressed_frame();
+        for _ in 0..20 {
+            exchange_compressed(&mut client, &frame);
+        }
+        server.settle();
+        let before = ALLOCATIONS.load(Relaxed);
+        for _ in 0..500 {
+            exchange_compressed(&mut client, &frame);
+        }
+        assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0, "takeover {takeover}");
+    }
 }
 
 #[test]

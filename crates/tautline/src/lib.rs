@@ -107,9 +107,13 @@ pub use writer::MessageWriter;
 /// How messages are compressed (permessage-deflate, RFC 7692): what a client [offers](Connect::deflate), what a server
 /// [accepts](Server::deflate), and what both [agree on](Info::deflate).
 ///
+/// Whether it is worth the time is each [message](Sender::compress)'s choice. A message ends with a flush, as does each
+/// [fragment](Sender::begin) of one, so nothing is held back. There are no levels, but another [`Backend`](deflate::Backend) for large
+/// messages.
+///
 /// With context takeover a connection keeps, from the first compressed message on, a window for what its peer sends, of the size that was
 /// agreed on (0.25 to 32 KiB), and for what it sends itself a history of two to six times its window. Without, it keeps nothing. All else
-/// that compression takes is shared by the connections of a thread: up to 270 KiB.
+/// that compression takes is shared by the connections of a thread: up to 270 KiB, and up to 360 KiB more with zlib-rs.
 pub mod deflate {
     pub use tautline_proto::compression::Backend;
     pub use tautline_proto::handshake::deflate::{Acceptance, Offer, Parameters, Sender, Unlimited, WindowBits};

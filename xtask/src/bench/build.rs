@@ -50,10 +50,10 @@ impl<'a> Builder<'a> {
         Ok(self.built("loadgen"))
     }
 
-    /// The benchmark of sensor data.
-    pub(crate) fn telemetry(&self) -> Result<PathBuf, Stop> {
-        self.cargo_build(&["telemetry"])?;
-        Ok(self.built("telemetry"))
+    /// A benchmark that is about no peers.
+    pub(crate) fn alone(&self, package: &str) -> Result<PathBuf, Stop> {
+        self.cargo_build(&[package])?;
+        Ok(self.built(package))
     }
 
     /// Makes what cargo builds, at once; what fails here fails again, alone, when it is launched.

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures the peers of bench/peers with the load generator of bench/loadgen, and writes
 //! bench/RESULTS.md and its plots. `catalogue.rs` and `peers.rs` are the tables to read first.
 
+mod alone;
 mod build;
 mod catalogue;
 mod goals;
@@ -12,7 +13,6 @@ mod report;
 mod run;
 mod runs;
 mod stats;
-mod telemetry;
 mod versions;
 
 use std::{
@@ -22,6 +22,7 @@ use std::{
 };
 
 use self::{
+    alone::Alone,
     build::{Builder, Launch},
     catalogue::Test,
     machine::Cores,
@@ -64,18 +65,19 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Stop> {
         list();
         return Ok(ExitCode::SUCCESS);
     }
-    // It is about no peers, so whoever names some does not mean it.
-    let (own, others): (Vec<_>, Vec<_>) = options.only.iter().cloned().partition(|name| name == telemetry::NAME);
+    // They are about no peers, so whoever names some does not mean them.
+    let is_alone = |name: &String| alone::ALL.iter().any(|alone| alone.name == name);
+    let (own, others): (Vec<_>, Vec<_>) = options.only.iter().cloned().partition(is_alone);
     let everything = options.only.is_empty() && options.peers.is_empty();
-    let with_telemetry = !options.report && (everything || !own.is_empty());
+    let chosen = |alone: &&Alone| !options.report && (everything || own.iter().any(|name| name == alone.name));
     let tests = choose(catalogue::ALL, &others, "test", |test| test.name)?;
     let peers = choose_peers(options)?;
     process::catch_interrupts()?;
     let workspace = Workspace::find()?;
     let bench_dir = workspace.root.join("bench");
     let out = if options.quick { bench_dir.join("target/quick") } else { bench_dir };
-    if with_telemetry {
-        println!("{}", telemetry::run(&workspace, options, &out)?.display());
+    for alone in alone::ALL.iter().filter(chosen) {
+        println!("{}", alone.run(&workspace, options, &out)?.display());
     }
     if !own.is_empty() && others.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -226,7 +228,9 @@ fn list() {
     for test in catalogue::ALL {
         println!("  {:<12} {}", test.name, test.what);
     }
-    println!("  {:<12} {}", telemetry::NAME, telemetry::WHAT);
+    for alone in alone::ALL {
+        println!("  {:<12} {}", alone.name, alone.what);
+    }
     println!("peers:");
     for peer in peers::ALL {
         println!("  {}", peer.name);

@@ -183,8 +183,9 @@ section! {
             Key::new("12", "TAUTLINE_COMPRESSION_WINDOW").bounds(8, 15).option("compression-window", "BITS");
 
         /// What compresses messages of 4 KiB and more: small, the hub's own; or zlib-rs, which makes them some percent shorter and
-        /// takes 400 KiB more for each event loop. Shorter messages are always compressed by the hub's own.
-        compression_backend: Backend = Key::new(r#""small""#, "TAUTLINE_COMPRESSION_BACKEND");
+        /// takes up to 360 KiB more for each event loop. Shorter messages are always compressed by the hub's own.
+        compression_backend: Backend =
+            Key::new(r#""small""#, "TAUTLINE_COMPRESSION_BACKEND").option("compression-backend", "WHICH");
 
         /// How many connections there can be at once, HTTP included; more are answered with 503.
         max_connections: usize = Key::new("100000", "TAUTLINE_MAX_CONNECTIONS").bounds(1, 10_000_000);

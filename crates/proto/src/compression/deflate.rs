@@ -25,7 +25,7 @@ pub enum Backend {
     #[default]
     Small,
     /// zlib-rs at its level 6 for messages of 4 KiB and more in windows of 9 bits and more; else as `Small`. Text gets some percent
-    /// shorter, in the smallest windows a tenth. One compressor serves a thread, of some 400 KiB: for each message it is told what
+    /// shorter, in the smallest windows a tenth. One compressor serves a thread, of up to 360 KiB: for each message it is told what
     /// the connection keeps anyway.
     #[cfg(feature = "zlib-rs")]
     ZlibRs,

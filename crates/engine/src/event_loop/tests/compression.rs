@@ -135,14 +135,14 @@ fn r7692_s6_a_message_that_is_not_to_be_compressed_goes_as_it_is() {
             let as_it_is = Encoded::new(message).compress(false);
             match number % 2 {
                 0 => world.visit(|io| assert_ne!(io.send_uncompressed(id, message), Sent::Closed)),
-                _ => drop(world.event_loop.publish(&mut to_it, &as_it_is, Slow::Disconnect)),
+                _ => world.event_loop.publish(&mut to_it, &as_it_is, Slow::Disconnect),
             }
             world.event_loop.publish(&mut [id].into_iter(), &as_it_is, Slow::DropOldest);
             world.run();
             let plain = client.peer.wire().written.len() - before;
             assert!(plain > 2 * text.len(), "{plain} bytes");
             let before = client.peer.wire().written.len();
-            world.visit(|io| drop(io.send(id, message)));
+            world.visit(|io| assert_ne!(io.send(id, message), Sent::Closed));
             world.event_loop.publish(&mut [id].into_iter(), &Encoded::new(message), Slow::Disconnect);
             world.run();
             assert!(client.peer.wire().written.len() - before < plain, "takeover {takeover}, {} bytes", text.len());
