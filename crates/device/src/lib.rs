@@ -57,7 +57,7 @@
 //! # Compression
 //!
 //! With the feature `deflate` the client offers permessage-deflate (RFC 7692) once it is given memory for it, a `Deflate`
-//! (`Client::with_deflate`): 6.5 KB for windows of 9 bits, in which messages can refer to those before them. Limits hold for what messages are inflated to.
+//! (`Client::with_deflate`): 6.8 KB for windows of 9 bits, in which messages can refer to those before them. Limits hold for what messages are inflated to.
 //!
 //! # Features
 //!

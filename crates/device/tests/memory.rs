@@ -48,7 +48,7 @@ fn ten_thousand_reconnects_allocate_nothing() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn compression_allocates_nothing_and_takes_7_kib() {
+fn compression_allocates_nothing_and_takes_at_most_7_kib() {
     use tautline_device::{Deflate, Kind, WindowBits};
     const BITS: WindowBits = WindowBits::new(9).expect("between 8 and 15");
     const TEXT: &str = "{\"sensor\":\"kitchen\",\"temperature\":21.5,\"humidity\":40}";
@@ -60,7 +60,7 @@ fn compression_allocates_nothing_and_takes_7_kib() {
     let (mut receive, mut transmit) = ([0; 512], [0; 512]);
     let mut memory = [0; Deflate::memory(BITS, 256)];
     let bytes = size_of_val(&memory) + size_of::<Deflate<'_>>();
-    assert!(bytes <= 7 * 1024 + 512, "{bytes}");
+    assert!(bytes <= 7 * 1024, "{bytes}");
     let mut deflate = Deflate::new(BITS, &mut memory);
     let mut client = Client::new(&SETTINGS, &link, &mut receive, &mut transmit).with_deflate(&mut deflate);
     let (mut net, mut random) = (world.net.clone(), random(1));

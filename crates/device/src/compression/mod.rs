@@ -18,7 +18,7 @@ const MIN_CHUNK: usize = 64;
 
 /// What a client compresses with: memory that it uses again for each connection.
 ///
-/// It takes 3.7 KB itself, and what [`memory`](Self::memory) says. The request becomes 90 bytes longer, so the transmit buffer has to be
+/// It takes 4 KB itself, and what [`memory`](Self::memory) says. The request becomes 90 bytes longer, so the transmit buffer has to be
 /// larger than without.
 #[derive(Debug)]
 pub struct Deflate<'m> {
