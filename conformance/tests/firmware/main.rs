@@ -17,4 +17,5 @@ macro_rules! on {
 }
 
 mod device;
+mod replay;
 mod server;

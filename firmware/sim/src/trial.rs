@@ -7,12 +7,15 @@ use embassy_net::Stack;
 use embassy_net::tcp::TcpSocket;
 use static_cell::{ConstStaticCell, StaticCell};
 use tautline_device_trials::autobahn::{Buffers, Subject, go_through};
+use tautline_device_trials::replay::replay;
 use tautline_firmware_app::Chip;
 use tautline_firmware_app::embassy::{EmbassyClock, Socket, Tcp};
 use tautline_firmware_server as server;
 
 /// The file with the client's name in Autobahn's reports, a blank, and the port that the fuzzing server believes to have.
 const AUTOBAHN: &str = "autobahn";
+/// The file with a recorded session.
+const RECORDING: &str = "recording";
 /// Where the emulator's network leads to this machine.
 const HOST: &str = "10.0.2.100";
 const PORT: u16 = 8000;
@@ -26,12 +29,17 @@ const TRANSMIT: usize = 512;
 /// The longest message of the cases that are chosen.
 const MESSAGE: usize = 1024;
 
-/// The small server, and what the board's files ask for: with `autobahn`, it goes through the cases of a fuzzing server.
+/// The small server, and what the board's files ask for: with `autobahn`, it goes through the cases of a fuzzing server; with
+/// `recording`, it replays a recorded session, and nothing else.
 ///
 /// # Panics
 ///
 /// If it is called twice.
 pub fn trial(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Chip) {
+    if let Some(recording) = board.files().text(RECORDING) {
+        let replayed = replay(recording, &mut |line| board.print(line));
+        return board.ended(replayed.is_ok());
+    }
     server::start(spawner, stack, board);
     if let Some(file) = board.files().text(AUTOBAHN) {
         let subject = subject(file).expect("a name and a port");
