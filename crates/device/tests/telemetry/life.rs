@@ -7,10 +7,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tautline_device::Clock;
-use tautline_device::telemetry::{ErrorCode, Key, Outcome, PushError, Status, Value};
+use tautline_device::telemetry::{
+    Acknowledgement, Client, ErrorCode, Key, MAX_MESSAGE, Outcome, PushError, Status, Value,
+};
+use tautline_telemetry::{Address, Body};
 
-use super::with_device;
-use super::world::{MS, SECOND, World, select};
+use super::world::{Diary, KEY, MS, SECOND, World, random, select};
+use super::{Run, SETTINGS, with_client, with_device};
 
 /// Both ways to the hub.
 fn worlds() -> [World; 2] {
@@ -138,9 +141,9 @@ fn a_transport_that_does_not_end_is_dropped() {
 #[test]
 fn a_link_that_was_stopped_can_be_run_again() {
     for world in worlds() {
-        let (link, diary) = (world.link(1), super::world::Diary::default());
+        let (link, diary) = (world.link(1), Diary::default());
         for turn in 1..=3 {
-            super::with_client(&world, &link, &diary, |run| {
+            with_client(&world, &link, &diary, |run| {
                 diary.push(&world, &link);
                 world.run_until(|| link.outstanding() == 0, run);
                 link.stop();
@@ -150,6 +153,25 @@ fn a_link_that_was_stopped_can_be_run_again() {
         }
         assert_eq!(link.outstanding(), 1, "what came after the end is kept");
     }
+}
+
+#[test]
+fn a_client_whose_future_was_dropped_or_stopped_goes_on() {
+    let world = World::new(true, 1);
+    let (link, diary) = (world.link(1), Diary::default());
+    let (mut receive, mut transmit) = ([0; MAX_MESSAGE], [0; MAX_MESSAGE]);
+    let mut client = Client::new(&SETTINGS, &link, &mut receive, &mut transmit);
+    let (mut tcp, mut random, mut handler) = (world.air.tcp(), random(3), diary.handler(&link));
+    for stopped in [false, true, false, true] {
+        let mut run: Run<'_> = Box::pin(client.run(&mut tcp, &world.time, &mut random, &mut handler));
+        diary.push(&world, &link);
+        world.run_until(|| link.outstanding() == 0, &mut run);
+        if stopped {
+            link.stop();
+            assert_eq!(world.run_for(SECOND, &mut run), Some(()));
+        }
+    }
+    assert_eq!(world.stored(), diary.read());
 }
 
 #[test]
@@ -282,7 +304,7 @@ fn whoever_has_no_key_changes_nothing() {
             world.run_for(60 * SECOND, run);
             assert!(diary.has("Hint") && !link.is_open());
             assert_eq!((link.outstanding(), world.stored().len()), (1, 0));
-            world.hub.borrow_mut().key = Some(Key::new(&super::world::KEY));
+            world.hub.borrow_mut().key = Some(Key::new(&KEY));
             world.run_until(|| link.outstanding() == 0, run);
         });
     }
@@ -381,6 +403,30 @@ struct Woken(AtomicBool);
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Relaxed);
+    }
+}
+
+#[test]
+fn messages_are_told_apart_wherever_a_stream_is_cut() {
+    for piece in 1..200 {
+        let world = World::new(true, 1);
+        with_device(&world, |link, diary, run| {
+            world.run_until(|| link.is_open(), run);
+            world.run_for(SECOND, run);
+            // For another session, which is told, and of several lengths.
+            let address = Address { device: 7, session: 1, link: 1 };
+            let (mut bytes, mut len) = ([0; 256], 0);
+            let acknowledgement = Body::Acknowledgement(Acknowledgement::default());
+            for (body, sequence) in [(Body::Time(5), 1), (acknowledgement, 0), (Body::Time(6), 2)] {
+                len += body.encode(address, sequence, Some(&Key::new(&KEY)), &mut bytes[len..]).unwrap();
+            }
+            world.air.with(|air| {
+                air.piece = piece;
+                air.put(false, &bytes[..len], true);
+            });
+            world.run_for(SECOND, run);
+            assert_eq!((diary.count("ignored"), diary.count("disconnected")), (3, 0), "{piece}");
+        });
     }
 }
 

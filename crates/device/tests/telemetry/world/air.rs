@@ -163,6 +163,18 @@ impl State {
         Some(len)
     }
 
+    /// What has arrived at the device by a stream, whatever packets it came in.
+    fn take_stream(&mut self, out: &mut [u8]) -> Option<usize> {
+        let most = out.len().min(self.piece);
+        let mut len = 0;
+        while len < most
+            && let Some(more) = self.take(false, &mut out[len..most])
+        {
+            len += more;
+        }
+        (len > 0).then_some(len)
+    }
+
     /// When the next packet arrives.
     pub fn next_arrival(&self) -> Option<Instant> {
         let now = self.now.get();
@@ -268,7 +280,7 @@ impl Read for Half<'_> {
                 if state.broken {
                     return Poll::Ready(Err(ErrorKind::ConnectionReset));
                 }
-                let taken = state.take(false, out).or(state.ended.then_some(0));
+                let taken = state.take_stream(out).or(state.ended.then_some(0));
                 taken.map_or(Poll::Pending, |len| Poll::Ready(Ok(len)))
             })
         })
