@@ -19,10 +19,7 @@ pub struct Encoded {
 impl Encoded {
     /// Encodes a message.
     pub fn new(message: Message<'_>) -> Self {
-        Self::from_parts(message.kind(), message.as_bytes())
-    }
-
-    pub(crate) fn from_parts(kind: Kind, payload: &[u8]) -> Self {
+        let (kind, payload) = (message.kind(), message.as_bytes());
         let header =
             Header { fin: true, opcode: kind.opcode(), compressed: false, mask: None, len: payload.len() as u64 };
         let mut head = [0; MAX_HEADER];

@@ -178,8 +178,8 @@ impl Sender {
     }
 
     /// Whether what is sent by this handle is compressed, where that was agreed on. Default: yes. The choice is each message's
-    /// (RFC 7692 §6): what will not get shorter, such as pictures, is cheaper as it is, and what is secret is not
-    /// given away by its length.
+    /// (RFC 7692 §6): what will not get shorter, such as pictures, is cheaper as it is, and what is secret should not be
+    /// compressed together with what others choose.
     ///
     /// ```no_run
     /// # async fn example(ws: tautline::WebSocket, picture: Vec<u8>) -> Result<(), tautline::SendError> {

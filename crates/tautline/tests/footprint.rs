@@ -8,7 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
-use tautline::{Request, WebSocket};
+use tautline::deflate::{Acceptance, Sender, WindowBits};
+use tautline::{Request, Server, WebSocket};
 
 /// The system's allocator; counts what the server's thread allocates.
 struct Counting;
@@ -69,6 +70,13 @@ fn held() -> usize {
 fn serve<F: Future<Output = ()> + Send + 'static>(
     handler: impl Fn(WebSocket, Request) -> F + Send + Sync + 'static,
 ) -> SocketAddr {
+    serve_by(Server::new(), handler)
+}
+
+fn serve_by<F: Future<Output = ()> + Send + 'static>(
+    server: Server,
+    handler: impl Fn(WebSocket, Request) -> F + Send + Sync + 'static,
+) -> SocketAddr {
     let (address, listening) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -76,7 +84,7 @@ fn serve<F: Future<Output = ()> + Send + 'static>(
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             address.send(listener.local_addr().unwrap()).unwrap();
             COUNTED.set(true);
-            tautline::serve(listener, handler, pending::<()>()).await.unwrap();
+            server.serve(listener, handler, pending::<()>()).await.unwrap();
         });
     });
     listening.recv().unwrap()
@@ -89,11 +97,16 @@ async fn echo(mut ws: WebSocket) {
 }
 
 fn open(server: SocketAddr) -> TcpStream {
+    open_with(server, "")
+}
+
+/// With further lines of the request's head.
+fn open_with(server: SocketAddr, lines: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_nodelay(true).unwrap();
     let request = "GET /path?query HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(request.as_bytes()).unwrap();
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    stream.write_all(format!("{request}{lines}\r\n").as_bytes()).unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -112,6 +125,35 @@ fn exchange(stream: &mut TcpStream, messages: usize) {
     stream.write_all(&frame.repeat(messages)).unwrap();
     let mut echoes = vec![0; (2 + PAYLOAD) * messages];
     stream.read_exact(&mut echoes).unwrap();
+}
+
+/// Sends a compressed message that refers to nothing before it, and waits for its echo, which is compressed, too.
+fn exchange_compressed(stream: &mut TcpStream) {
+    /// zlib's of "temperature, temperature, temperature".
+    const COMPRESSED: &[u8] = b"\x2a\x49\xcd\x2d\x48\x2d\x4a\x2c\x29\x2d\x4a\xd5\x51\x28\xc1\xc1\x01\x00";
+    let mut frame = vec![0xc1, 0x80 | COMPRESSED.len() as u8, 0, 0, 0, 0];
+    frame.extend(COMPRESSED);
+    stream.write_all(&frame).unwrap();
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[0], 0xc1);
+    stream.read_exact(&mut vec![0; head[1].into()]).unwrap();
+}
+
+/// As [`bytes_per_idle_connection`], of connections that compress like that and have been used.
+fn bytes_per_connection_that_compresses(sender: Sender) -> usize {
+    const CONNECTIONS: usize = 200;
+    let acceptance = Acceptance { server: sender, client: sender, ..Acceptance::default() };
+    let server = serve_by(Server::new().deflate(acceptance), |ws, _| echo(ws));
+    let open = || {
+        let mut stream = open_with(server, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n");
+        (0..2).for_each(|_| exchange_compressed(&mut stream));
+        stream
+    };
+    let mut streams: Vec<_> = std::iter::repeat_with(open).take(100).collect();
+    let before = held();
+    streams.extend(std::iter::repeat_with(open).take(CONNECTIONS));
+    (held() - before) / CONNECTIONS
 }
 
 /// How many bytes each further connection adds to what the server holds.
@@ -147,6 +189,17 @@ fn an_idle_connection_holds_1400_bytes_at_most() {
     let _alone = alone();
     let bytes = bytes_per_idle_connection(serve(|ws, _| echo(ws)));
     assert!(bytes <= 1400, "{bytes}");
+}
+
+#[test]
+fn a_connection_that_compresses_holds_200_bytes_more_and_what_it_takes_over() {
+    let _alone = alone();
+    for (bits, takeover) in [(9, true), (12, true), (15, true), (15, false)] {
+        let window = WindowBits::new(bits).unwrap();
+        let memory = if takeover { window.history_bytes() + window.window_bytes() } else { 0 };
+        let bytes = bytes_per_connection_that_compresses(Sender { window, takeover });
+        assert!((memory..=memory + 1600).contains(&bytes), "{bytes} with {bits} bits, takeover {takeover}");
+    }
 }
 
 #[test]
