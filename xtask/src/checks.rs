@@ -28,6 +28,9 @@ const NO_STD: &[(&str, &str)] = &[
     ("tautline-device-tls", "p384,ed25519"),
 ];
 
+/// The workspaces whose programs leave this tree: their dependencies are held to deny.toml.
+const DENIED: &[&str] = &["Cargo.toml", "firmware/Cargo.toml"];
+
 /// The other systems that the engine compiles for.
 pub(crate) const OTHER_SYSTEMS: &[&str] = &["x86_64-pc-windows-gnu", "x86_64-apple-darwin"];
 
@@ -76,7 +79,9 @@ pub(crate) fn other_systems(job: &Job<'_>) -> Outcome {
 }
 
 pub(crate) fn deny(job: &Job<'_>) -> Outcome {
-    job.run(cargo_deny(job)?.args(["check", "bans", "licenses", "sources"]))?;
+    for workspace in DENIED {
+        job.run(cargo_deny(job, workspace)?.args(["check", "bans", "licenses", "sources"]))?;
+    }
     Ok(String::new())
 }
 
@@ -84,7 +89,7 @@ pub(crate) fn deny(job: &Job<'_>) -> Outcome {
 /// on this machine can change it, so the suite is excused even from a strict run; what the database says is not.
 pub(crate) fn advisories(job: &Job<'_>) -> Outcome {
     let patience = Deadline::after(Duration::from_secs(90));
-    match process::run(cargo_deny(job)?.args(["fetch", "db"]), &job.log, patience) {
+    match process::run(cargo_deny(job, DENIED[0])?.args(["fetch", "db"]), &job.log, patience) {
         Ok(()) => {}
         Err(Stop::Interrupted) => return Err(Stop::Interrupted),
         Err(stop) => {
@@ -95,7 +100,9 @@ pub(crate) fn advisories(job: &Job<'_>) -> Outcome {
             }));
         }
     }
-    job.run(cargo_deny(job)?.args(["check", "--disable-fetch", "advisories"]))?;
+    for workspace in DENIED {
+        job.run(cargo_deny(job, workspace)?.args(["check", "--disable-fetch", "advisories"]))?;
+    }
     Ok(String::new())
 }
 
@@ -115,8 +122,9 @@ pub(crate) fn cargo_test(job: &Job<'_>, command: &mut Command) -> Outcome {
     }
 }
 
-fn cargo_deny(job: &Job<'_>) -> Result<Command, Stop> {
+fn cargo_deny(job: &Job<'_>, manifest: &str) -> Result<Command, Stop> {
     let mut command = Command::new(job.var(tools::CARGO_DENY)?);
+    command.args(["--manifest-path", manifest, "--config", "deny.toml"]);
     command.args(["--workspace", "--all-features", "--locked"]).current_dir(&job.workspace.root);
     Ok(command)
 }

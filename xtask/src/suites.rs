@@ -59,6 +59,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("tls", "wss and https with the labs' command lines, certificates of both sides, other people's clients", 240, &[Binaries, InteropTests, Python, Node, MicroPython], interop::tls),
     Suite { name: "autobahn-server", what: "337 of Autobahn's cases (--full: all 517) against our servers, with compression, and the 301 core ones against the small server", budget: (600, 6000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::server },
     Suite { name: "autobahn-client", what: "337 of Autobahn's cases (--full: all 517) against our clients, the device's too, with compression", budget: (600, 4000), needs: &[Binaries, Autobahn], full_only: false, run: autobahn::client },
+    suite("firmware-clippy", "no lint in the firmware", 900, &[Clippy, BareTargets], firmware::clippy),
     suite("firmware-sizes", "every firmware image builds, can be flashed, and is not larger than its budget and the committed sizes (+3 %)", 900, &[BareTargets, Esptool], firmware::sizes),
     suite("firmware-riscv", "the device on an emulated RISC-V board against the hub, and its small server", 480, &[Binaries, InteropTests, BareTargets, Emulators, Firmware, Python], firmware::riscv),
     suite("firmware-arm", "the same on an emulated Cortex-M3 with 64 KB of RAM", 480, &[Binaries, InteropTests, BareTargets, Emulators, Firmware, Python], firmware::arm),

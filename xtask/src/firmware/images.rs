@@ -45,9 +45,20 @@ const EMULATED: &[&str] = &["sim-riscv", "sim-arm", "trial-riscv", "trial-arm"];
 impl Image {
     /// The command that builds it.
     pub(crate) fn build(&self, workspace: &Workspace) -> Command {
-        let mut command = workspace.cargo(&["build", "--release", "--locked", "--package", self.package, "--bins"]);
-        command.args(self.features.iter().flat_map(|features| ["--features", features]));
-        command.args(["--target", self.target, "--manifest-path"]);
+        self.cargo(workspace, &["build", "--release", "--bins"])
+    }
+
+    /// The command that looks for lints in its package, and in everything of this tree that it is made of.
+    pub(crate) fn clippy(&self, workspace: &Workspace) -> Command {
+        let mut command = self.cargo(workspace, &["clippy"]);
+        command.args(["--", "-D", "warnings"]);
+        command
+    }
+
+    fn cargo(&self, workspace: &Workspace, args: &[&str]) -> Command {
+        let mut command = workspace.cargo(args);
+        command.args(["--locked", "--package", self.package, "--target", self.target]);
+        command.args(self.features.iter().flat_map(|features| ["--features", features])).arg("--manifest-path");
         command.arg(workspace.root.join("firmware/Cargo.toml"));
         // Not beside the hub's: other profiles, and an environment that would make cargo forget what it has built.
         command.env("CARGO_TARGET_DIR", folder(workspace)).env_remove("RUSTFLAGS");

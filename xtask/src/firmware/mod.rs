@@ -29,7 +29,7 @@ const SUITES: &str = "firmware-";
 /// What `cargo xtask firmware` was asked to do.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Run only these of: sizes, riscv, arm, autobahn
+    /// Run only these of: clippy, sizes, riscv, arm, autobahn
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Make the sizes of the images the ones that later commits are compared with
@@ -51,6 +51,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Stop> {
     let results = runner.run_all(&chosen);
     println!();
     Ok(runner::conclude(&results, true))
+}
+
+/// No lint in the packages of the images. One after the other, because together they would turn on features that exclude each
+/// other.
+pub(crate) fn clippy(job: &Job<'_>) -> Outcome {
+    for image in ALL {
+        job.run(&mut image.clippy(job.workspace))?;
+    }
+    Ok(String::new())
 }
 
 /// Builds every image, and holds its size against its budget and the committed table.
