@@ -26,6 +26,7 @@ const NO_STD: &[(&str, &str)] = &[
     ("tautline-device-server", ""),
     ("tautline-device-server", "embassy"),
     ("tautline-device-tls", "p384,ed25519"),
+    ("tautline-device-trials", ""),
 ];
 
 /// The workspaces whose programs leave this tree: their dependencies are held to deny.toml.

@@ -15,7 +15,7 @@
 
 use core::fmt;
 
-use tautline_device::{Event, Instant, Kind, Machine, Outbox, Policy, Settings, State};
+use tautline_device::{Event, Input, Instant, Kind, Machine, Outbox, Policy, Settings, State};
 
 /// The client's buffers: small, so that messages come in pieces.
 const RECEIVE: usize = 256;
@@ -128,13 +128,13 @@ impl Session<'_> {
 
     /// Takes the next thing of what was received, if there is one.
     fn take(&mut self, now: Instant, say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
-        let mut input = &mut self.received[..self.filled];
+        let mut input = Input::new(&mut self.received[..self.filled]);
         let event = self.machine.receive(now, &mut input);
         let told = event.is_some();
         if let Some(event) = event {
             tell(&event, say);
         }
-        let left = input.len();
+        let left = input.left();
         self.received.copy_within(self.filled - left..self.filled, 0);
         self.filled = left;
         told

@@ -73,7 +73,8 @@
 //!
 //! Four clients with 1,024 bytes each way: 14.2 KiB. The buffers of the IP stack's sockets, the handler and what it keeps come on
 //! top. Nothing else is ever allocated; the stack holds at most 1 KiB of a request's headers at a time (256 bytes with
-//! [`Limits::with_max_headers`](tautline_proto::handshake::Limits::with_max_headers) of 16 or less).
+//! [`Limits::with_max_headers`](tautline_proto::handshake::Limits::with_max_headers) of 16 or less), and once, when serving begins, twice what
+//! the acceptors take.
 //!
 //! # Where nothing is decided twice
 //!
