@@ -1,7 +1,7 @@
 //! Compression on hosts: what a connection keeps between messages, and what the connections of a thread share.
 //!
-//! A side that takes its context over costs its own connection a [`History`], and the other one a [`Window`], from the first
-//! compressed message on. A side that does not costs nothing between messages.
+//! A side that takes its context over costs its own connection a [`History`](tautline_deflate::History), and the other one a
+//! [`Window`], from the first compressed message on. A side that does not costs nothing between messages.
 
 mod deflate;
 
