@@ -73,6 +73,7 @@ mod stream;
 mod text;
 #[cfg(feature = "tls")]
 mod tls;
+mod transmit;
 mod uri;
 mod wakers;
 mod websocket;
