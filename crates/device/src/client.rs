@@ -5,7 +5,7 @@ use core::future::poll_fn;
 use core::pin::pin;
 use core::task::{Context, Poll};
 
-use embassy_sync::blocking_mutex::raw::RawMutex;
+use embassy_sync::blocking_mutex::raw::{NoopRawMutex, RawMutex};
 use embedded_io_async::{Error, ErrorKind, Read, Write};
 use tautline_proto::{CloseCode, Instant, MAX_CONTROL_FRAME};
 
@@ -21,6 +21,10 @@ pub const MIN_TRANSMIT: usize = MAX_CONTROL_FRAME + 29;
 
 /// The smallest receive buffer, in bytes. The server's answer to the handshake has to fit, which is mostly larger.
 pub const MIN_RECEIVE: usize = 256;
+
+/// What a [`Link`] and a [`Client`] take on the machine that this is compiled for, in bytes. On riscv32imc the future of [`run`](Client::run)
+/// makes it 1,024 in all, besides the caller's buffers.
+pub const MEMORY: usize = size_of::<Link<'_, NoopRawMutex>>() + size_of::<Client<'_, '_, NoopRawMutex>>();
 
 /// A client that stays up: [`run`](Self::run) is its whole life.
 ///

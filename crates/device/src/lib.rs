@@ -46,7 +46,7 @@
 //! # Memory
 //!
 //! Everything is in the [`Link`], the [`Client`], the future of [`run`](Client::run), and the buffers that they are given: nothing is allocated,
-//! ever. A message in the outbox takes its payload and 12 bytes.
+//! ever. A message in the outbox takes its payload and 12 bytes. [`MEMORY`] says how much link and client are.
 //!
 //! # What is sent, and what arrives
 //!
@@ -92,7 +92,7 @@ mod text;
 mod transport;
 mod whole;
 
-pub use client::{Client, MIN_RECEIVE, MIN_TRANSMIT};
+pub use client::{Client, MEMORY, MIN_RECEIVE, MIN_TRANSMIT};
 #[cfg(feature = "deflate")]
 pub use compression::Deflate;
 pub use event::{Cause, Event, Handler, Stopped};

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::pin::Pin;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use tautline_device::{Client, Event, Link, Message, Settings, Stopped};
+use tautline_device::{Client, Event, Link, MEMORY, Message, Settings, Stopped};
 
 use counting::{Counted, calls};
 use world::*;
@@ -98,6 +98,7 @@ fn client_link_and_future_are_at_most_2_kib() {
     let (mut net, mut random) = (world.net.clone(), random(1));
     let mut handler = |_: Event<'_>| {};
     let sizes = [size_of_val(&link), size_of_val(&client)];
+    assert_eq!(sizes[0] + sizes[1], MEMORY);
     let run = client.run(&mut net, &world, &mut random, &mut handler);
     let sizes = [sizes[0], sizes[1], size_of_val(&run)];
     assert!(sizes.iter().sum::<usize>() <= 2048, "link, client, future: {sizes:?}");
