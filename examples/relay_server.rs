@@ -50,8 +50,8 @@ async fn main() -> anyhow::Result<()> {
     let relay = move |mut ws: tautline::WebSocket, request: Request| {
         let everybody = everybody.clone();
         async move {
-            println!("{} connected", request.path());
             let myself = everybody.join(&ws.sender());
+            println!("{} connected", request.path());
             while let Some(message) = ws.recv().await {
                 everybody.publish_except(&myself, message);
             }

@@ -171,11 +171,8 @@ impl Offer {
         if server.window > self.server.window || (server.takeover && !self.server.takeover) {
             return None;
         }
-        // Section 7.1.2.2: a limit of ours can only be made tighter.
-        let window = answer.client_window.flatten().unwrap_or(self.client.window);
-        if window > self.client.window {
-            return None;
-        }
+        // Section 7.1.2.2: ours is a hint, and a larger window is leave that we do not take.
+        let window = answer.client_window.flatten().unwrap_or(WindowBits::MAX).min(self.client.window);
         let takeover = self.client.takeover && !answer.client_no_takeover;
         Some(Parameters { server, client: Sender { window, takeover } })
     }
