@@ -43,7 +43,9 @@ pub(crate) fn fmt(job: &Job<'_>) -> Outcome {
 }
 
 pub(crate) fn unit(job: &Job<'_>) -> Outcome {
-    cargo_test(job, &mut job.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]))
+    // What no other crate of the workspace turns on.
+    let features = ["--features", "tautline-device/deflate,tautline-device/telemetry"];
+    cargo_test(job, job.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]).args(features))
 }
 
 pub(crate) fn clippy(job: &Job<'_>) -> Outcome {
