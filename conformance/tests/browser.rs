@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tautline_conformance::peers::{Browser, Client, Hub, Language, Port, Process, bin, peer, regex, tool};
+use tautline_conformance::peers::{
+    Browser, Client, Hub, Language, Port, Process, bin, lasting_port, peer, regex, tool,
+};
 use tokio::sync::{Mutex, MutexGuard};
 
 const SIZES: [(u32, u32); 2] = [(1100, 800), (390, 844)];
@@ -164,7 +166,7 @@ async fn two_tabs_and_a_script_share_the_hubs_relay() {
 
 #[tokio::test]
 async fn the_hubs_page_comes_back_after_a_restart() {
-    let hub = Hub::start().await;
+    let hub = Hub::start_on(lasting_port(), &[]).await;
     let port = hub.port;
     let mut browser = Browser::start();
     browser.open(&format!("http://127.0.0.1:{port}/"), "a").await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tautline::{WebSocket, connect};
-use tautline_conformance::peers::{Hub, Scratch, within_time};
+use tautline_conformance::peers::{Hub, Scratch, lasting_port, within_time};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -189,7 +189,7 @@ async fn run(kills: u64) {
     let config = scratch.write("tautline.toml", CONFIG);
     let data = scratch.path().join("data");
     let arguments = ["--config", config.to_str().expect("UTF-8"), "--data", data.to_str().expect("UTF-8")];
-    let mut hub = Hub::start_on(0, &arguments).await;
+    let mut hub = Hub::start_on(lasting_port(), &arguments).await;
     let acknowledged = Arc::new(watch::Sender::new(0));
     let run = Run {
         port: hub.port,

@@ -7,7 +7,7 @@ mod sensors;
 
 use serde_json::{Value, json};
 use tautline::Message;
-use tautline_conformance::peers::{Browser, Client, Hub, Language, Received, Scratch, bin, regex};
+use tautline_conformance::peers::{Browser, Client, Hub, Language, Received, Scratch, bin, lasting_port, regex};
 
 const DESKTOP: (u32, u32) = (1360, 1000);
 const PHONE: (u32, u32) = (360, 740);
@@ -23,7 +23,7 @@ impl Site {
     async fn start() -> Self {
         let data = Scratch::new();
         let folder = data.path().to_str().expect("UTF-8").to_owned();
-        let hub = Hub::start_on(0, &["--data", &folder]).await;
+        let hub = Hub::start_on(lasting_port(), &["--data", &folder]).await;
         Self { page: format!("http://127.0.0.1:{}/", hub.port), hub, _data: data }
     }
 

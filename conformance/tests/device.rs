@@ -13,8 +13,8 @@ use tautline::rustls::pki_types::pem::PemObject;
 use tautline::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tautline::rustls::{ClientConfig, RootCertStore};
 use tautline_conformance::peers::{
-    Certificates, Client as Peer, DEADLINE, Hub, Language, Process, Scratch, peer, request, text, tool, within,
-    within_time,
+    Certificates, Client as Peer, DEADLINE, Hub, Language, Process, Scratch, lasting_port, peer, request, text, tool,
+    within, within_time,
 };
 use tautline_device::host::{HostClock, HostRandom, Tcp, Tls};
 use tautline_device::rooms::{Incoming, Member, Room, SUBPROTOCOL};
@@ -397,7 +397,7 @@ async fn commands_from_the_api_are_carried_out_and_answered() {
 
 #[tokio::test]
 async fn it_comes_back_to_a_hub_that_was_killed_and_what_waited_arrives_once() {
-    let mut hub = Hub::start().await;
+    let mut hub = Hub::start_on(lasting_port(), &[]).await;
     let port = hub.port;
     let settings = settings(port).path("/rooms/lab/{client_id}").client_id("esp").subprotocols(&[SUBPROTOCOL]);
     let link = link();

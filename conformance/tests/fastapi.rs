@@ -88,7 +88,7 @@ async fn fastapi_refuses_a_path_that_is_not_there() {
 async fn every_relay_passes_messages_on_to_our_clients() {
     let (_fastapi, fastapi) = server("python/fastapi_server.py", &[]).await;
     let (_standin, standin) = server("standins/server.py", &[]).await;
-    let hub = Hub::app("relay").await;
+    let hub = Hub::patient(&["--app", "relay"]).await;
     for (port, refusal) in [(fastapi, 403), (standin, 403), (hub.port, 409)] {
         let base = format!("ws://127.0.0.1:{port}");
         let mut clients = Vec::new();
@@ -117,7 +117,7 @@ async fn every_relay_passes_messages_on_to_our_clients() {
 #[tokio::test]
 async fn python_and_ours_share_a_relay() {
     let (_standin, standin) = server("standins/server.py", &[]).await;
-    let hub = Hub::start().await;
+    let hub = Hub::patient(&[]).await;
     for port in [standin, hub.port] {
         let base = format!("ws://127.0.0.1:{port}");
         let mut python = Client::connected(Language::Python, &format!("{base}/1")).await;

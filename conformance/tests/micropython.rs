@@ -42,7 +42,7 @@ async fn echo() {
 
 #[tokio::test]
 async fn relay() {
-    for hub in [Hub::app("relay").await, Hub::start().await] {
+    for hub in [Hub::patient(&["--app", "relay"]).await, Hub::patient(&[]).await] {
         let made = checks(run("relay", &hub.uri("/"), &[])).await;
         assert_eq!(made, ["handshake", "relayed", "relayed", "relayed", "duplicate refused"]);
     }
@@ -55,7 +55,7 @@ async fn main_program() {
     for hub in [Hub::app("relay").await, Hub::start().await] {
         let opened = within("our client's connection", connect(hub.uri("/ours")).into_future());
         let mut ws = opened.await.expect("a connection");
-        let device = run("main", &hub.uri("/"), &["25"]);
+        let device = run("main", &hub.uri("/"), &["28"]);
         let listening = tokio::spawn(async move {
             let (mut distress, mut answers) = (0, 0);
             while let Some(message) = ws.recv().await {

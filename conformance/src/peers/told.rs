@@ -8,6 +8,9 @@ use tautline::Message;
 use super::messages::{assert_same, shown};
 use super::{Driver, Process, hex, peer, tool, unhex};
 
+/// Seconds that a peer waits for anything, a little less than we wait for the peer.
+const PATIENCE: u32 = 25;
+
 /// The language of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -135,7 +138,7 @@ impl Client {
     ///
     /// If nothing comes in time.
     pub async fn receive(&mut self) -> Received {
-        let answer = self.0.tell("recv", json!(8), &[]).await;
+        let answer = self.0.tell("recv", json!(PATIENCE), &[]).await;
         if let Some(text) = answer["text"].as_str() {
             Received::Message(text.into())
         } else if let Some(bytes) = answer["binary"].as_str().and_then(unhex) {
@@ -211,7 +214,7 @@ impl Client {
     ///
     /// If the connection does not end in time.
     pub async fn wait_closed(&mut self) -> (u16, String) {
-        let answer = self.0.tell("wait_closed", json!(8), &[]).await;
+        let answer = self.0.tell("wait_closed", json!(PATIENCE), &[]).await;
         closed(&answer).unwrap_or_else(|| self.0.fail(&format!("not closed but {answer}")))
     }
 

@@ -5,6 +5,9 @@ import { require } from './packages.mjs';
 
 const WebSocket = require('ws');
 
+/** Seconds that anything may take on a busy machine. Whoever tells this client what to do waits a little longer. */
+const PATIENCE = 25;
+
 let ws;
 let inbox; // what has arrived and was not asked for yet
 let arrived; // wakes who waits for the inbox or for the end
@@ -22,7 +25,7 @@ function connect(options) {
     headers: options.headers,
     perMessageDeflate: options.compression ?? true,
     maxPayload: options.max_size ?? 2 ** 26,
-    handshakeTimeout: (options.timeout ?? 10) * 1000,
+    handshakeTimeout: (options.timeout ?? PATIENCE) * 1000,
     rejectUnauthorized: !options.insecure,
     ca: read(options.ca),
     cert: read(options.cert),
@@ -86,7 +89,7 @@ const closed = () => end && { closed: end };
 
 const recv = (seconds) => until(seconds, () => inbox.shift() ?? closed());
 
-async function expect(text, { timeout = 5 }) {
+async function expect(text, { timeout = PATIENCE }) {
   const got = await recv(timeout);
   if (got.text !== text) throw fail(`expected ${JSON.stringify(text)}`, { got });
 }
@@ -108,12 +111,12 @@ await serveCommands({
   ping,
   close: ([code, reason]) => {
     ws.close(code, reason);
-    return until(30, closed);
+    return until(PATIENCE, closed);
   },
   wait_closed: (seconds) => until(seconds, closed),
   abort: () => {
     ws.terminate();
-    return until(30, closed).then(() => undefined);
+    return until(PATIENCE, closed).then(() => undefined);
   },
 });
 ws?.close();

@@ -16,6 +16,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 
+PATIENCE = 25
+"""Seconds that anything may take on a busy machine. Whoever tells this client what to do waits a little longer."""
+
+
 class Client:
     """One method per command. The first argument is the command's value, the others are its further keys."""
 
@@ -33,7 +37,8 @@ class Client:
             compression="deflate" if options.get("compression", True) else None,
             max_size=options.get("max_size", 2**26),
             ping_interval=options.get("ping_interval"),
-            open_timeout=options.get("timeout", 10),
+            open_timeout=options.get("timeout", PATIENCE),
+            close_timeout=PATIENCE,
             ssl=tls_context(options) if uri.startswith("wss:") else None,
             proxy=None,
         )
@@ -62,14 +67,14 @@ class Client:
             return {"timeout": True}
         return {"text": message} if isinstance(message, str) else {"binary": message.hex()}
 
-    async def expect(self, text, timeout=5):
+    async def expect(self, text, timeout=PATIENCE):
         reply = await self.recv(timeout)
         return None if reply == {"text": text} else {"error": f"expected {text!r}", "got": reply}
 
     async def ping(self, payload):
         data = bytes.fromhex(payload) if isinstance(payload, str) else None
         started = time.perf_counter()
-        await asyncio.wait_for(await self.ws.ping(data), 10)
+        await asyncio.wait_for(await self.ws.ping(data), PATIENCE)
         return {"pong": time.perf_counter() - started}
 
     async def close(self, arguments):

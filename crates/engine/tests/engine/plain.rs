@@ -229,15 +229,15 @@ fn clients_are_pinged_and_answered_ones_live() {
     let engine = engine(1);
     let (app, record) = Recorder::echo();
     let host = engine.host(0, app);
-    let config = Config::new().ping_interval(Some(Duration::from_millis(50))).pong_timeout(Duration::from_millis(400));
-    let profile = std::sync::Arc::new(tautline_engine::Profile::new(config));
-    let adopt = || {
+    let adopt = |pong_timeout| {
         let (server, client) = pair();
-        let request = Request { profile: profile.clone(), ..Request::default() };
+        let config = Config::new().ping_interval(Some(Duration::from_millis(50))).pong_timeout(pong_timeout);
+        let profile = std::sync::Arc::new(tautline_engine::Profile::new(config));
+        let request = Request { profile, ..Request::default() };
         (ask(&host, request).unwrap().adopt(handover(server)).id(), crate::support::Client::new(client))
     };
-    let (lives, mut client) = adopt();
-    let (silent, _silent) = adopt();
+    let (lives, mut client) = adopt(LIMIT);
+    let (silent, _silent) = adopt(Duration::from_millis(400));
     let answering = std::thread::spawn(move || {
         while let Ok(Some((opcode, payload))) = client.frame() {
             if opcode == OpCode::Close {

@@ -251,7 +251,7 @@ fn an_engine_ends_though_somebody_keeps_a_wake() {
         drop(engine);
         done.send(()).unwrap();
     });
-    let result = ended.recv_timeout(Duration::from_secs(5));
+    let result = ended.recv_timeout(LIMIT);
     drop(wakes);
     ending.join().unwrap();
     assert_eq!(result, Ok(()), "it does not wait for the one who keeps it");

@@ -37,7 +37,7 @@ macro_rules! contract {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $rule() {
                     let test = crate::suite::$rule::<$harness>();
-                    let limit = std::time::Duration::from_secs(30);
+                    let limit = std::time::Duration::from_secs(90);
                     tokio::time::timeout(limit, test).await.expect("the test took too long");
                 }
             )+

@@ -218,11 +218,13 @@ pub(crate) async fn what_is_published_arrives_everywhere_in_one_order<H: Harness
 pub(crate) async fn timers_fire_in_the_order_of_their_times<H: Harness>() {
     let (app, mut record) = Recorder::new(|io, happened| {
         if let Happened::Text(..) = happened {
-            let at = |io: &dyn Io, millis| io.now() + Duration::from_millis(millis);
+            // Of one moment, however long this takes.
+            let now = io.now();
+            let at = |millis| now + Duration::from_millis(millis);
             for (timer, millis) in [(1, 60), (2, 20), (3, 40), (4, 1), (5, 50), (6, 20)] {
-                io.set_timer(timer, at(io, millis));
+                io.set_timer(timer, at(millis));
             }
-            io.set_timer(5, at(io, 80));
+            io.set_timer(5, at(80));
             io.cancel_timer(4);
         }
     });

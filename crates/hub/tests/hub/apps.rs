@@ -5,7 +5,8 @@ use std::time::Duration;
 use tautline::{CloseCode, ConnectError, Ended, Message, connect};
 use tautline_hub::AppName;
 
-use crate::{Running, text};
+use crate::rooms::patient;
+use crate::{LIMIT, Running, text};
 
 const PLUS: &str = r#"{"action": "plus"}"#;
 
@@ -86,7 +87,7 @@ async fn relay_passes_messages_to_all_others() {
 
 #[tokio::test]
 async fn relay_refuses_an_id_while_it_is_connected() {
-    let hub = Running::all().await;
+    let hub = Running::start(patient()).await;
     let mut first = hub.open("/esp").await;
     let refused = connect(hub.url("/esp")).await.expect_err("the id is taken");
     let ConnectError::Refused(refusal) = refused else { panic!("{refused}") };
@@ -105,7 +106,7 @@ async fn relay_refuses_an_id_while_it_is_connected() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), again).await.expect("free again");
+    tokio::time::timeout(LIMIT, again).await.expect("free again");
     hub.stop().await;
 }
 

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::api::look;
+use crate::rooms::patient;
 use crate::{Running, text};
 
 pub(crate) fn days() -> Validity {
@@ -131,7 +132,7 @@ async fn the_name_in_a_certificate_is_the_id_of_who_brings_none() {
 
 #[tokio::test]
 async fn the_same_certificate_takes_its_id_over_at_once() {
-    let hub = Secure::start(Hub::new()).await;
+    let hub = Secure::start(patient()).await;
     let (esp, other) = (hub.client("ESP Client 1"), hub.client("ESP Client 2"));
     let mut old = hub.open("/esp", Some(&esp)).await.unwrap();
     let listening = tokio::spawn(async move {

@@ -59,8 +59,11 @@ impl Running {
     }
 }
 
+/// Nothing takes that long; what does has failed.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
 /// The next message, as text.
 async fn text(ws: &mut WebSocket) -> String {
-    let message = tokio::time::timeout(Duration::from_secs(10), ws.recv()).await.expect("a message comes");
+    let message = tokio::time::timeout(LIMIT, ws.recv()).await.expect("a message comes");
     message.expect("still open").as_text().expect("text").to_owned()
 }

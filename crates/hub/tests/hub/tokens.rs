@@ -8,7 +8,7 @@ use tautline_hub::{Hub, Permissions, RAW_SUBPROTOCOL, SUBPROTOCOL};
 use tautline_identity::TokenText;
 use tautline_store::{Store, Write};
 
-use crate::rooms::{enter, envelope};
+use crate::rooms::{enter, envelope, patient};
 use crate::{Running, text};
 
 pub(crate) const MEMBER: Permissions =
@@ -307,7 +307,7 @@ async fn a_token_for_a_room_speaks_for_no_device_but_its_own() {
 async fn a_token_of_one_device_takes_its_place_back_and_that_of_many_does_not() {
     let keeper = Keeper::new();
     let (own, shared) = (keeper.add("esp", &MEMBER), keeper.add("class", &MEMBER));
-    let hub = keeper.start(Hub::new()).await;
+    let hub = keeper.start(patient()).await;
     let old = open(&hub, "/esp", &own).await.unwrap();
     let old = tokio::spawn(ended(old));
     let _new = open(&hub, "/esp", &own).await.unwrap();

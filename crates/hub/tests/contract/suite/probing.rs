@@ -13,7 +13,7 @@ use crate::recorder::{Happened, Record, Recorder};
 use crate::wire;
 
 /// Long enough that no answer takes so long, and shorter than any other deadline.
-const LONG: Duration = Duration::from_secs(8);
+const LONG: Duration = Duration::from_secs(25);
 
 /// Short enough to wait for.
 const SHORT: Duration = Duration::from_millis(300);

@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::{get, look, post, request};
 use crate::rooms::{enter, envelope};
-use crate::{Running, text};
+use crate::{LIMIT, Running, text};
 
 /// A client that reads events.
 pub(super) struct Events {
@@ -56,7 +56,7 @@ impl Events {
     pub(super) async fn block(&mut self) -> Option<(String, Value)> {
         let (mut kind, mut data) = (String::new(), Value::Null);
         loop {
-            let line = tokio::time::timeout(Duration::from_secs(10), self.lines.next_line()).await.expect("in time");
+            let line = tokio::time::timeout(LIMIT, self.lines.next_line()).await.expect("in time");
             match line.unwrap()?.split_once(": ") {
                 Some(("id", id)) => self.id = id.to_owned(),
                 Some(("event", event)) => kind = event.to_owned(),
