@@ -150,7 +150,8 @@ impl Group {
         self.members().total
     }
 
-    /// Publishes to all members, writing to each what its socket takes before the next call can publish. Every member gets the messages in the order in which they were published.
+    /// Publishes to all members, writing to each what its socket takes: at once, or, in a handler that has more messages at hand,
+    /// together with what it publishes for those. Every member gets the messages in the order in which they were published.
     pub fn publish(&self, message: impl Into<Message>) -> Delivery {
         self.publish_to(message.into(), None)
     }
@@ -275,7 +276,7 @@ impl Shared {
         }
         let hold = BATCH.get() && in_any_handler();
         let held_before = state.held;
-        if state.publish(message, hold) {
+        if state.publish(message, slow, hold) {
             delivery.sent = 1;
         } else {
             delivery.closed = 1;
@@ -291,11 +292,14 @@ impl Shared {
 
 impl State {
     /// Queues a published message, and writes it unless it is held for more.
-    fn publish(&mut self, message: &Published, hold: bool) -> bool {
+    fn publish(&mut self, message: &Published, slow: Slow, hold: bool) -> bool {
+        // What may be dropped again must not be what later messages refer to: with takeover it goes as it is.
+        let droppable = self.behind && slow != Slow::Disconnect;
         let own = self.compression.as_deref().filter(|_| message.compress);
         let own = own.map(|(_, deflater)| (deflater.sender(), deflater.backend()));
+        let own = own.filter(|(own, _)| !(own.takeover && droppable));
         let frame = match (self.core.role(), own) {
-            // What may be dropped again must not be what later messages refer to. So it is the connection's own.
+            // It refers to earlier ones, and so is the connection's own.
             (_, Some((own, _))) if own.takeover => {
                 return without_budget(|| self.send(message.part, &mut message.payload.clone(), true, hold)).is_ok();
             }

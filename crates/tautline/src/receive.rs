@@ -118,10 +118,10 @@ impl State {
             if self.is_reading_paused() {
                 return;
             }
-            // While we close, the peer's close frame is worth more than data that nobody has asked for. Once it is here,
-            // nothing more comes, and what has come is kept.
-            if self.ready.size() >= READ_AHEAD && (self.discard || self.core.ended().is_none()) {
-                self.ready = Ready::default();
+            // While we close, the peer's close frame is worth more than data that nobody has asked for.
+            if self.ready.size() >= READ_AHEAD && self.core.ended().is_none() {
+                self.overflowed = true;
+                self.partial = Default::default();
             }
             let item = if self.unparsed {
                 self.parse_raw()
@@ -145,6 +145,11 @@ impl State {
         self.ready.size() >= READ_AHEAD && self.core.is_open() && !self.discard
     }
 
+    /// Whether data that comes now is for nobody.
+    fn is_for_nobody(&self) -> bool {
+        self.discard || self.overflowed
+    }
+
     /// Gives up what has been received for a receiver that is gone.
     pub(crate) fn forget_received(&mut self) {
         self.ready = Ready::default();
@@ -161,7 +166,7 @@ impl State {
         let Some(mut stream) = self.stream.take() else { return Poll::Ready(None) };
         let outstanding = self.core.payload_outstanding();
         let by_event = self.by_event && self.partial.is_empty();
-        let direct = outstanding >= DIRECT && self.raw.is_empty() && !by_event && !self.discard;
+        let direct = outstanding >= DIRECT && self.raw.is_empty() && !by_event && !self.is_for_nobody();
         let result = if direct { self.read_direct(&mut stream, outstanding) } else { self.read(&mut stream) };
         self.stream = Some(stream);
         match ready!(result) {
@@ -286,6 +291,7 @@ impl State {
     }
 
     fn control_event(&mut self, event: CoreEvent<'_>) -> Option<Item> {
+        let reported = self.by_event && !self.is_for_nobody();
         let event = match event {
             CoreEvent::Data(_) | CoreEvent::Compressed(_) => None,
             CoreEvent::Ping(payload) => {
@@ -293,7 +299,7 @@ impl State {
                 if !self.blocked {
                     self.take_control_frames();
                 }
-                self.by_event.then(|| Event::Ping(Bytes::copy_from_slice(payload)))
+                reported.then(|| Event::Ping(Bytes::copy_from_slice(payload)))
             }
             CoreEvent::Pong { payload, latency } => {
                 if self.pings_waiting > 0
@@ -301,7 +307,7 @@ impl State {
                 {
                     self.last_pong = Some(Box::new((u32::from_be_bytes(number), latency)));
                 }
-                self.by_event.then(|| Event::Pong { payload: Bytes::copy_from_slice(payload), latency })
+                reported.then(|| Event::Pong { payload: Bytes::copy_from_slice(payload), latency })
             }
             CoreEvent::Close { code, reason } => {
                 self.partial = Default::default();
@@ -314,7 +320,7 @@ impl State {
 
     /// What a piece of a compressed message is inflated to. Whoever asks for events gets it as one.
     fn compressed(&mut self, now: Instant, piece: Compressed<'_>) -> Option<Item> {
-        if self.discard {
+        if self.is_for_nobody() {
             return None;
         }
         let mut compression = self.compression.take()?;
@@ -345,7 +351,7 @@ impl State {
     }
 
     fn data(&mut self, data: &Data<'_>) -> Option<Item> {
-        if self.discard {
+        if self.is_for_nobody() {
             return None;
         }
         if data.is_first() {

@@ -137,6 +137,9 @@ pub(crate) struct State {
     pub(crate) receives: u32,
     /// Nobody will receive any more: data is discarded.
     pub(crate) discard: bool,
+    /// More came while we close than is kept for a receiver that does not come for it: what comes from now on is discarded, so
+    /// that what is kept has no holes.
+    pub(super) overflowed: bool,
     /// The keeper knows that a message was received and will look whether the next one is.
     pub(crate) watched: bool,
 
@@ -147,7 +150,7 @@ pub(crate) struct State {
     /// The transport did not take the last write.
     pub(super) blocked: bool,
     /// The last drain left something behind, in the queue or inside the transport.
-    behind: bool,
+    pub(super) behind: bool,
     /// Something of that has moved since the keeper last told those who wait for it.
     pub(crate) moved: bool,
     /// Published messages are held for the end of the publisher's batch.
@@ -191,6 +194,7 @@ impl Shared {
                 attended: false,
                 receives: 0,
                 discard: false,
+                overflowed: false,
                 watched: true,
                 read_ended: false,
                 streaming: false,
@@ -304,6 +308,8 @@ impl State {
     }
 
     fn drain_to(&mut self, stream: &mut Stream) -> Poll<io::Result<()>> {
+        // What it did not take may have been dropped since.
+        self.blocked &= !self.queue.is_empty();
         loop {
             // While the transport is busy, control frames stay in the core: there the next pong replaces the last one,
             // and a ping that does not get out is known not to be out.

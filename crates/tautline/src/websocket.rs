@@ -165,6 +165,9 @@ impl WebSocket {
 impl Receiver {
     /// The next message; `None` when the connection has ended.
     ///
+    /// While this connection is being closed from here, and nobody receives, up to 64 KiB of what the peer still sends are kept; what
+    /// comes after them is discarded.
+    ///
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped: the next call goes on where this one was.

@@ -68,10 +68,12 @@ impl MessageWriter {
 impl Drop for MessageWriter {
     fn drop(&mut self) {
         let shared = &self.sender.handle.0;
-        shared.lock().streaming = false;
+        // First, so that nobody sends a message in the middle of this one.
         if self.begun && !self.finished {
             shared.begin_close(CloseCode::INTERNAL_ERROR, "message not finished");
         }
-        notify(shared.lock());
+        let mut state = shared.lock();
+        state.streaming = false;
+        notify(state);
     }
 }

@@ -1,11 +1,11 @@
 //! The end of a connection.
 
-use tautline::{CloseCode, Ended, Role, SendError, Settings, Violation};
+use tautline::{CloseCode, Ended, Event, Role, SendError, Settings, Violation};
 use tokio::time::Instant;
 
 use crate::support::frames::Frame;
 use crate::support::sim::{QUIET, open, open_with};
-use crate::support::{MS, SECOND, settle, soon};
+use crate::support::{MS, SECOND, polled, settle, soon};
 use crate::{BOTH, noise, open_narrow, text};
 
 const NORMAL: CloseCode = CloseCode::NORMAL;
@@ -186,6 +186,49 @@ async fn messages_that_the_peer_sent_before_its_reply_still_arrive() {
     assert_eq!(soon(receiver.recv()).await, text("on its way"));
     assert_eq!(soon(receiver.recv()).await, None);
     assert_eq!(soon(closing).await.unwrap(), by_us(NORMAL, true));
+}
+
+/// The peer goes on sending after our close frame, and nobody receives meanwhile.
+#[tokio::test(start_paused = true)]
+async fn of_more_than_is_kept_while_we_close_the_beginning_arrives_without_holes() {
+    let (ws, peer) = open(Role::Client);
+    let (sender, mut receiver) = ws.split();
+    let closing = tokio::spawn(async move { sender.close(NORMAL, "").await });
+    peer.wait_close().await;
+    let message = |number: usize| format!("{number:0>1000}");
+    for number in 0..200 {
+        peer.send(&[Frame::text(message(number))]);
+        settle().await;
+    }
+    peer.send(&[Frame::close(1000, "")]);
+    assert_eq!(soon(closing).await.unwrap(), by_us(NORMAL, true));
+    let mut received = 0;
+    while let Some(next) = soon(receiver.recv()).await {
+        assert_eq!(next.as_text(), Some(&*message(received)));
+        received += 1;
+    }
+    assert!((60..200).contains(&received), "{received}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_middle_is_not_kept_while_we_close_does_not_arrive() {
+    let (mut ws, peer) = open(Role::Client);
+    peer.send(&[Frame::text("first")]);
+    assert!(matches!(soon(ws.recv_event()).await, Some(Event::Data(_))));
+    let frame = Frame::text("\u{e9}".repeat(100_000)).bytes(Role::Server);
+    // Cut in a character, whose other half comes with what is not kept.
+    let (first, rest) = frame.split_at(frame.len() - 150_001);
+    peer.send_bytes(first);
+    assert_eq!(polled(1, ws.recv()).await, None, "it is not whole");
+    ws.sender().start_close(NORMAL, "");
+    peer.wait_close().await;
+    for part in rest.chunks(10_000) {
+        peer.send_bytes(part);
+        settle().await;
+    }
+    peer.send(&[Frame::close(1000, "")]);
+    assert_eq!(soon(ws.recv()).await, None);
+    assert_eq!(ws.ended(), Some(by_us(NORMAL, true)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,9 @@
 //! Compressed messages between two connections, in virtual time.
 
+use std::sync::Arc;
+
 use tautline::deflate::{Parameters, Sender, WindowBits};
-use tautline::{Info, Kind, Message, Role, Settings, Stream, WebSocket};
+use tautline::{Delivery, Group, Info, Kind, Message, Role, Settings, Slow, Stream, WebSocket};
 
 use crate::support::sim::QUIET;
 use crate::support::{polled, soon};
@@ -16,6 +18,35 @@ fn pair(sender: Sender, room: usize) -> (WebSocket, WebSocket) {
         WebSocket::start(Stream::other(stream), role, settings, &[], info)
     };
     (open(near, Role::Client), open(far, Role::Server))
+}
+
+/// With context takeover, too, what a slow receiver gets in the end is the latest.
+#[tokio::test(start_paused = true)]
+async fn a_slow_receiver_gets_the_latest_though_messages_refer_to_earlier_ones() {
+    const COUNT: usize = 200;
+    let message = |number: usize| Message::text(format!("{number} {}", "of many readings ".repeat(number % 7 + 5)));
+    for policy in [Slow::KeepLatest, Slow::DropOldest] {
+        for swapped in [false, true] {
+            let (ours, theirs) = pair(Sender { window: WindowBits::new(12).unwrap(), takeover: true }, 1000);
+            let (from, mut to) = if swapped { (theirs, ours) } else { (ours, theirs) };
+            let group = Arc::new(Group::new(policy));
+            let _membership = group.join(&from.sender());
+            let mut total = Delivery::default();
+            for number in 0..COUNT {
+                total += group.publish(message(number));
+            }
+            assert_eq!(total.sent, COUNT as u64, "each took the place of others");
+            assert!(total.dropped > 50, "{total:?}");
+            let mut next = 0;
+            while next < COUNT {
+                let received = soon(to.recv()).await.unwrap();
+                next = 1 + (next..COUNT).find(|&number| received == message(number)).expect("one that was published");
+            }
+            // And so it goes on, compressed again.
+            group.publish("afterwards");
+            assert_eq!(soon(to.recv()).await, Some(Message::text("afterwards")));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
