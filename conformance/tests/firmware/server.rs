@@ -1,5 +1,7 @@
 //! The small server of a board: other people's clients and ours, over the emulator's network.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 use tautline::{WebSocket, connect};
 use tautline_conformance::peers::{Board, Client, Emulator, Image, Language, binary, request, scenarios, text, within};
@@ -18,7 +20,8 @@ const NOBODY: u16 = 1;
 /// A board that serves.
 async fn serving(board: Board) -> Emulator {
     let mut emulator = board.start(Image::Trial, &[], NOBODY);
-    emulator.prints("serving").await;
+    let address = SocketAddr::new(board.address(), 80);
+    emulator.prints(&format!("serving {PLACES} clients at {address}")).await;
     emulator
 }
 
@@ -182,6 +185,20 @@ async fn refuses_a_client_too_many_and_serves_it_when_there_is_a_place(board: Bo
     client.expect("at last").await;
 }
 
+async fn serves_by_ipv4_and_ipv6_at_once(board: Board) {
+    let mut emulator = serving(board).await;
+    // DHCP may take its time.
+    emulator.prints("clients at 10.0.2.15:80").await;
+    let mut by_ipv6 = ours(&emulator, "/counter").await;
+    assert_eq!(heard(&mut by_ipv6).await, json!({"type": "users", "count": 1}));
+    let uri = format!("ws://127.0.0.1:{}/counter", emulator.ipv4_port);
+    let mut by_ipv4 = within("our client's connection", connect(uri).into_future()).await.expect("a connection");
+    assert_eq!(heard(&mut by_ipv6).await, json!({"type": "state", "value": 0}));
+    assert_eq!(heard(&mut by_ipv6).await, json!({"type": "users", "count": 2}));
+    by_ipv4.send(r#"{"action": "plus"}"#).await.expect("an open connection");
+    assert_eq!(heard(&mut by_ipv6).await, json!({"type": "state", "value": 1}));
+}
+
 async fn blinks_on_while_clients_hammer_it(board: Board) {
     let emulator = serving(board).await;
     hammer(&emulator).await;
@@ -223,7 +240,7 @@ async fn is_served(port: u16) -> bool {
     exchange.await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("</html>\n"))
 }
 
-on! { riscv, Board::Riscv,
+on! { riscv, Board::RISCV,
     answers_http_as_a_server_of_the_labs
     refuses_what_is_wrong_with_the_right_status
     echoes_whatever_comes
@@ -232,11 +249,35 @@ on! { riscv, Board::Riscv,
     blinks_on_while_clients_hammer_it
 }
 
-on! { arm, Board::Arm,
+on! { arm, Board::ARM,
     answers_http_as_a_server_of_the_labs
     refuses_what_is_wrong_with_the_right_status
     echoes_whatever_comes
     counts_for_all_who_watch
     refuses_a_client_too_many_and_serves_it_when_there_is_a_place
     blinks_on_while_clients_hammer_it
+}
+
+on! { riscv_ipv6, Board::RISCV.by_ipv6(),
+    answers_http_as_a_server_of_the_labs
+    echoes_whatever_comes
+    refuses_a_client_too_many_and_serves_it_when_there_is_a_place
+    serves_by_ipv4_and_ipv6_at_once
+    blinks_on_while_clients_hammer_it
+}
+
+on! { riscv_routed_ipv6, Board::RISCV.by_routed_ipv6(),
+    answers_http_as_a_server_of_the_labs
+}
+
+on! { arm_ipv6, Board::ARM.by_ipv6(),
+    answers_http_as_a_server_of_the_labs
+    echoes_whatever_comes
+    refuses_a_client_too_many_and_serves_it_when_there_is_a_place
+    serves_by_ipv4_and_ipv6_at_once
+    blinks_on_while_clients_hammer_it
+}
+
+on! { arm_routed_ipv6, Board::ARM.by_routed_ipv6(),
+    answers_http_as_a_server_of_the_labs
 }

@@ -39,9 +39,7 @@ pub fn run<const SOCKETS: usize>(resources: &'static mut StackResources<SOCKETS>
     // SAFETY: every handler is in place.
     unsafe { riscv::interrupt::enable() };
     EXECUTOR.init_with(Executor::new).run(|spawner| {
-        let mut seed = [0; 8];
-        Virt.random(&mut seed);
-        let (stack, runner) = network(net, resources, u64::from_le_bytes(seed));
+        let (stack, runner) = network(net, resources, &Virt);
         spawner.spawn(network_task(runner).expect("the only one"));
         program(spawner, stack, &Virt);
     })

@@ -13,9 +13,9 @@ pub use trial::trial;
 
 use embassy_executor::Spawner;
 use embassy_net::driver::Driver;
-use embassy_net::{Config, Runner, Stack, StackResources};
+use embassy_net::{Runner, Stack, StackResources};
 use tautline_firmware_app::Chip;
-use tautline_firmware_app::embassy::{Setup, start};
+use tautline_firmware_app::embassy::{Setup, addresses, start};
 use tautline_firmware_server as server;
 
 /// The stack's sockets for the device: TCP, DHCP, DNS.
@@ -30,9 +30,11 @@ pub type Program = fn(Spawner, Stack<'static>, &'static dyn Chip);
 pub fn network<D: Driver, const SOCKETS: usize>(
     driver: D,
     resources: &'static mut StackResources<SOCKETS>,
-    seed: u64,
+    board: &dyn Chip,
 ) -> (Stack<'static>, Runner<'static, D>) {
-    embassy_net::new(driver, Config::dhcpv4(Default::default()), resources, seed)
+    let mut seed = [0; 8];
+    board.random(&mut seed);
+    embassy_net::new(driver, addresses(board), resources, u64::from_le_bytes(seed))
 }
 
 /// The labs' device.
