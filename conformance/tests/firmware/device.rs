@@ -165,7 +165,7 @@ async fn secured(addresses: &[&str]) -> (Project, Hub) {
     one_line.extend(addresses.iter().map(|address| format!("--srv={address}")));
     project.cert(&one_line.iter().map(String::as_str).collect::<Vec<_>>()).await;
     project.cert(&["client", "friend"]).await;
-    let server = addresses[0];
+    let server = addresses[0].replace(':', "-"); // as files can be called
     let hub = project
         .serve(&format!(
             "--ssl --host=127.0.0.1 --port=0 --ssl-keyfile=tls/{server}/{server}.key \

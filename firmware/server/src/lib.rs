@@ -72,6 +72,8 @@ async fn address_task(stack: Stack<'static>, board: &'static dyn Board) {
         let address = SocketAddr::new(address, PORT);
         board.print(format_args!("serving {CLIENTS} clients at {address}"));
     };
-    ipv6(stack).for_each(|address| say(address.into()));
+    if let Some(address) = ipv6(stack) {
+        say(address.into());
+    }
     say(ipv4(stack).await.into());
 }

@@ -13,9 +13,9 @@ pub use trial::trial;
 
 use embassy_executor::Spawner;
 use embassy_net::driver::Driver;
-use embassy_net::{Runner, Stack, StackResources};
+use embassy_net::{Config, Runner, Stack, StackResources};
 use tautline_firmware_app::Chip;
-use tautline_firmware_app::embassy::{Setup, addresses, start};
+use tautline_firmware_app::embassy::{Setup, configure_ipv6, start};
 use tautline_firmware_server as server;
 
 /// The stack's sockets for the device: TCP, DHCP, DNS.
@@ -34,7 +34,10 @@ pub fn network<D: Driver, const SOCKETS: usize>(
 ) -> (Stack<'static>, Runner<'static, D>) {
     let mut seed = [0; 8];
     board.random(&mut seed);
-    embassy_net::new(driver, addresses(board), resources, u64::from_le_bytes(seed))
+    let config = Config::dhcpv4(Default::default());
+    let (stack, runner) = embassy_net::new(driver, config, resources, u64::from_le_bytes(seed));
+    configure_ipv6(stack, board);
+    (stack, runner)
 }
 
 /// The labs' device.

@@ -191,6 +191,8 @@ fn socket() -> Socket<'static> {
     let buffer = || SocketBuffer::new(vec![0; BUFFER]);
     let mut socket = Socket::new(buffer(), buffer());
     socket.set_nagle_enabled(false);
+    // A server that has one socket for a client needs to know at once that all of an answer has arrived.
+    socket.set_ack_delay(None);
     socket
 }
 

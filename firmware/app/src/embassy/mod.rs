@@ -8,7 +8,7 @@ mod tcp;
 mod way;
 
 pub use clock::EmbassyClock;
-pub use network::{addresses, ipv4, ipv6};
+pub use network::{configure_ipv6, ipv4, ipv6};
 pub use setup::Setup;
 pub use start::start;
 pub use tcp::{Open, Socket, Tcp};

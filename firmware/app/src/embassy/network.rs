@@ -1,35 +1,41 @@
 //! The board's addresses.
 
-use embassy_net::{Config, ConfigV6, Ipv4Address, Ipv6Address, Ipv6Cidr, Stack, StaticConfigV6};
+use embassy_net::{ConfigV6, Ipv4Address, Ipv6Address, Ipv6Cidr, Stack, StaticConfigV6};
 use embassy_time::{Duration, Timer};
 
 use crate::Chip;
 
-/// The file with an IPv6 address: `fd00:1::5/64`, and behind a blank the address of a router, if there is one.
-const IPV6: &str = "ipv6";
-
+/// The file with an IPv6 address, `fd00:1::5/64`, and behind a blank the address of a router, if there is one.
+const FILE: &str = "ipv6";
 /// The link-local network (RFC 4291 section 2.5.6).
 const LINK_LOCAL: Ipv6Cidr = Ipv6Cidr::new(Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 64);
 /// How often to look for what nobody tells.
 const A_WHILE: Duration = Duration::from_millis(100);
 
-/// What addresses the board has: of IPv4 what DHCP gives; of IPv6 the link-local one that its Ethernet address makes, and the one in
-/// its file `ipv6`, if it has that. What is wrong with the file is printed, and it is as if there were none.
-pub fn addresses(board: &dyn Chip) -> Config {
-    let mut config = Config::dhcpv4(Default::default());
-    if let Some(file) = board.files().read(IPV6) {
-        match core::str::from_utf8(file).ok().and_then(parse) {
-            Some(address) => config.ipv6 = ConfigV6::Static(address),
-            None => {
-                board.print(format_args!("{IPV6}: no address such as fd00:1::5/64, with that of a router or without"))
-            }
+/// Gives the stack its IPv6 address: the one in the board's file `ipv6`, or without that file the link-local one that its Ethernet
+/// address makes. What is wrong with the file is printed, and it is as if there were none.
+pub fn configure_ipv6(stack: Stack<'_>, board: &dyn Chip) {
+    let given = board.files().read(FILE).and_then(|file| {
+        let config = core::str::from_utf8(file).ok().and_then(parse);
+        if config.is_none() {
+            board.print(format_args!("{FILE}: neither an address such as fd00:1::5/64, nor that and a router's"));
         }
-    }
-    config
+        config
+    });
+    let config = given.or_else(|| {
+        let address = Ipv6Cidr::from_link_prefix(&LINK_LOCAL, stack.hardware_address())?;
+        Some(StaticConfigV6 { address, gateway: None, dns_servers: Default::default() })
+    });
+    stack.set_config_v6(config.map_or(ConfigV6::None, ConfigV6::Static));
 }
 
-/// The board's IPv4 address, as soon as DHCP has given it one. The stack does not tell of it: to it, a board that has an IPv6 address
-/// is configured.
+/// The board's IPv6 address, if it has one.
+pub fn ipv6(stack: Stack<'_>) -> Option<Ipv6Address> {
+    stack.config_v6().map(|config| config.address.address())
+}
+
+/// The board's IPv4 address, as soon as DHCP has given it one. The stack does not tell: to it, a board is configured that has
+/// an IPv6 address.
 pub async fn ipv4(stack: Stack<'_>) -> Ipv4Address {
     loop {
         if let Some(config) = stack.config_v4() {
@@ -39,13 +45,6 @@ pub async fn ipv4(stack: Stack<'_>) -> Ipv4Address {
     }
 }
 
-/// The board's IPv6 addresses.
-pub fn ipv6(stack: Stack<'_>) -> impl Iterator<Item = Ipv6Address> {
-    let link_local = Ipv6Cidr::from_link_prefix(&LINK_LOCAL, stack.hardware_address());
-    link_local.into_iter().chain(stack.config_v6().map(|config| config.address)).map(|network| network.address())
-}
-
-/// Reads the file `ipv6`.
 fn parse(text: &str) -> Option<StaticConfigV6> {
     let mut words = text.split_ascii_whitespace();
     let (address, bits) = words.next()?.split_once('/')?;
