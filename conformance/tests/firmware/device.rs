@@ -121,6 +121,17 @@ async fn comes_back_to_a_hub_that_is_killed(board: Board) {
     assert_eq!(heard(&mut friend(&hub, "/friend").await).await, "SOS");
 }
 
+async fn names_an_address_that_is_none_and_does_without(board: Board) {
+    let hub = Hub::start().await;
+    for wrong in ["fd00:1::5", "fd00:1::5/129", "ff02::1/64", "fd00:1::5/64 router", "fd00:1::5/64 fd00:1::1 fd00:1::2"]
+    {
+        let files = [("ipv6", wrong.as_bytes())];
+        let (_cable, mut emulator) = started(&hub, board, "", &config(board, "ws", "/"), &files).await;
+        emulator.prints("ipv6: neither an address").await;
+        emulator.prints("connected").await;
+    }
+}
+
 async fn notices_that_the_network_is_cut_and_comes_back(board: Board) {
     // Elsewhere a hub on a busy machine may take its time.
     let (hub, cable, mut emulator) = connected(board, "ping_ms 2000\n").await;
@@ -250,6 +261,7 @@ on! { riscv_ipv6, Board::RISCV.by_ipv6(),
     notices_that_the_network_is_cut_and_comes_back
     serves_clients_and_blinks_on_while_it_shakes_hands
     talks_to_no_server_that_is_not_the_one_it_dialled
+    names_an_address_that_is_none_and_does_without
 }
 
 on! { riscv_routed_ipv6, Board::RISCV.by_routed_ipv6(),
