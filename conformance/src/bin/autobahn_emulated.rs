@@ -20,8 +20,8 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let board = match arguments.first() {
-        Some(&"riscv") => Board::Riscv,
-        Some(&"arm") => Board::Arm,
+        Some(&"riscv") => Board::RISCV,
+        Some(&"arm") => Board::ARM,
         _ => return usage(),
     };
     match arguments[1..] {
@@ -51,7 +51,7 @@ async fn client(board: Board, agent: &str, port: u16) {
 async fn server(board: Board) {
     let nobody = 1;
     let mut emulator = board.start(Image::Trial, &[], nobody);
-    emulator.prints("serving").await;
+    emulator.prints(&format!("clients at {}", board.address())).await;
     println!("listening {}", emulator.port);
     // Until it is ended from outside.
     emulator.ends_within(RUN).await;

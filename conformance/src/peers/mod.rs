@@ -14,6 +14,7 @@ mod http;
 mod hub;
 mod messages;
 mod micropython;
+mod neighbour;
 mod ours;
 mod ports;
 mod process;

@@ -18,12 +18,9 @@ const RUN: Duration = Duration::from_secs(120);
 /// A device that does not wait for long.
 const PLAN: &str = "cycle_ms 100\nretry_ms 100\n";
 
-/// Where the board finds the hub, at the end of its cable.
-const HUB: &str = "10.0.2.100:8000";
-
 /// A hub, and the board connected to it by a cable.
 async fn connected(board: Board, plan: &str) -> (Hub, Cable, Emulator) {
-    connected_to(Hub::start().await, board, plan, config("ws", "/")).await
+    connected_to(Hub::start().await, board, plan, config(board, "ws", "/")).await
 }
 
 async fn connected_to(hub: Hub, board: Board, plan: &str, config: Value) -> (Hub, Cable, Emulator) {
@@ -41,11 +38,11 @@ async fn started(hub: &Hub, board: Board, plan: &str, config: &Value, more: &[(&
     (cable, emulator)
 }
 
-/// A `config.json`.
-fn config(scheme: &str, path: &str) -> Value {
+/// A `config.json` with the hub at the end of the board's cable.
+fn config(board: Board, scheme: &str, path: &str) -> Value {
     json!({
         "wifi": { "SSID": "none", "password": "", "attempts": 1, "delay_in_msec": 0 },
-        "server": format!("{scheme}://{HUB}{path}"),
+        "server": format!("{scheme}://{}{path}", board.server()),
         "socket_delay_ms": 5,
     })
 }
@@ -80,7 +77,7 @@ async fn gets_what_is_larger_than_its_buffer_in_pieces(board: Board) {
 }
 
 async fn obeys_the_hub(board: Board) {
-    let mut config = config("ws", "/rooms/lab/");
+    let mut config = config(board, "ws", "/rooms/lab/");
     config["client_id"] = "board".into();
     let (hub, _cable, mut emulator) = connected_to(Hub::start().await, board, "", config).await;
     emulator.prints("welcome, board, to lab").await;
@@ -124,6 +121,17 @@ async fn comes_back_to_a_hub_that_is_killed(board: Board) {
     assert_eq!(heard(&mut friend(&hub, "/friend").await).await, "SOS");
 }
 
+async fn names_an_address_that_is_none_and_does_without(board: Board) {
+    let hub = Hub::start().await;
+    for wrong in ["fd00:1::5", "fd00:1::5/129", "ff02::1/64", "fd00:1::5/64 router", "fd00:1::5/64 fd00:1::1 fd00:1::2"]
+    {
+        let files = [("ipv6", wrong.as_bytes())];
+        let (_cable, mut emulator) = started(&hub, board, "", &config(board, "ws", "/"), &files).await;
+        emulator.prints("ipv6: neither an address").await;
+        emulator.prints("connected").await;
+    }
+}
+
 async fn notices_that_the_network_is_cut_and_comes_back(board: Board) {
     // Elsewhere a hub on a busy machine may take its time.
     let (hub, cable, mut emulator) = connected(board, "ping_ms 2000\n").await;
@@ -139,7 +147,8 @@ async fn notices_that_the_network_is_cut_and_comes_back(board: Board) {
 async fn counts_with_the_lab_without_a_word(board: Board) {
     let plan = "speaks raw\nsends no\n";
     // There the device's own path is the counter, too.
-    let (hub, _cable, mut emulator) = connected_to(Hub::app("counter").await, board, plan, config("ws", "/")).await;
+    let (hub, _cable, mut emulator) =
+        connected_to(Hub::app("counter").await, board, plan, config(board, "ws", "/")).await;
     emulator.prints(r#"received {"type": "state", "value": 0}"#).await;
     let mut friend = friend(&hub, "/counter").await;
     emulator.prints(r#"received {"type": "users", "count": 2}"#).await;
@@ -148,11 +157,16 @@ async fn counts_with_the_lab_without_a_word(board: Board) {
 }
 
 /// What a device with a certificate has in its configuration.
-fn secure() -> Value {
-    let mut config = config("wss", "/");
+fn secure(board: Board) -> Value {
+    let mut config = config(board, "wss", "/");
     config["client_id"] = "board".into();
     config["ssl"] = json!({ "ca": "ca.der", "cert": "board.crt", "key": "board.key", "cert_reqs": 2 });
     config
+}
+
+/// The hub's address, as a certificate has it.
+fn server(board: Board) -> String {
+    board.server().ip().to_string()
 }
 
 /// Certificates for the board and for a server at these addresses; and the server's hub, which wants certificates of its clients.
@@ -162,7 +176,7 @@ async fn secured(addresses: &[&str]) -> (Project, Hub) {
     one_line.extend(addresses.iter().map(|address| format!("--srv={address}")));
     project.cert(&one_line.iter().map(String::as_str).collect::<Vec<_>>()).await;
     project.cert(&["client", "friend"]).await;
-    let server = addresses[0];
+    let server = addresses[0].replace(':', "-"); // as files can be called
     let hub = project
         .serve(&format!(
             "--ssl --host=127.0.0.1 --port=0 --ssl-keyfile=tls/{server}/{server}.key \
@@ -177,12 +191,12 @@ async fn started_securely(project: &Project, hub: &Hub, board: Board, plan: &str
     let names = ["ca.der", "board.crt", "board.key"];
     let files = names.map(|name| std::fs::read(project.file(&format!("src/{name}"))).expect("a file"));
     let more = [0, 1, 2].map(|index| (names[index], &files[index][..]));
-    started(hub, board, plan, &secure(), &more).await
+    started(hub, board, plan, &secure(board), &more).await
 }
 
 async fn shows_its_certificate_and_blinks_on_while_it_shakes_hands(board: Board) {
     // Ours comes another way.
-    let (project, hub) = secured(&["10.0.2.100", "127.0.0.1"]).await;
+    let (project, hub) = secured(&[&server(board), "127.0.0.1"]).await;
     let (_cable, mut emulator) = started_securely(&project, &hub, board, "leave_every 10\n").await;
     emulator.prints("welcome, board, to main").await;
     let mut friend = ours(hub.uri("/friend"), &project.client("friend")).await;
@@ -196,7 +210,7 @@ async fn shows_its_certificate_and_blinks_on_while_it_shakes_hands(board: Board)
 }
 
 async fn serves_clients_and_blinks_on_while_it_shakes_hands(board: Board) {
-    let (project, hub) = secured(&["10.0.2.100", "127.0.0.1"]).await;
+    let (project, hub) = secured(&[&server(board), "127.0.0.1"]).await;
     let (_cable, mut emulator) = started_securely(&project, &hub, board, "leave_every 10\n").await;
     emulator.prints("welcome, board, to main").await;
     hammer(&emulator).await;
@@ -208,13 +222,13 @@ async fn talks_to_no_server_that_is_not_the_one_it_dialled(board: Board) {
     let (project, hub) = secured(&["127.0.0.1"]).await;
     let (_cable, mut emulator) = started_securely(&project, &hub, board, "").await;
     emulator.prints("error: TLS: ").await;
-    let (others, _) = secured(&["10.0.2.100"]).await;
-    let (_, hub) = secured(&["10.0.2.100"]).await;
+    let (others, _) = secured(&[&server(board)]).await;
+    let (_, hub) = secured(&[&server(board)]).await;
     let (_cable, mut emulator) = started_securely(&others, &hub, board, "").await;
     emulator.prints("error: TLS: ").await;
 }
 
-on! { riscv, Board::Riscv,
+on! { riscv, Board::RISCV,
     says_sos_and_prints_what_it_hears
     gets_what_is_larger_than_its_buffer_in_pieces
     obeys_the_hub
@@ -228,7 +242,7 @@ on! { riscv, Board::Riscv,
     serves_clients_and_blinks_on_while_it_shakes_hands
 }
 
-on! { arm, Board::Arm,
+on! { arm, Board::ARM,
     says_sos_and_prints_what_it_hears
     gets_what_is_larger_than_its_buffer_in_pieces
     obeys_the_hub
@@ -239,4 +253,28 @@ on! { arm, Board::Arm,
     counts_with_the_lab_without_a_word
     shows_its_certificate_and_blinks_on_while_it_shakes_hands
     talks_to_no_server_that_is_not_the_one_it_dialled
+}
+
+on! { riscv_ipv6, Board::RISCV.by_ipv6(),
+    says_sos_and_prints_what_it_hears
+    comes_back_to_a_hub_that_is_killed
+    notices_that_the_network_is_cut_and_comes_back
+    serves_clients_and_blinks_on_while_it_shakes_hands
+    talks_to_no_server_that_is_not_the_one_it_dialled
+    names_an_address_that_is_none_and_does_without
+}
+
+on! { riscv_routed_ipv6, Board::RISCV.by_routed_ipv6(),
+    says_sos_and_prints_what_it_hears
+}
+
+on! { arm_ipv6, Board::ARM.by_ipv6(),
+    says_sos_and_prints_what_it_hears
+    comes_back_to_a_hub_that_is_killed
+    notices_that_the_network_is_cut_and_comes_back
+    shows_its_certificate_and_blinks_on_while_it_shakes_hands
+}
+
+on! { arm_routed_ipv6, Board::ARM.by_routed_ipv6(),
+    says_sos_and_prints_what_it_hears
 }

@@ -16,10 +16,10 @@ async fn a_recorded_session_gives_the_same_events_as_on_a_host(board: Board) {
     assert_eq!(emulator.ends_within(RUN).await, events.collect::<Vec<_>>());
 }
 
-on! { riscv, Board::Riscv,
+on! { riscv, Board::RISCV,
     a_recorded_session_gives_the_same_events_as_on_a_host
 }
 
-on! { arm, Board::Arm,
+on! { arm, Board::ARM,
     a_recorded_session_gives_the_same_events_as_on_a_host
 }

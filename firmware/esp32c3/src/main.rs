@@ -23,7 +23,7 @@ use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
 use tautline_device_config::Wifi;
 use tautline_firmware_app::blink::Punctuality;
-use tautline_firmware_app::embassy::{Setup, start};
+use tautline_firmware_app::embassy::{Setup, configure_ipv6, start};
 use tautline_firmware_app::{Board, Chip, Files};
 
 esp_bootloader_esp_idf::esp_app_desc!();
@@ -51,6 +51,7 @@ async fn main(spawner: Spawner) -> ! {
     let network = embassy_net::Config::dhcpv4(Default::default());
     let resources = RESOURCES.init_with(StackResources::new);
     let (stack, runner) = embassy_net::new(Interface::station(), network, resources, u64::from_le_bytes(seed));
+    configure_ipv6(stack, &Esp32c3);
     spawner.spawn(network_task(runner).expect("the only one"));
     if let Some(setup) = Setup::read(&Esp32c3) {
         spawner.spawn(wifi_task(chip.WIFI, setup.config.wifi).expect("the only one"));

@@ -13,6 +13,8 @@
 
 mod program;
 
+use core::net::{IpAddr, SocketAddr};
+
 use embassy_executor::Spawner;
 use embassy_net::Stack;
 use embassy_net::tcp::TcpSocket;
@@ -20,6 +22,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 use tautline_device_server::embassy::{EmbassyClock, Listener};
 use tautline_device_server::{Server, Settings};
 use tautline_firmware_app::Board;
+use tautline_firmware_app::embassy::{ipv4, ipv6};
 
 use program::Program;
 
@@ -47,18 +50,30 @@ type Small = Server<Program, EmbassyClock, CLIENTS, BUFFER, BUFFER>;
 pub fn start(spawner: Spawner, stack: Stack<'static>, board: &'static dyn Board) {
     static SERVER: StaticCell<Small> = StaticCell::new();
     let server = SERVER.init_with(|| Server::new(&SETTINGS, Program::new(board), EmbassyClock));
-    spawner.spawn(server_task(server, stack, board).expect("the only one"));
+    spawner.spawn(server_task(server, stack).expect("the only one"));
+    spawner.spawn(address_task(stack, board).expect("the only one"));
 }
 
 #[embassy_executor::task]
-async fn server_task(server: &'static Small, stack: Stack<'static>, board: &'static dyn Board) {
+async fn server_task(server: &'static Small, stack: Stack<'static>) {
     static MEMORY: ConstStaticCell<[([u8; TCP_RECEIVE], [u8; TCP_SEND]); SOCKETS]> =
         ConstStaticCell::new([([0; TCP_RECEIVE], [0; TCP_SEND]); SOCKETS]);
     let listeners = MEMORY.take().each_mut().map(|(receive, send)| {
         let socket = TcpSocket::new(stack, receive, send);
         Listener::new(socket, PORT)
     });
-    stack.wait_config_up().await;
-    board.print(format_args!("serving {CLIENTS} clients at port {PORT}"));
     server.serve(listeners).await;
+}
+
+/// Prints where clients find the server.
+#[embassy_executor::task]
+async fn address_task(stack: Stack<'static>, board: &'static dyn Board) {
+    let say = |address: IpAddr| {
+        let address = SocketAddr::new(address, PORT);
+        board.print(format_args!("serving {CLIENTS} clients at {address}"));
+    };
+    if let Some(address) = ipv6(stack) {
+        say(address.into());
+    }
+    say(ipv4(stack).await.into());
 }

@@ -44,9 +44,7 @@ fn begin<const SOCKETS: usize>(spawner: Spawner, resources: &'static mut StackRe
     }
     clock::start(peripherals.SYST);
     let board = BOARD.init(Lm3s6965 { rng: host::Rng::open() });
-    let mut seed = [0; 8];
-    board.random(&mut seed);
-    let (stack, runner) = network(net, resources, u64::from_le_bytes(seed));
+    let (stack, runner) = network(net, resources, board);
     spawner.spawn(network_task(runner).expect("the only one"));
     program(spawner, stack, board);
 }

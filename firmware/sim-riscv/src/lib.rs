@@ -5,15 +5,14 @@
 
 mod clock;
 mod net;
+mod random;
 mod register;
 mod uart;
 mod virtio;
 
-use core::cell::RefCell;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
-use critical_section::Mutex;
 use embassy_executor::Executor;
 use embassy_net::{Runner, StackResources};
 use static_cell::StaticCell;
@@ -24,8 +23,6 @@ use tautline_firmware_sim::{Program, network};
 /// What the linker script leaves to the files of the device.
 const FILES: *const [u8] = core::ptr::slice_from_raw_parts(0x803f_0000 as *const u8, 0x1_0000);
 
-static RNG: Mutex<RefCell<Option<virtio::Rng>>> = Mutex::new(RefCell::new(None));
-
 /// Starts the board, and the program with a network of so many sockets.
 ///
 /// # Panics
@@ -34,14 +31,13 @@ static RNG: Mutex<RefCell<Option<virtio::Rng>>> = Mutex::new(RefCell::new(None))
 pub fn run<const SOCKETS: usize>(resources: &'static mut StackResources<SOCKETS>, program: Program) -> ! {
     static EXECUTOR: StaticCell<Executor> = StaticCell::new();
     let (net, rng) = virtio::devices();
-    critical_section::with(|cs| RNG.replace(cs, Some(rng)));
+    random::start(rng);
     clock::start();
     // SAFETY: every handler is in place.
     unsafe { riscv::interrupt::enable() };
     EXECUTOR.init_with(Executor::new).run(|spawner| {
-        let mut seed = [0; 8];
-        Virt.random(&mut seed);
-        let (stack, runner) = network(net, resources, u64::from_le_bytes(seed));
+        let (stack, runner) = network(net, resources, &Virt);
+        spawner.spawn(random::refill_task().expect("the only one"));
         spawner.spawn(network_task(runner).expect("the only one"));
         program(spawner, stack, &Virt);
     })
@@ -67,16 +63,8 @@ impl Board for Virt {
         clock::time().punctuality()
     }
 
-    /// The host takes its time: interrupts have to stay on, so the device is taken out for as long as it is used. Only tasks
-    /// of the one executor draw.
     fn random(&self, bytes: &mut [u8]) {
-        let taken = critical_section::with(|cs| RNG.take(cs));
-        let mut rng = taken.expect("it was put there before anything else, and back after use");
-        let mut filled = 0;
-        while filled < bytes.len() {
-            filled += rng.request_entropy(&mut bytes[filled..]).expect("the host has random numbers");
-        }
-        critical_section::with(|cs| RNG.replace(cs, Some(rng)));
+        random::draw(bytes);
     }
 }
 

@@ -15,7 +15,7 @@ use embassy_executor::Spawner;
 use embassy_net::driver::Driver;
 use embassy_net::{Config, Runner, Stack, StackResources};
 use tautline_firmware_app::Chip;
-use tautline_firmware_app::embassy::{Setup, start};
+use tautline_firmware_app::embassy::{Setup, configure_ipv6, start};
 use tautline_firmware_server as server;
 
 /// The stack's sockets for the device: TCP, DHCP, DNS.
@@ -30,9 +30,14 @@ pub type Program = fn(Spawner, Stack<'static>, &'static dyn Chip);
 pub fn network<D: Driver, const SOCKETS: usize>(
     driver: D,
     resources: &'static mut StackResources<SOCKETS>,
-    seed: u64,
+    board: &dyn Chip,
 ) -> (Stack<'static>, Runner<'static, D>) {
-    embassy_net::new(driver, Config::dhcpv4(Default::default()), resources, seed)
+    let mut seed = [0; 8];
+    board.random(&mut seed);
+    let config = Config::dhcpv4(Default::default());
+    let (stack, runner) = embassy_net::new(driver, config, resources, u64::from_le_bytes(seed));
+    configure_ipv6(stack, board);
+    (stack, runner)
 }
 
 /// The labs' device.

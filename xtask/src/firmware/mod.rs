@@ -83,12 +83,12 @@ pub(crate) fn bless(job: &Job<'_>) -> Outcome {
 
 /// The RISC-V board, emulated.
 pub(crate) fn riscv(job: &Job<'_>) -> Outcome {
-    interop::firmware(job, "riscv::")
+    interop::firmware(job, "::riscv")
 }
 
 /// The Cortex-M3 board, emulated.
 pub(crate) fn arm(job: &Job<'_>) -> Outcome {
-    interop::firmware(job, "arm::")
+    interop::firmware(job, "::arm")
 }
 
 fn measure(job: &Job<'_>) -> Result<Table, Stop> {

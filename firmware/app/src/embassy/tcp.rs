@@ -3,7 +3,7 @@
 use core::cell::RefCell;
 use core::fmt;
 use core::future::poll_fn;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use core::pin::pin;
 
 use embassy_net::dns::DnsQueryType;
@@ -11,6 +11,8 @@ use embassy_net::tcp::{ConnectError as TcpError, Error, State, TcpSocket};
 use embassy_net::{IpAddress, Stack};
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use tautline_device::{ConnectError, Connector, Transport};
+
+use super::network::ipv4;
 
 /// Opens TCP connections to one server, one after the other, with one socket.
 pub struct Tcp<'a> {
@@ -36,7 +38,6 @@ impl<'a> Tcp<'a> {
     /// If the name has no address, or nobody answers there.
     #[allow(clippy::await_holding_refcell_ref)] // there are no halves of a connection before this is done
     pub(super) async fn open(&mut self) -> Result<Open<'a>, ConnectError> {
-        self.stack.wait_config_up().await;
         let address = address(self.stack, self.host).await.ok_or(ConnectError::Lookup)?;
         self.end().await;
         match self.socket.borrow_mut().connect((address, self.port)).await {
@@ -58,11 +59,22 @@ impl<'a> Tcp<'a> {
     }
 }
 
+/// The address of a host, as soon as there is a way to it. Names are IPv4's: DHCP says whom to ask for them.
 async fn address(stack: Stack<'_>, host: &str) -> Option<IpAddress> {
-    if let Ok(address) = host.parse::<Ipv4Addr>() {
-        return Some(address.into());
+    match host.parse::<IpAddr>() {
+        Ok(address) => {
+            if address.is_ipv4() {
+                ipv4(stack).await;
+            } else {
+                stack.wait_link_up().await;
+            }
+            Some(address.into())
+        }
+        Err(_) => {
+            ipv4(stack).await;
+            stack.dns_query(host, DnsQueryType::A).await.ok()?.first().copied()
+        }
     }
-    stack.dns_query(host, DnsQueryType::A).await.ok()?.first().copied()
 }
 
 impl fmt::Debug for Tcp<'_> {
