@@ -3,11 +3,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tautline::deflate::{Backend, Offer, Sender, WindowBits};
 use tautline::{CloseCode, Config, ConnectError, Ended, Event, Message, Server, WebSocket, connect};
-use tokio::time::Instant;
 
 use super::messages::assert_same;
 use super::{
-    Certificates, Client, End, Hub, LENGTHS, Language, Ours, Received, binary, messages, text, within, within_time,
+    Certificates, Client, DEADLINE, End, Hub, LENGTHS, Language, Ours, Received, binary, messages, text, within,
+    within_time,
 };
 
 /// Codes that a close frame may carry (RFC 6455 §7.4), with a reason for each.

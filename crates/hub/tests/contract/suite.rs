@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tautline::{CloseCode, ConnectError, Ended, Kind, WebSocket, connect};
 use tautline_proto::Instant;
-use tautline_proto::app::{ConnectionId, Delivery, Io, Message, Sent, Slow};
+use tautline_proto::app::{ConnectionId, Delivery, Message, Sent, Slow};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 

@@ -187,7 +187,7 @@ async fn a_member_that_was_behind_gets_the_latest_of_each_client() {
     const ROUNDS: usize = 300;
     let hub = with(RoomSettings { slow: SlowConsumer::LatestPerKey, ..RoomSettings::default() });
     // It would be given up for not answering pings.
-    let hub = Running::start(hub.config(Config::new().ping_interval(None))).await;
+    let hub = Running::start(hub.server(Server::new().config(Config::new().ping_interval(None)))).await;
     let mut slow = dead(&hub, "/slow");
     let mut lamps = [hub.open("/lamp").await, hub.open("/heater").await];
     let name = |lamp: usize, round: usize| format!("{lamp} {round:03} ");
