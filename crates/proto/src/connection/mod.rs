@@ -282,7 +282,7 @@ impl<C: Context> Connection<C> {
             // Our close frame is out already, and nothing may follow it.
             Phase::CloseSent(_) => Phase::Failed,
             _ => {
-                control.owe_close(Some(violation.close_code().as_u16()), violation.as_str());
+                control.owe_close(Some(violation.close_code().as_u16()), self.context.reason(violation));
                 Phase::FailureOwed
             }
         };
