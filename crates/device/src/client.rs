@@ -250,25 +250,21 @@ async fn write<M: RawMutex, R: Random, H: Handler>(
             link.outbox(|outbox| core.borrow_mut().machine.took(clock.now(), taken == len, outbox));
             flushed = false;
         }
-        len = link.outbox(|outbox| {
-            let Core { machine, random, .. } = &mut *core.borrow_mut();
-            machine.poll_transmit(clock.now(), *random, outbox, buffer)
-        });
-        if len > 0 {
-            continue;
-        }
-        if !flushed {
+        // Whatever gives it something to send wakes the task, and so this is asked again.
+        len = poll_fn(|_| {
+            let next = link.outbox(|outbox| {
+                let Core { machine, random, .. } = &mut *core.borrow_mut();
+                machine.poll_transmit(clock.now(), *random, outbox, buffer)
+            });
+            if next == 0 && flushed { Poll::Pending } else { Poll::Ready(next) }
+        })
+        .await;
+        if len == 0 {
             if let Err(error) = writer.flush().await {
                 return core.borrow_mut().machine.transport_failed(clock.now(), error.kind());
             }
             core.borrow_mut().machine.flushed(clock.now());
             flushed = true;
         }
-        // Whatever gives it something to send wakes the task, and so this is asked again.
-        poll_fn(|_| {
-            let more = link.outbox(|outbox| core.borrow().machine.has_transmit(outbox));
-            if more { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
     }
 }

@@ -66,7 +66,7 @@ impl<C: Context> Connection<C> {
         }
         // The first byte is judged first, so that what is wrong does not depend on how the input is cut.
         let Some(&first) = input.first() else { return Ok(None) };
-        check_first(first)?;
+        let opcode = check_first(first)?;
         if first & RSV1 != 0 && self.inflation == Inflation::None {
             return Err(Violation::ReservedBit);
         }
@@ -78,7 +78,7 @@ impl<C: Context> Connection<C> {
                 _ => {}
             }
         }
-        let Some((header, header_len)) = Header::decode(input)? else { return Ok(None) };
+        let Some((header, header_len)) = Header::decode_checked(opcode, input)? else { return Ok(None) };
         let at_hand = (input.len() - header_len).min(usize::try_from(header.len).unwrap_or(usize::MAX));
         if !header.opcode.is_control() {
             self.begin_data_frame(&header)?;
