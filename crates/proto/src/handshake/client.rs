@@ -87,13 +87,13 @@ impl<'a> Request<'a> {
         writer.put("\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ");
         writer.bytes(self.key().as_bytes());
         writer.put("\r\nSec-WebSocket-Version: 13\r\n");
-        if let Some((first, others)) = self.subprotocols.split_first() {
-            writer.put("Sec-WebSocket-Protocol: ");
-            writer.put(first);
-            for other in others {
-                writer.put(", ");
-                writer.put(other);
-            }
+        let mut before = "Sec-WebSocket-Protocol: ";
+        for subprotocol in self.subprotocols {
+            writer.put(before);
+            writer.put(subprotocol);
+            before = ", ";
+        }
+        if !self.subprotocols.is_empty() {
             writer.put("\r\n");
         }
         if let Some(extensions) = self.extensions {
@@ -147,13 +147,10 @@ impl<'a> Request<'a> {
 
     /// RFC 6455 section 4.1, 4: the port only if it is not the default one.
     fn write_host(&self, writer: &mut Writer<'_>) {
-        if is_ipv6(self.host.as_bytes()) {
-            writer.put("[");
-            writer.put(self.host);
-            writer.put("]");
-        } else {
-            writer.put(self.host);
-        }
+        let (before, behind) = if is_ipv6(self.host.as_bytes()) { ("[", "]") } else { ("", "") };
+        writer.put(before);
+        writer.put(self.host);
+        writer.put(behind);
         if self.port != if self.secure { 443 } else { 80 } {
             writer.put(":");
             writer.bytes(Decimal::new(self.port.into()).as_bytes());
@@ -548,9 +545,12 @@ fn split_status_line(line: &[u8]) -> Result<(HttpVersion, u16), Violation> {
     if version.major != 1 {
         return Err(Violation::HttpVersion);
     }
-    let ([b' ', digits @ ..], [] | [b' ', ..]) = rest.split_at_checked(" 101".len()).ok_or(Violation::Malformed)? else {
+    let ([b' ', digits @ ..], [] | [b' ', ..]) = rest.split_at_checked(" 101".len()).ok_or(Violation::Malformed)?
+    else {
         return Err(Violation::Malformed);
     };
-    let status = digits.iter().try_fold(0, |status, digit| digit.is_ascii_digit().then(|| status * 10 + u16::from(digit - b'0')));
+    let status = digits
+        .iter()
+        .try_fold(0, |status, digit| digit.is_ascii_digit().then(|| status * 10 + u16::from(digit - b'0')));
     status.filter(|&status| status >= 100).map(|status| (version, status)).ok_or(Violation::Malformed)
 }

@@ -81,8 +81,13 @@ mod tests {
 
     #[test]
     fn rfc4648_s10_the_examples_are_encoded_as_they_stand_there() {
-        let examples: [(&[u8], &[u8]); 5] =
-            [(b"f", b"Zg=="), (b"fo", b"Zm8="), (b"foo", b"Zm9v"), (b"foobar", b"Zm9vYmFy"), (&[0xff, 0xef, 0xbe], b"/+++")];
+        let examples: [(&[u8], &[u8]); 5] = [
+            (b"f", b"Zg=="),
+            (b"fo", b"Zm8="),
+            (b"foo", b"Zm9v"),
+            (b"foobar", b"Zm9vYmFy"),
+            (&[0xff, 0xef, 0xbe], b"/+++"),
+        ];
         for (bytes, expected) in examples {
             let mut text = [0; 8];
             base64(bytes, &mut text[..expected.len()]);

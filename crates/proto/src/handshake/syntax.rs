@@ -150,21 +150,21 @@ pub(super) fn is_ipv6(text: &[u8]) -> bool {
 
 /// RFC 3986 section 3.2.2, IPv4address.
 fn is_ipv4(text: &[u8]) -> bool {
-    let (mut octets, mut octet) = (1, None);
+    let (mut dots, mut digits, mut octet) = (0, 0, 0);
     for &byte in text {
-        let digit = u16::from(byte.wrapping_sub(b'0'));
-        octet = match octet {
-            None if digit < 10 => Some(digit),
+        match byte {
+            b'.' if digits > 0 => (dots, digits, octet) = (dots + 1, 0, 0),
             // No zero in front.
-            Some(before @ 1..=25) if digit < 10 && 10 * before + digit <= 255 => Some(10 * before + digit),
-            Some(_) if byte == b'.' => {
-                octets += 1;
-                None
+            b'0'..=b'9' if digits == 0 || octet > 0 => {
+                (digits, octet) = (digits + 1, 10 * octet + u32::from(byte - b'0'))
             }
             _ => return false,
-        };
+        }
+        if octet > 255 {
+            return false;
+        }
     }
-    octets == 4 && octet.is_some()
+    dots == 3 && digits > 0
 }
 
 /// Whether all characters may stand in a request target. RFC 6455 section 3: no fragment, and a `#` elsewhere has to be escaped.
