@@ -119,7 +119,8 @@ pub trait Context {
     /// Limits and timers.
     fn config(&self) -> &Config;
 
-    /// What is said in the close frame to a peer that broke a rule, besides the code: at most 123 bytes. By default the rule, in words.
+    /// What the close frame to a peer that broke a rule says besides the code, cut to 123 bytes at a character boundary. By default
+    /// the rule, in words.
     fn reason(&self, violation: Violation) -> &'static str {
         violation.as_str()
     }
