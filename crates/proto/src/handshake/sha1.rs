@@ -26,27 +26,27 @@ pub(super) fn sha1(message: &[u8]) -> [u8; 20] {
 /// Section 6.1.2.
 #[cfg_attr(target_pointer_width = "32", inline(never))]
 fn compress(state: &mut [u32; 5], block: &[u8; BLOCK]) {
-    // Of the message's schedule only the last 16 words count for the next one.
-    let mut words = [0; 16];
+    let mut words = [0; 80];
     for (word, bytes) in words.iter_mut().zip(block.as_chunks().0) {
         *word = u32::from_be_bytes(*bytes);
     }
-    let mut mixed = *state;
-    for round in 0..80 {
-        let word = words[round % 16];
-        words[round % 16] =
-            (words[(round + 13) % 16] ^ words[(round + 8) % 16] ^ words[(round + 2) % 16] ^ word).rotate_left(1);
-        let [a, b, c, d, e] = mixed;
-        let (function, constant) = match round / 20 {
-            0 => (d ^ (b & (c ^ d)), 0x5a82_7999),
-            1 => (b ^ c ^ d, 0x6ed9_eba1),
-            2 => ((b & c) | (d & (b | c)), 0x8f1b_bcdc),
-            _ => (b ^ c ^ d, 0xca62_c1d6_u32),
-        };
-        let next = a.rotate_left(5).wrapping_add(function).wrapping_add(e).wrapping_add(constant).wrapping_add(word);
-        mixed = [next, a, b.rotate_left(30), c, d];
+    for at in 16..words.len() {
+        words[at] = (words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1);
     }
-    for (sum, word) in state.iter_mut().zip(mixed) {
+    let [mut a, mut b, mut c, mut d, mut e] = *state;
+    for (stage, words) in words.as_chunks::<20>().0.iter().enumerate() {
+        for word in words {
+            let (mixed, constant) = match stage {
+                0 => (d ^ (b & (c ^ d)), 0x5a82_7999),
+                1 => (b ^ c ^ d, 0x6ed9_eba1),
+                2 => ((b & c) | (d & (b | c)), 0x8f1b_bcdc),
+                _ => (b ^ c ^ d, 0xca62_c1d6_u32),
+            };
+            let next = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);
+            (a, b, c, d, e) = (next, a, b.rotate_left(30), c, d);
+        }
+    }
+    for (sum, word) in state.iter_mut().zip([a, b, c, d, e]) {
         *sum = sum.wrapping_add(word);
     }
 }
