@@ -111,7 +111,7 @@ impl<'a, 'm, M: RawMutex> Client<'a, 'm, M> {
                             if let Some(request) = request {
                                 let (reader, writer) = transport.split();
                                 let reading = pin!(read(&core, clock, reader, receive));
-                                let writing = pin!(write(&core, link, clock, writer, transmit, request));
+                                let writing = pin!(write(&core, clock, writer, transmit, request));
                                 attend(&core, clock, pin!(both(reading, writing))).await;
                                 link.down();
                             }
@@ -228,16 +228,14 @@ async fn read<M: RawMutex, R: Random, H: Handler>(
     }
 }
 
-/// Sends the request, and then what is to be sent, for as long as it is polled.
+/// Sends the request, which is the first `len` bytes of the buffer, and then what is to be sent, for as long as it is polled.
 async fn write<M: RawMutex, R: Random, H: Handler>(
     core: &RefCell<Core<'_, '_, '_, M, R, H>>,
-    link: &Link<'_, M>,
     clock: &impl Clock,
     mut writer: impl Write,
     buffer: &mut [u8],
-    request: usize,
+    mut len: usize,
 ) {
-    let mut len = request;
     let mut flushed = true;
     loop {
         let mut taken = 0;
@@ -247,28 +245,26 @@ async fn write<M: RawMutex, R: Random, H: Handler>(
                 Ok(more) => taken += more,
                 Err(error) => return core.borrow_mut().machine.transport_failed(clock.now(), error.kind()),
             }
+            let link = core.borrow().link;
             link.outbox(|outbox| core.borrow_mut().machine.took(clock.now(), taken == len, outbox));
             flushed = false;
         }
-        len = link.outbox(|outbox| {
-            let Core { machine, random, .. } = &mut *core.borrow_mut();
-            machine.poll_transmit(clock.now(), *random, outbox, buffer)
-        });
-        if len > 0 {
-            continue;
-        }
-        if !flushed {
+        // Whatever gives it something to send wakes the task, and so this is asked again.
+        len = poll_fn(|_| {
+            let link = core.borrow().link;
+            let next = link.outbox(|outbox| {
+                let Core { machine, random, .. } = &mut *core.borrow_mut();
+                machine.poll_transmit(clock.now(), *random, outbox, buffer)
+            });
+            if next == 0 && flushed { Poll::Pending } else { Poll::Ready(next) }
+        })
+        .await;
+        if len == 0 {
             if let Err(error) = writer.flush().await {
                 return core.borrow_mut().machine.transport_failed(clock.now(), error.kind());
             }
             core.borrow_mut().machine.flushed(clock.now());
             flushed = true;
         }
-        // Whatever gives it something to send wakes the task, and so this is asked again.
-        poll_fn(|_| {
-            let more = link.outbox(|outbox| core.borrow().machine.has_transmit(outbox));
-            if more { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
     }
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::time::Micros;
+use crate::violation::Violation;
 
 /// Limits and timers of a connection. One value serves any number of connections, by reference.
 ///
@@ -117,6 +118,12 @@ const fn checked(duration: Duration) -> Micros {
 pub trait Context {
     /// Limits and timers.
     fn config(&self) -> &Config;
+
+    /// What the close frame to a peer that broke a rule says besides the code, cut to 123 bytes at a character boundary. By default
+    /// the rule, in words.
+    fn reason(&self, violation: Violation) -> &'static str {
+        violation.as_str()
+    }
 
     /// A frame was received, or is about to be sent.
     ///

@@ -35,15 +35,15 @@ impl Control {
 
     pub(crate) fn owe_pong(&mut self, payload: &[u8]) {
         if self.owed != Owed::Close {
-            self.owe(Owed::Pong, &[payload]);
+            self.owe(Owed::Pong, payload, &[]);
         }
     }
 
     /// `code` is absent when the peer's close frame had none: the reply has none either.
     pub(crate) fn owe_close(&mut self, code: Option<u16>, reason: &str) {
         match code {
-            Some(code) => self.owe(Owed::Close, &[&code.to_be_bytes(), reason.as_bytes()]),
-            None => self.owe(Owed::Close, &[]),
+            Some(code) => self.owe(Owed::Close, &code.to_be_bytes(), reason.as_bytes()),
+            None => self.owe(Owed::Close, &[], &[]),
         }
     }
 
@@ -60,12 +60,11 @@ impl Control {
         Some((opcode, &self.payload[..usize::from(self.len)]))
     }
 
-    fn owe(&mut self, owed: Owed, parts: &[&[u8]]) {
-        let mut len = 0;
-        for part in parts {
-            self.payload[len..len + part.len()].copy_from_slice(part);
-            len += part.len();
-        }
+    fn owe(&mut self, owed: Owed, front: &[u8], back: &[u8]) {
+        let len = front.len() + back.len();
+        let (start, end) = self.payload[..len].split_at_mut(front.len());
+        start.copy_from_slice(front);
+        end.copy_from_slice(back);
         self.len = len as u8;
         self.owed = owed;
     }

@@ -81,9 +81,13 @@ impl Header {
     /// 2^63, a control frame that is fragmented or too long. Each shows as soon as the bytes that prove it are there.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
-        let opcode = check_first(first)?;
+        Self::decode_checked(check_first(first)?, bytes)
+    }
+
+    /// As [`decode`](Self::decode), for bytes of which [`check_first`] has seen the first one.
+    pub(crate) fn decode_checked(opcode: OpCode, bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+        let [first, second, ..] = *bytes else { return Ok(None) };
         let (fin, compressed) = (first & 0x80 != 0, first & RSV1 != 0);
-        let Some(&second) = bytes.get(1) else { return Ok(None) };
         let masked = second & 0x80 != 0;
         let short = second & 0x7f;
         // §5.5: a control frame's payload is at most 125 bytes.

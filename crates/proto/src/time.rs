@@ -87,6 +87,7 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     /// Saturates at the end of the clock's range (584,000 years).
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn add(self, duration: Duration) -> Self {
         self + Micros::of(duration)
     }

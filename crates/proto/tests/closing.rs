@@ -121,6 +121,27 @@ fn s7_1_7_a_peer_that_breaks_a_rule_is_told_and_may_read_it() {
 }
 
 #[test]
+fn s7_1_7_the_surroundings_choose_the_words_for_a_peer_that_breaks_a_rule() {
+    struct Terse;
+    impl Context for Terse {
+        fn config(&self) -> &Config {
+            quiet()
+        }
+
+        fn reason(&self, _: Violation) -> &'static str {
+            "no"
+        }
+    }
+    let (now, mut control) = (Instant::from_millis(1), Control::new());
+    let mut connection = Connection::new(Terse, Role::Client, now, 0);
+    let mut masked = *b"\x81\x80\0\0\0\0";
+    assert_eq!(connection.receive(now, &mut &mut masked[..], &mut control), None);
+    let mut out = [0; MAX_CONTROL_FRAME];
+    let len = connection.poll_transmit(now, [0; 4], &mut control, &mut out);
+    assert_eq!(&out[..len], b"\x88\x84\0\0\0\0\x03\xeano");
+}
+
+#[test]
 fn s7_1_7_a_peer_that_goes_on_after_breaking_a_rule_is_not_heard() {
     let mut pair = Pair::new(quiet());
     pair.client.running = false;

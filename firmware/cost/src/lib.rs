@@ -84,8 +84,11 @@ impl Clock for Nothing {
     }
 
     async fn sleep_until(&self, at: Instant) {
-        core::future::poll_fn(|_| match self.now() {
-            now if now < at => core::task::Poll::Pending,
+        core::future::poll_fn(|cx| match self.now() {
+            now if now < at => {
+                cx.waker().wake_by_ref();
+                core::task::Poll::Pending
+            }
             _ => core::task::Poll::Ready(()),
         })
         .await;

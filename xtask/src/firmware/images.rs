@@ -26,9 +26,9 @@ pub(crate) struct Image {
 
 /// Every image there is.
 pub(crate) const ALL: &[Image] = &[
-    client("client", None, 28_300, 2 * 1024),
-    client("client-deflate", Some("deflate"), 51_400, 8_200),
-    Image { binary: "telemetry", ..client("telemetry", None, 50 * 1024, 2 * 1024) },
+    client("client", None, 22_800, 2 * 1024),
+    client("client-deflate", Some("deflate"), 45_600, 8_200),
+    Image { binary: "telemetry", ..client("telemetry", None, 44 * 1024, 2 * 1024) },
     image("sim-riscv", "tautline-sim-riscv", RISCV, 384 * 1024, 128 * 1024),
     image("sim-arm", "tautline-sim-arm", ARM, 248 * 1024, 42 * 1024),
     Image { binary: "trial", ..image("trial-riscv", "tautline-sim-riscv", RISCV, 248 * 1024, 96 * 1024) },

@@ -3,8 +3,9 @@
 use tautline_proto::deflate::{Compressor, Decompressor, Flush, History, Status, Window, WindowBits};
 use tautline_proto::handshake::client::{Extensions, Offered};
 use tautline_proto::handshake::deflate::{Offer, Parameters, Sender};
-use tautline_proto::{Compressed, Config, Connection, Control, Data, Instant, MAX_HEADER, Part};
+use tautline_proto::{Compressed, Connection, Control, Data, Instant, MAX_HEADER, Part};
 
+use crate::machine::Surroundings;
 use crate::outbox::Outgoing;
 
 /// Messages below this many bytes are sent as they are: they would hardly be shorter.
@@ -111,7 +112,7 @@ impl<'a> Codec<'a> {
     pub(crate) fn inflate(
         &mut self,
         now: Instant,
-        connection: &mut Connection<&Config>,
+        connection: &mut Connection<Surroundings<'_>>,
         piece: &mut Compressed<'_>,
         control: &mut Control,
     ) -> Option<Data<'_>> {
@@ -129,7 +130,7 @@ impl<'a> Codec<'a> {
     /// The next frame of this message, all of it; answers its length.
     pub(crate) fn give(
         &mut self,
-        connection: &mut Connection<&Config>,
+        connection: &mut Connection<Surroundings<'_>>,
         outgoing: Outgoing,
         payload: &[u8],
         key: [u8; 4],

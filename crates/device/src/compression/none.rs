@@ -4,8 +4,9 @@ use core::marker::PhantomData;
 
 use tautline_proto::handshake::client::Extensions;
 use tautline_proto::handshake::deflate::Parameters;
-use tautline_proto::{Compressed, Config, Connection, Control, Data, Instant};
+use tautline_proto::{Compressed, Connection, Control, Data, Instant};
 
+use crate::machine::Surroundings;
 use crate::outbox::Outgoing;
 
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl<'a> Codec<'a> {
     pub(crate) fn inflate(
         &mut self,
         _: Instant,
-        _: &mut Connection<&Config>,
+        _: &mut Connection<Surroundings<'_>>,
         _: &mut Compressed<'_>,
         _: &mut Control,
     ) -> Option<Data<'_>> {
@@ -39,7 +40,7 @@ impl<'a> Codec<'a> {
 
     pub(crate) fn give(
         &mut self,
-        _: &mut Connection<&Config>,
+        _: &mut Connection<Surroundings<'_>>,
         _: Outgoing,
         _: &[u8],
         _: [u8; 4],

@@ -43,8 +43,8 @@ impl Machine<'_> {
         out: &mut [u8],
     ) -> Result<usize, WriteError> {
         let settings = self.settings;
-        // The request without its target is all that the answer is judged by.
-        let plain = Request {
+        // Without its target, which does not live as long as what the answer is judged by.
+        let request = Request {
             secure: settings.secure,
             subprotocols: settings.subprotocols,
             origin: settings.origin,
@@ -59,10 +59,8 @@ impl Machine<'_> {
         self.write_target(handler, &mut target);
         let needed = target.len();
         let target = target.finish().ok_or(WriteError::BufferTooSmall { needed })?;
-        let len = Request { target, ..plain }.write(out)?;
-        // Bounded by what the limits allow; the smallest buffer is within it.
-        let limits = settings.limits.with_max_head(room.min(settings.limits.max_head())).unwrap_or(settings.limits);
-        self.phase = Phase::Opening(Handshake::new(now, &plain, &limits));
+        let len = request.write_for(target, out)?;
+        self.phase = Phase::Opening(Handshake::new(now, &request, &settings.limits.within(room)));
         Ok(len)
     }
 

@@ -7,7 +7,7 @@ use tautline_proto::{Connection, Data, Ended, Event as Wire, Instant, Role};
 
 use crate::event::{Cause, Event};
 
-use super::{Input, Machine, Phase};
+use super::{Input, Machine, Phase, Surroundings};
 
 impl Machine<'_> {
     /// Takes bytes that were received, and answers the next thing that they contain; call it until it answers `None`, and, if the input
@@ -117,7 +117,7 @@ impl Machine<'_> {
         // A pong that the last connection owed.
         self.control = tautline_proto::Control::new();
         let agreed = self.codec.begin(agreed);
-        let connection = Connection::new(&self.settings.config, Role::Client, now, self.jitter);
+        let connection = Connection::new(Surroundings(&self.settings.config), Role::Client, now, self.jitter);
         self.phase = Phase::Open(connection.with_deflate(agreed));
     }
 }

@@ -5,7 +5,7 @@ mod space;
 
 use core::fmt;
 
-use record::{HEADER, Record};
+use record::{HEADER, KEPT, Record, SENT};
 use tautline_proto::{Kind, Part};
 
 use crate::text::Text;
@@ -200,15 +200,14 @@ impl<'m> Outbox<'m> {
     /// The transport has taken all of the message that is being sent.
     pub(crate) fn sent(&mut self) {
         let Some(at) = self.sending.take() else { return };
-        let mut record = self.record(at);
+        let record = self.record(at);
         match record.part {
             Part::First(_) => self.fragments = true,
             Part::Last => self.fragments = false,
             _ => {}
         }
         if record.kept {
-            record.sent = true;
-            self.memory[at..at + HEADER].copy_from_slice(&record.encode());
+            self.mark(at, SENT, true);
             return;
         }
         self.remove(at);
@@ -219,13 +218,12 @@ impl<'m> Outbox<'m> {
 
     /// The message with this number has arrived. Answers whether it was waited for.
     pub(crate) fn acknowledge(&mut self, id: u32) -> bool {
-        let Some((at, mut record)) = self.find(|_, record| record.id == id && record.kept) else {
+        let Some((at, _)) = self.find(|_, record| record.id == id && record.kept) else {
             return false;
         };
         if self.sending == Some(at) {
             // It is being sent again, and what is begun has to be finished. Then it leaves.
-            record.kept = false;
-            self.memory[at..at + HEADER].copy_from_slice(&record.encode());
+            self.mark(at, KEPT, false);
         } else {
             self.remove(at);
             self.counters.sent = self.counters.sent.wrapping_add(1);
@@ -246,9 +244,8 @@ impl<'m> Outbox<'m> {
     pub(crate) fn again(&mut self) {
         let mut at = self.start;
         while at < self.end {
-            let record = Record { sent: false, ..self.record(at) };
-            self.memory[at..at + HEADER].copy_from_slice(&record.encode());
-            at += record.size();
+            self.mark(at, SENT, false);
+            at += self.record(at).size();
         }
     }
 

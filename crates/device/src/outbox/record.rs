@@ -7,6 +7,11 @@ use super::Policy;
 /// Bytes of a record's header.
 pub(super) const HEADER: usize = 12;
 
+/// Where its flags are, and those of them that change while it waits.
+pub(super) const FLAGS: usize = 10;
+pub(super) const KEPT: u8 = 1 << 5;
+pub(super) const SENT: u8 = 1 << 6;
+
 /// The header of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record {
@@ -46,13 +51,13 @@ impl Record {
         let flags = part
             | u8::from(kind == Kind::Text) << 2
             | policy << 3
-            | u8::from(self.kept) << 5
-            | u8::from(self.sent) << 6;
+            | if self.kept { KEPT } else { 0 }
+            | if self.sent { SENT } else { 0 };
         let mut bytes = [0; HEADER];
         bytes[..4].copy_from_slice(&self.len.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.id.to_le_bytes());
         bytes[8..10].copy_from_slice(&key.to_le_bytes());
-        bytes[10] = flags;
+        bytes[FLAGS] = flags;
         bytes
     }
 
@@ -73,8 +78,8 @@ impl Record {
                 1 => Policy::DropOldest,
                 _ => Policy::KeepLatest(u16::from_le_bytes([k0, k1])),
             },
-            kept: flags & 1 << 5 != 0,
-            sent: flags & 1 << 6 != 0,
+            kept: flags & KEPT != 0,
+            sent: flags & SENT != 0,
         }
     }
 }

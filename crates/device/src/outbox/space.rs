@@ -2,7 +2,7 @@
 
 use tautline_proto::Part;
 
-use super::record::{HEADER, Record};
+use super::record::{FLAGS, HEADER, Record};
 use super::{Outbox, Policy, PushError};
 
 impl Outbox<'_> {
@@ -140,6 +140,12 @@ impl Outbox<'_> {
         let mut header = [0; HEADER];
         header.copy_from_slice(&self.memory[at..at + HEADER]);
         Record::decode(&header)
+    }
+
+    /// Changes a flag of a record.
+    pub(super) fn mark(&mut self, at: usize, flag: u8, on: bool) {
+        let flags = &mut self.memory[at + FLAGS];
+        *flags = if on { *flags | flag } else { *flags & !flag };
     }
 
     pub(super) fn find(&self, wanted: impl Fn(usize, &Record) -> bool) -> Option<(usize, Record)> {

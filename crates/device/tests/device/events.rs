@@ -213,7 +213,7 @@ fn a_failing_transport_is_told() {
 }
 
 #[test]
-fn a_server_that_breaks_the_protocol_is_told_so() {
+fn a_server_that_breaks_the_protocol_is_told_so_by_the_code() {
     let world = World::new();
     with_client(&world, &SETTINGS, |link, notes, run| {
         world.run_until(|| link.is_open(), run);

@@ -247,7 +247,7 @@ impl<C: Context> Connection<C> {
         }
         // 1005 and 1006 never stand in a frame (§7.4.1): a caller that passes one on closes without a code.
         let sendable = CloseCode::new(code.as_u16()).map(CloseCode::as_u16);
-        let reason = if sendable.is_some() { &reason[..reason.floor_char_boundary(123)] } else { "" };
+        let reason = if sendable.is_some() { cut(reason) } else { "" };
         control.owe_close(sendable, reason);
         self.phase = Phase::CloseOwed(code);
         self.due = now + self.context.config().close_timeout;
@@ -282,7 +282,8 @@ impl<C: Context> Connection<C> {
             // Our close frame is out already, and nothing may follow it.
             Phase::CloseSent(_) => Phase::Failed,
             _ => {
-                control.owe_close(Some(violation.close_code().as_u16()), violation.as_str());
+                let reason = cut(self.context.reason(violation));
+                control.owe_close(Some(violation.close_code().as_u16()), reason);
                 Phase::FailureOwed
             }
         };
@@ -296,6 +297,11 @@ impl<C: Context> Connection<C> {
             _ => Phase::Done,
         };
     }
+}
+
+/// As much of a reason as fits into a close frame behind its code (RFC 6455 §5.5.1).
+fn cut(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(123)]
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl<C: Context> Connection<C> {
         }
         // The first byte is judged first, so that what is wrong does not depend on how the input is cut.
         let Some(&first) = input.first() else { return Ok(None) };
-        check_first(first)?;
+        let opcode = check_first(first)?;
         if first & RSV1 != 0 && self.inflation == Inflation::None {
             return Err(Violation::ReservedBit);
         }
@@ -78,24 +78,21 @@ impl<C: Context> Connection<C> {
                 _ => {}
             }
         }
-        let Some((header, header_len)) = Header::decode(input)? else { return Ok(None) };
+        let Some((header, header_len)) = Header::decode_checked(opcode, input)? else { return Ok(None) };
+        let at_hand = (input.len() - header_len).min(usize::try_from(header.len).unwrap_or(usize::MAX));
+        if !header.opcode.is_control() {
+            self.begin_data_frame(&header)?;
+        } else if at_hand < header.len as usize {
+            return Ok(None);
+        }
+        // What is at hand of a data frame is unmasked once, here, so that the hook sees it; `payload` begins behind it.
+        let payload = &mut take(input, header_len + at_hand)[header_len..];
+        self.unmask(header.mask.unwrap_or_default(), 0, payload);
+        self.context.trace(Direction::Received, &header, payload);
         if header.opcode.is_control() {
-            let frame_len = header_len + header.len as usize;
-            if input.len() < frame_len {
-                return Ok(None);
-            }
-            let payload = &mut take(input, frame_len)[header_len..];
-            self.unmask(header.mask.unwrap_or_default(), 0, payload);
-            self.context.trace(Direction::Received, &header, payload);
             self.control_frame(now, header.opcode, payload, control)
         } else {
-            self.begin_data_frame(&header)?;
-            take(input, header_len);
-            let at_hand = input.len().min(usize::try_from(header.len).unwrap_or(usize::MAX));
-            self.unmask(self.mask, 0, &mut input[..at_hand]);
-            self.context.trace(Direction::Received, &header, &input[..at_hand]);
-            // The bytes at hand are unmasked once, here, so that the hook sees them; `payload` begins behind them.
-            self.data(take(input, at_hand))
+            self.data(payload)
         }
     }
 

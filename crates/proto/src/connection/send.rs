@@ -160,13 +160,13 @@ impl<C: Context> Connection<C> {
         };
         let header = Header { fin: true, opcode, compressed: false, mask: self.key(key), len: payload.len() as u64 };
         self.context.trace(Direction::Sent, &header, payload);
-        let mut head = [0; MAX_HEADER];
-        let head_len = header.encode(&mut head);
+        let Some(head) = out.first_chunk_mut() else { return 0 };
+        let head_len = header.encode(head);
         let len = head_len + payload.len();
-        out[..head_len].copy_from_slice(&head[..head_len]);
-        out[head_len..len].copy_from_slice(payload);
+        let body = &mut out[head_len..len];
+        body.copy_from_slice(payload);
         if let Some(key) = header.mask {
-            mask::apply(key, 0, &mut out[head_len..len]);
+            mask::apply(key, 0, body);
         }
         match opcode {
             OpCode::Ping => self.ping_transmitted(now),

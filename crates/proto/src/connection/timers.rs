@@ -20,7 +20,7 @@ impl<C: Context> Connection<C> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let at = match self.phase {
             Phase::Done => Instant::NEVER,
-            Phase::Open => self.silence_deadline().min(self.stuck_deadline()).min(self.probe_deadline()).min(self.due),
+            Phase::Open => self.deadline().min(self.due),
             _ => self.due,
         };
         (at != Instant::NEVER).then_some(at)
@@ -75,12 +75,11 @@ impl<C: Context> Connection<C> {
     }
 
     fn keep_alive(&mut self, now: Instant) -> Timeout {
-        let pong_timeout = self.context.config().pong_timeout;
-        let (stuck, silent, probe) = (self.stuck_deadline(), self.silence_deadline(), self.probe_deadline());
-        let deadline = stuck.min(silent).min(probe);
+        let deadline = self.deadline();
         if now >= deadline {
+            let (stuck, probe) = (self.stuck_deadline(), self.probe_deadline());
             let late = now.since(deadline);
-            let time = if deadline == probe { self.probe_time() } else { pong_timeout };
+            let time = if deadline == probe { self.probe_time() } else { self.context.config().pong_timeout };
             // Forgiven once: a driver that is always late must not keep a dead peer alive for ever.
             if late > time.max(MIN_STALL) && !self.stall_forgiven {
                 self.stall_forgiven = true;
@@ -127,6 +126,12 @@ impl<C: Context> Connection<C> {
         self.ended = Some(ended);
         self.phase = Phase::Done;
         Timeout::Ended
+    }
+
+    /// When the connection ends, unless something happens before.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn deadline(&self) -> Instant {
+        self.silence_deadline().min(self.stuck_deadline()).min(self.probe_deadline())
     }
 
     /// When the peer's silence ends the connection. Any byte counts as life: a peer in the middle of a long message

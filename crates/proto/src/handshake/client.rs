@@ -68,23 +68,32 @@ impl<'a> Request<'a> {
     ///
     /// [`WriteError`] if `out` is too small or a field is not what it has to be.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, WriteError> {
-        self.check()?;
+        self.write_for(self.target, out)
+    }
+
+    /// As [`write`](Self::write), for this target instead of the request's own: one that does not live as long as the
+    /// [`Handshake`], which does not ask for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_for(&self, target: &str, out: &mut [u8]) -> Result<usize, WriteError> {
+        self.check(target)?;
         let mut writer = Writer::new(out);
-        for part in ["GET ", self.target, " HTTP/1.1\r\n"] {
-            writer.put(part);
-        }
+        writer.put("GET ");
+        writer.put(target);
+        writer.put(" HTTP/1.1\r\nHost: ");
         self.write_host(&mut writer);
-        writer.header("Upgrade", "websocket");
-        writer.header("Connection", "Upgrade");
-        writer.header("Sec-WebSocket-Key", self.key().as_str());
-        writer.header("Sec-WebSocket-Version", "13");
-        if let Some((first, others)) = self.subprotocols.split_first() {
-            writer.put("Sec-WebSocket-Protocol: ");
-            writer.put(first);
-            for other in others {
-                writer.put(", ");
-                writer.put(other);
-            }
+        writer.put("\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ");
+        writer.bytes(self.key().as_bytes());
+        writer.put("\r\nSec-WebSocket-Version: 13\r\n");
+        let mut before = "Sec-WebSocket-Protocol: ";
+        for subprotocol in self.subprotocols {
+            writer.put(before);
+            writer.put(subprotocol);
+            before = ", ";
+        }
+        if !self.subprotocols.is_empty() {
             writer.put("\r\n");
         }
         if let Some(extensions) = self.extensions {
@@ -116,12 +125,12 @@ impl<'a> Request<'a> {
         [("Origin", self.origin), ("User-Agent", self.user_agent), ("Authorization", self.authorization)]
     }
 
-    fn check(&self) -> Result<(), WriteError> {
+    fn check(&self, target: &str) -> Result<(), WriteError> {
         if !is_host(self.host) {
             return Err(WriteError::InvalidHost);
         }
         // RFC 6455 section 4.1, 1: the resource name of section 3.
-        if !self.target.starts_with('/') || !is_target(self.target) {
+        if !target.starts_with('/') || !is_target(target) {
             return Err(WriteError::InvalidTarget);
         }
         // RFC 6455 section 4.1, 10.
@@ -138,15 +147,14 @@ impl<'a> Request<'a> {
 
     /// RFC 6455 section 4.1, 4: the port only if it is not the default one.
     fn write_host(&self, writer: &mut Writer<'_>) {
-        let bare_ipv6 = is_ipv6(self.host.as_bytes());
-        for part in ["Host: ", if bare_ipv6 { "[" } else { "" }, self.host, if bare_ipv6 { "]" } else { "" }] {
-            writer.put(part);
-        }
+        let (before, behind) = if is_ipv6(self.host.as_bytes()) { ("[", "]") } else { ("", "") };
+        writer.put(before);
+        writer.put(self.host);
+        writer.put(behind);
         if self.port != if self.secure { 443 } else { 80 } {
             writer.put(":");
-            writer.put(Decimal::new(self.port.into()).as_str());
+            writer.bytes(Decimal::new(self.port.into()).as_bytes());
         }
-        writer.put("\r\n");
     }
 }
 
@@ -172,8 +180,10 @@ pub struct Handshake<'r> {
     limits: Limits,
     deadline: Instant,
     scanner: HeadScanner,
-    /// Bytes of the status line so far.
+    /// Bytes of the status line so far, and what it says once it is complete.
     line_len: usize,
+    version: HttpVersion,
+    status: u16,
     outcome: Option<Result<Option<Parameters>, Error>>,
 }
 
@@ -203,6 +213,8 @@ impl<'r> Handshake<'r> {
             deadline: now + limits.opening_timeout(),
             scanner: HeadScanner::default(),
             line_len: 0,
+            version: HttpVersion::HTTP_10,
+            status: 0,
             outcome: None,
         }
     }
@@ -221,11 +233,11 @@ impl<'r> Handshake<'r> {
         }
         match self.outcome {
             None => self.handle_timeout(now).map_or(Progress::Incomplete, Progress::Failed),
-            Some(Ok(deflate)) => match Response::new(&self.scanner, bytes, deflate) {
-                Some(response) if response.status == 101 => Progress::Complete(response),
-                Some(response) => Progress::Refused(response),
-                None => Progress::Failed(Error::Violation(Violation::Malformed)),
-            },
+            Some(Ok(deflate)) => {
+                let headers = Headers::new(self.scanner.header_lines(bytes));
+                let response = Response { status: self.status, headers, head_len: self.scanner.position(), deflate };
+                if self.status == 101 { Progress::Complete(response) } else { Progress::Refused(response) }
+            }
             Some(Err(error)) => Progress::Failed(error),
         }
     }
@@ -244,7 +256,7 @@ impl<'r> Handshake<'r> {
         Some(Error::TimedOut)
     }
 
-    /// Whether the head is complete.
+    /// Whether the head is complete and well-formed.
     fn scan(&mut self, bytes: &[u8]) -> Result<bool, Violation> {
         const PREFIX: &[u8] = b"HTTP/";
         loop {
@@ -261,15 +273,14 @@ impl<'r> Handshake<'r> {
                     self.line_len += 1;
                 }
                 Scanned::StartLine => {
-                    split_status_line(self.scanner.start_line(bytes))?;
+                    (self.version, self.status) = split_status_line(self.scanner.start_line(bytes))?;
                 }
                 Scanned::End => {
-                    let (_, status) = split_status_line(self.scanner.start_line(bytes))?;
-                    if status == 101 || status >= 200 {
+                    check_headers(self.scanner.header_lines(bytes), self.limits.max_headers())?;
+                    if self.status == 101 || self.status >= 200 {
                         return Ok(true);
                     }
                     // RFC 7231 section 6.2: interim answers come before the one that counts.
-                    check_headers(self.scanner.header_lines(bytes), self.limits.max_headers())?;
                     self.scanner.restart();
                     self.line_len = 0;
                 }
@@ -278,39 +289,36 @@ impl<'r> Handshake<'r> {
     }
 
     fn check(&self, bytes: &[u8]) -> Result<Option<Parameters>, Violation> {
-        let lines = self.scanner.header_lines(bytes);
-        check_headers(lines, self.limits.max_headers())?;
-        let (version, status) = split_status_line(self.scanner.start_line(bytes))?;
-        if status != 101 {
+        if self.status != 101 {
             return Ok(None);
         }
-        if !version.can_upgrade() {
+        if !self.version.can_upgrade() {
             return Err(Violation::HttpVersion);
         }
-        let headers = Headers::new(lines);
+        let headers = Headers::new(self.scanner.header_lines(bytes));
         self.check_upgrade(headers.clone())?;
         self.extensions.map_or(Ok(None), |extensions| extensions.agreed(headers))
     }
 
     /// The server's answer, 1 to 6 (RFC 6455 section 4.1).
-    fn check_upgrade(&self, headers: Headers<'_>) -> Result<(), Violation> {
+    fn check_upgrade(&self, mut headers: Headers<'_>) -> Result<(), Violation> {
         let (mut upgrade, mut connection, mut accept, mut subprotocol) = (false, false, false, false);
-        for (name, value) in headers {
-            let is = |known: &str| is_same(name.as_bytes(), known);
-            let text = ascii_value(value);
+        // As bytes: what they are compared with is ASCII.
+        while let Some((name, value)) = headers.next_bytes() {
+            let is = |known: &str| is_same(name, known);
             if is("Upgrade") {
                 // 2: this and nothing else.
                 let (found, others) = in_list(value, "websocket");
-                if text.is_none() || others {
+                if others {
                     return Err(Violation::Upgrade);
                 }
                 upgrade |= found;
             } else if is("Connection") {
                 // 3.
-                connection |= text.is_some() && list_has(value, "Upgrade");
+                connection |= value.iter().all(u8::is_ascii) && list_has(value, "Upgrade");
             } else if is("Sec-WebSocket-Accept") {
                 // 4, and section 11.3.3: not more than once.
-                if accept || text != Some(self.accept.as_str()) {
+                if accept || value != self.accept.as_bytes() {
                     return Err(Violation::Accept);
                 }
                 accept = true;
@@ -323,7 +331,7 @@ impl<'r> Handshake<'r> {
                     return Err(Violation::DuplicateSubprotocol);
                 }
                 subprotocol = true;
-                if !text.is_some_and(|text| self.subprotocols.contains(&text)) {
+                if !self.subprotocols.iter().any(|offered| offered.as_bytes() == value) {
                     return Err(Violation::SubprotocolNotOffered);
                 }
             }
@@ -356,12 +364,6 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// Reads a head that the scanner and [`check_headers`] have accepted.
-    fn new(scanner: &HeadScanner, bytes: &'a [u8], deflate: Option<Parameters>) -> Option<Self> {
-        let (_, status) = split_status_line(scanner.start_line(bytes)).ok()?;
-        Some(Self { status, headers: Headers::new(scanner.header_lines(bytes)), head_len: scanner.position(), deflate })
-    }
-
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status
@@ -402,8 +404,8 @@ impl<'a> Response<'a> {
     /// Only a number of seconds is understood: the other form of Retry-After, a date, takes a calendar clock, and gives
     /// `None`. A number that is too large gives [`u32::MAX`].
     pub fn retry_after(&self) -> Option<u32> {
-        let text = self.header("Retry-After").and_then(ascii_value).filter(|text| !text.is_empty())?;
-        text.bytes().try_fold(0, |seconds: u32, byte| {
+        let text = self.header("Retry-After").filter(|text| !text.is_empty())?;
+        text.iter().try_fold(0, |seconds: u32, byte| {
             let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
             // From the first step on that is too large, it stays so.
             Some(if seconds > (u32::MAX - digit) / 10 { u32::MAX } else { 10 * seconds + digit })
@@ -543,12 +545,12 @@ fn split_status_line(line: &[u8]) -> Result<(HttpVersion, u16), Violation> {
     if version.major != 1 {
         return Err(Violation::HttpVersion);
     }
-    let digits = match rest {
-        [b' ', a, b, c] | [b' ', a, b, c, b' ', ..] => [*a, *b, *c],
-        _ => return Err(Violation::Malformed),
-    };
-    if !digits.iter().all(u8::is_ascii_digit) || digits[0] == b'0' {
+    let ([b' ', digits @ ..], [] | [b' ', ..]) = rest.split_at_checked(" 101".len()).ok_or(Violation::Malformed)?
+    else {
         return Err(Violation::Malformed);
-    }
-    Ok((version, digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'))))
+    };
+    let status = digits
+        .iter()
+        .try_fold(0, |status, digit| digit.is_ascii_digit().then(|| status * 10 + u16::from(digit - b'0')));
+    status.filter(|&status| status >= 100).map(|status| (version, status)).ok_or(Violation::Malformed)
 }

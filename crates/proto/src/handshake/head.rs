@@ -20,8 +20,8 @@ impl HttpVersion {
 
     /// Reads `HTTP/1.1` and the like (RFC 7230 section 2.6; the case matters).
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        match text {
-            [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] => {
+        match text.strip_prefix(b"HTTP/") {
+            Some([major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9']) => {
                 Some(Self { major: major - b'0', minor: minor - b'0' })
             }
             _ => None,
@@ -50,7 +50,24 @@ impl<'a> Headers<'a> {
 
     /// The value of the first header with this name, whatever its case.
     pub fn first(&self, name: &str) -> Option<&'a [u8]> {
-        self.clone().find_map(|(found, value)| is_same(found.as_bytes(), name).then_some(value))
+        let mut headers = self.clone();
+        while let Some((found, value)) = headers.next_bytes() {
+            if is_same(found, name) {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// As [`next`](Self::next), without a look at the name, whose bytes are all ASCII.
+    pub(super) fn next_bytes(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let end = self.rest.iter().position(|&byte| byte == b'\n')?;
+        let (line, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        let (name, value) = line.split_at(colon);
+        let value = value.strip_prefix(b":").unwrap_or(value);
+        Some((name, trim(value.strip_suffix(b"\r").unwrap_or(value))))
     }
 }
 
@@ -58,13 +75,8 @@ impl<'a> Iterator for Headers<'a> {
     type Item = (&'a str, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = self.rest.iter().position(|&byte| byte == b'\n')?;
-        let (line, rest) = self.rest.split_at(end);
-        self.rest = rest.get(1..).unwrap_or_default();
-        let colon = line.iter().position(|&byte| byte == b':')?;
-        let (name, value) = line.split_at(colon);
-        let value = value.strip_prefix(b":").unwrap_or(value);
-        Some((core::str::from_utf8(name).ok()?, trim(value.strip_suffix(b"\r").unwrap_or(value))))
+        let (name, value) = self.next_bytes()?;
+        Some((core::str::from_utf8(name).ok()?, value))
     }
 }
 

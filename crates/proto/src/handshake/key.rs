@@ -12,7 +12,9 @@ pub struct ClientKey([u8; 24]);
 impl ClientKey {
     /// The key for 16 bytes that the caller drew at random for this connection.
     pub fn new(nonce: &[u8; 16]) -> Self {
-        Self(base64(nonce))
+        let mut key = [0; 24];
+        base64(nonce, &mut key);
+        Self(key)
     }
 
     /// Reads the key of a request; `None` unless it is the base64 of 16 bytes (RFC 6455 section 4.2.1, 5).
@@ -31,12 +33,18 @@ impl ClientKey {
         core::str::from_utf8(&self.0).expect("base64 is ASCII")
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The Sec-WebSocket-Accept value that answers this key (RFC 6455 section 4.2.2, 5.4).
     pub fn accept(&self) -> AcceptKey {
         let mut text = [0; 24 + GUID.len()];
         text[..24].copy_from_slice(&self.0);
         text[24..].copy_from_slice(GUID);
-        AcceptKey(base64(&sha1(&text)))
+        let mut accept = [0; 28];
+        base64(&sha1(&text), &mut accept);
+        AcceptKey(accept)
     }
 }
 
@@ -49,19 +57,22 @@ impl AcceptKey {
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).expect("base64 is ASCII")
     }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// RFC 4648 section 4, into four characters for each three bytes, also those that are not full.
-fn base64<const N: usize>(bytes: &[u8]) -> [u8; N] {
+fn base64(bytes: &[u8], text: &mut [u8]) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = [b'='; N];
+    text.fill(b'=');
     for (group, out) in bytes.chunks(3).zip(text.chunks_mut(4)) {
         let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(group.get(at).copied().unwrap_or_default()));
         for (at, digit) in out.iter_mut().enumerate().take(group.len() + 1) {
             *digit = DIGITS[bits >> (18 - 6 * at) & 63];
         }
     }
-    text
 }
 
 #[cfg(test)]
@@ -70,10 +81,17 @@ mod tests {
 
     #[test]
     fn rfc4648_s10_the_examples_are_encoded_as_they_stand_there() {
-        assert_eq!(base64(b"f"), *b"Zg==");
-        assert_eq!(base64(b"fo"), *b"Zm8=");
-        assert_eq!(base64(b"foo"), *b"Zm9v");
-        assert_eq!(base64(b"foobar"), *b"Zm9vYmFy");
-        assert_eq!(base64(&[0xff, 0xef, 0xbe]), *b"/+++");
+        let examples: [(&[u8], &[u8]); 5] = [
+            (b"f", b"Zg=="),
+            (b"fo", b"Zm8="),
+            (b"foo", b"Zm9v"),
+            (b"foobar", b"Zm9vYmFy"),
+            (&[0xff, 0xef, 0xbe], b"/+++"),
+        ];
+        for (bytes, expected) in examples {
+            let mut text = [0; 8];
+            base64(bytes, &mut text[..expected.len()]);
+            assert_eq!(&text[..expected.len()], expected);
+        }
     }
 }

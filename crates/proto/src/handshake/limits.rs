@@ -3,6 +3,9 @@
 use core::fmt;
 use core::time::Duration;
 
+/// The least bytes that a head may be limited to.
+const MIN_HEAD: usize = 128;
+
 /// What one opening handshake may cost, for either role.
 ///
 /// Each setter refuses a value outside its bounds with a [`LimitError`], so a `Limits` that exists is valid.
@@ -24,11 +27,21 @@ impl Limits {
     /// Unit: bytes. Default: 16,384. Bounds: 128 to 1,048,576. Worst-case memory: that many bytes in the caller's
     /// buffer while the connection opens. A server answers 431 to more, a client fails.
     pub const fn with_max_head(mut self, bytes: usize) -> Result<Self, LimitError> {
-        if bytes < 128 || bytes > 1024 * 1024 {
-            return Err(LimitError { limit: "max_head", min: 128, max: 1024 * 1024, unit: "bytes" });
+        if bytes < MIN_HEAD || bytes > 1024 * 1024 {
+            return Err(LimitError { limit: "max_head", min: MIN_HEAD as u64, max: 1024 * 1024, unit: "bytes" });
         }
         self.max_head = bytes;
         Ok(self)
+    }
+
+    /// The same for a head that has to fit into a buffer of this size, which has at least 128 bytes.
+    #[must_use]
+    pub const fn within(mut self, buffer: usize) -> Self {
+        let buffer = if buffer < MIN_HEAD { MIN_HEAD } else { buffer };
+        if self.max_head > buffer {
+            self.max_head = buffer;
+        }
+        self
     }
 
     /// Sets how long a request's target (path and query) may be; a client ignores it.

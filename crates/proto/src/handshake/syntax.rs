@@ -122,40 +122,49 @@ pub(super) fn is_host_name(host: &str) -> bool {
 
 /// RFC 3986 section 3.2.2, IPv6address. What it stands for nobody asks, and the standard library's parser is 2 KB on a chip.
 pub(super) fn is_ipv6(text: &[u8]) -> bool {
-    let (mut rest, mut gap, mut groups) = match text {
-        b"::" => return true,
-        [b':', b':', rest @ ..] => (rest, true, 0),
-        _ => (text, false, 0),
-    };
-    loop {
-        let end = rest.iter().position(|&byte| byte == b':').unwrap_or(rest.len());
-        let (group, behind) = rest.split_at(end);
-        groups += if (1..=4).contains(&end) && group.iter().all(u8::is_ascii_hexdigit) {
-            1
-        } else if behind.is_empty() && is_ipv4(group) {
-            2
-        } else {
-            return false;
-        };
-        // The gap stands for one group at least.
-        match behind {
-            [] => return if gap { groups < 8 } else { groups == 8 },
-            [b':', b':', ..] if gap => return false,
-            b"::" => return groups < 8,
-            [b':', b':', behind @ ..] => (rest, gap) = (behind, true),
-            [_, behind @ ..] => rest = behind,
+    // Of the group that is being read: how many digits it has.
+    let (mut groups, mut gap, mut digits) = (0, false, 0);
+    for (at, &byte) in text.iter().enumerate() {
+        match byte {
+            b':' if digits > 0 => (groups, digits) = (groups + 1, 0),
+            // Of the colons of a gap the first ends a group, if there is one, and the second is the gap.
+            b':' if at == 0 && text.starts_with(b"::") => {}
+            b':' if !gap && text[..at].ends_with(b":") => gap = true,
+            // The last two groups.
+            b'.' if is_ipv4(&text[at - digits..]) => {
+                (groups, digits) = (groups + 1, 1);
+                break;
+            }
+            _ if byte.is_ascii_hexdigit() && digits < 4 => digits += 1,
+            _ => return false,
         }
     }
+    if digits > 0 {
+        groups += 1;
+    } else if !text.ends_with(b"::") {
+        return false;
+    }
+    // The gap stands for one group at least.
+    if gap { groups < 8 } else { groups == 8 }
 }
 
 /// RFC 3986 section 3.2.2, IPv4address.
 fn is_ipv4(text: &[u8]) -> bool {
-    let is_octet = |octet: &[u8]| {
-        let is_short = matches!(octet, [_] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]);
-        is_short && octet.iter().all(u8::is_ascii_digit) && (octet.len() < 3 || octet <= b"255")
-    };
-    let mut count = 0;
-    text.split(|&byte| byte == b'.').inspect(|_| count += 1).all(is_octet) && count == 4
+    let (mut dots, mut digits, mut octet) = (0, 0, 0);
+    for &byte in text {
+        match byte {
+            b'.' if digits > 0 => (dots, digits, octet) = (dots + 1, 0, 0),
+            // No zero in front.
+            b'0'..=b'9' if digits == 0 || octet > 0 => {
+                (digits, octet) = (digits + 1, 10 * octet + u32::from(byte - b'0'))
+            }
+            _ => return false,
+        }
+        if octet > 255 {
+            return false;
+        }
+    }
+    dots == 3 && digits > 0
 }
 
 /// Whether all characters may stand in a request target. RFC 6455 section 3: no fragment, and a `#` elsewhere has to be escaped.

@@ -60,21 +60,27 @@ impl<'o> Writer<'o> {
         Self { out, len: 0 }
     }
 
+    pub(super) fn put(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// Writes bytes that are text.
     // Inlined this would be an eighth of a chip's client.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    pub(super) fn put(&mut self, text: &str) {
-        let end = self.len.saturating_add(text.len());
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
         if let Some(room) = self.out.get_mut(self.len..end) {
-            room.copy_from_slice(text.as_bytes());
+            room.copy_from_slice(bytes);
         }
         self.len = end;
     }
 
     /// Writes a header whose name and value are known to be valid.
     pub(super) fn header(&mut self, name: &str, value: &str) {
-        for part in [name, ": ", value, "\r\n"] {
-            self.put(part);
-        }
+        self.put(name);
+        self.put(": ");
+        self.put(value);
+        self.put("\r\n");
     }
 
     /// Writes a header that came from the caller.
@@ -129,7 +135,11 @@ impl Decimal {
         decimal
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.start..).unwrap_or_default()
+    }
+
     pub(super) fn as_str(&self) -> &str {
-        core::str::from_utf8(self.digits.get(self.start..).unwrap_or_default()).expect("digits are ASCII")
+        core::str::from_utf8(self.as_bytes()).expect("digits are ASCII")
     }
 }

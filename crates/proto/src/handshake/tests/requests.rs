@@ -483,6 +483,13 @@ fn limits_outside_their_bounds_are_not_set() {
 }
 
 #[test]
+fn a_head_within_a_buffer_is_no_longer_than_it_and_the_limit() {
+    assert_eq!(Limits::DEFAULT.within(1024).max_head(), 1024);
+    assert_eq!(Limits::DEFAULT.within(usize::MAX).max_head(), Limits::DEFAULT.max_head());
+    assert_eq!(Limits::DEFAULT.within(0).max_head(), 128);
+}
+
+#[test]
 fn silence_is_408_at_the_deadline() {
     let mut handshake = server::Handshake::new(Instant::from_millis(5), &Limits::DEFAULT);
     let deadline = Instant::from_millis(10_005);

@@ -183,6 +183,16 @@ fn s4_1_host_names_the_port_unless_it_is_the_default_one() {
 }
 
 #[test]
+fn a_request_is_written_for_another_target_just_so() {
+    let request = Request { port: 8000, ..plain_request() };
+    let expected = write_request(&Request { target: "/chat?room=1", ..request }).unwrap();
+    let mut out = [0; 512];
+    let len = request.write_for("/chat?room=1", &mut out).unwrap();
+    assert_eq!(&out[..len], expected.as_bytes());
+    assert_eq!(request.write_for("chat", &mut out), Err(WriteError::InvalidTarget));
+}
+
+#[test]
 fn s4_1_invalid_requests_are_not_written() {
     let request = plain_request();
     for host in ["", "a b", "a/b", "a:80", "a:", "[::1]:80", "a\r\nb", "u@h"] {
