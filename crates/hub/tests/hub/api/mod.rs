@@ -1,6 +1,7 @@
 //! The API, probes and metrics, over real sockets.
 
 mod devices;
+mod disk;
 mod documents;
 mod events;
 mod http2;
