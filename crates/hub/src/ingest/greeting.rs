@@ -38,6 +38,8 @@ impl Desk {
         };
         let name = self.name(address.device, &hello, from)?;
         let (sensors, units) = self.sensors(&name, &hello)?;
+        // Not before it is known that nothing else is wrong: who is refused has no name.
+        self.take_name(address.device, &name);
         let device = self.devices.entry(address.device).or_default();
         if device.name != name {
             // What it said under another name is not to count for this one.
@@ -85,8 +87,8 @@ impl Desk {
         Ok(())
     }
 
-    /// The name of a device. With a key it is the one that the key was made for, and with a certificate the one in that.
-    fn name(&mut self, device: u32, hello: &Hello<'_>, from: Sender<'_>) -> Result<Arc<str>, Wrong> {
+    /// The name that a device may have. With a key it is the one that the key was made for, and with a certificate the one in that.
+    fn name(&self, device: u32, hello: &Hello<'_>, from: Sender<'_>) -> Result<Arc<str>, Wrong> {
         let of_key = self.keys.get(&device).map(|keys| keys.name().clone());
         if from.certified.is_some_and(|certified| certified != of_key.as_deref().unwrap_or(hello.name)) {
             return Err(wrong(ErrorCode::CONFLICT, "the certificate is for another device"));
@@ -106,17 +108,23 @@ impl Desk {
         if known.is_some_and(|known| known.is_certified() && from.certified != Some(&*known.name)) {
             return Err(wrong(ErrorCode::CONFLICT, "the number belongs to a device with a certificate"));
         }
-        match self.names.get(hello.name).copied() {
+        match self.names.get(hello.name) {
             // but the other way round.
-            Some(other) if other != device && from.certified.is_some() => self.forget(other),
-            Some(other) if other != device => return Err(conflict()),
-            Some(_) => return Ok(hello.name.into()),
-            None if self.names.len() >= KEYLESS => return Err(Wrong::Busy),
-            None => {}
+            Some(other) if *other != device && from.certified.is_none() => Err(conflict()),
+            None if self.names.len() >= KEYLESS => Err(Wrong::Busy),
+            _ => Ok(hello.name.into()),
         }
-        let name: Arc<str> = hello.name.into();
+    }
+
+    /// A device has this name from now on, and nobody else has it. With a key it is the key's, which needs no note.
+    fn take_name(&mut self, device: u32, name: &Arc<str>) {
+        if self.keys.contains_key(&device) {
+            return;
+        }
+        if let Some(other) = self.names.get(name).copied().filter(|other| *other != device) {
+            self.forget(other);
+        }
         self.names.insert(name.clone(), device);
-        Ok(name)
     }
 
     /// The numbers of the sensors that a device declares, by index, and their units.
