@@ -167,7 +167,7 @@ impl Telemetry {
         self.sensors().device(device)
     }
 
-    /// Sets for how long the readings of a sensor are kept. `None`: there is no such sensor. `done` is told as by
+    /// Sets for how long the readings of a sensor are kept, once that is stored. `None`: there is no such sensor. `done` is told as by
     /// [`submit`](Self::submit).
     pub(crate) fn keep(
         &self,
@@ -176,9 +176,13 @@ impl Telemetry {
         keep_ms: Option<i64>,
         done: impl FnOnce(Result<(), NotTaken>) + Send + 'static,
     ) -> Option<Result<KnownSensor, NotTaken>> {
-        let kept = self.sensors().keep(device, sensor, keep_ms)?;
+        let kept = self.sensors().keeping(device, sensor, keep_ms)?;
         let Some(store) = &self.0.store else { return Some(Err(NotTaken::NoStore)) };
-        let submitted = store.submit(vec![Write::Sensor(kept.sensor.clone())], |result| {
+        let (told, sensor) = (self.clone(), kept.sensor.clone());
+        let submitted = store.submit(vec![Write::Sensor(kept.sensor.clone())], move |result| {
+            if result.is_ok() {
+                told.sensors().kept(&sensor);
+            }
             done(result.map_err(|_| NotTaken::NotStored));
         });
         Some(submitted.map(|()| kept).map_err(not_submitted))

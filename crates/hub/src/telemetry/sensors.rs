@@ -105,11 +105,11 @@ impl Sensors {
         known.map(|known| (Write::Sensor(known.sensor.clone()), known.sensor.clone())).unzip()
     }
 
-    /// Sensors are stored, as they were then.
+    /// Sensors are stored, as they were then. To be called in the order of the commits.
     pub(super) fn written(&mut self, sensors: &[Sensor]) {
         for sensor in sensors {
             if let Some(known) = self.known.get_mut(&sensor.id) {
-                known.stored |= known.sensor == *sensor;
+                known.stored = known.sensor == *sensor;
             }
         }
     }
@@ -147,12 +147,19 @@ impl Sensors {
         Some(Measuring { device: device.clone(), sensors: sensors.len(), last_ms })
     }
 
-    pub(super) fn keep(&mut self, device: &str, sensor: &str, keep_ms: Option<i64>) -> Option<KnownSensor> {
-        let id = self.by_device.get(device)?.get(sensor)?;
-        let known = self.known.get_mut(id)?;
-        known.sensor.keep_ms = keep_ms;
-        known.stored = false;
-        Some(KnownSensor { sensor: known.sensor.clone(), latest: known.latest.clone() })
+    /// A sensor as it will be when the store keeps its readings for this time. Until then nothing changes.
+    pub(super) fn keeping(&self, device: &str, sensor: &str, keep_ms: Option<i64>) -> Option<KnownSensor> {
+        let known = self.known.get(self.by_device.get(device)?.get(sensor)?)?;
+        let sensor = Sensor { keep_ms, ..known.sensor.clone() };
+        Some(KnownSensor { sensor, latest: known.latest.clone() })
+    }
+
+    /// A sensor is stored whose readings are kept for another time. The rest may have changed since.
+    pub(super) fn kept(&mut self, stored: &Sensor) {
+        if let Some(known) = self.known.get_mut(&stored.id) {
+            known.sensor.keep_ms = stored.keep_ms;
+        }
+        self.written(std::slice::from_ref(stored));
     }
 }
 
@@ -185,7 +192,10 @@ mod tests {
         sensors.written(&second);
         sensors.set_unit(heat, "");
         assert_eq!(to_write(&sensors).1, []);
-        sensors.keep("lamp", "heat", Some(5)).unwrap();
+        let kept = sensors.keeping("lamp", "heat", Some(5)).unwrap().sensor;
+        assert_eq!((kept.keep_ms, to_write(&sensors).1), (Some(5), vec![]), "nobody has stored it");
+        sensors.kept(&kept);
+        assert_eq!(to_write(&sensors).1, []);
         sensors.written(&second);
         assert_eq!(to_write(&sensors).1[0].keep_ms, Some(5), "what was stored says nothing of it");
         assert_eq!(&*sensors.of("lamp")[0].sensor.unit, "K");

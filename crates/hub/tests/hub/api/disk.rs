@@ -9,7 +9,7 @@ use tautline_hub::Hub;
 use tautline_rooms::RoomSettings;
 use tautline_store::{Backend, Memory, Retention, Source, Step, Store, StoreError, Write};
 
-use super::{get, look, post};
+use super::{get, look, post, request};
 use crate::Running;
 use crate::rooms::{enter, envelope, with};
 
@@ -83,5 +83,28 @@ async fn a_durable_room_that_was_made_while_the_disk_was_full_takes_messages_onc
     raw.send("3").await.unwrap();
     assert_eq!(envelope(&mut page).await["text"], "3");
     assert_eq!(look(&hub, "/api/rooms/lab").await["offset"], 4);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn how_long_readings_are_kept_does_not_change_if_that_could_not_be_stored() {
+    let (full, store) = full_disk();
+    let hub = Running::start(Hub::new().store(store.clone())).await;
+    let set = async |seconds| {
+        let body = json!({"keep_seconds": seconds}).to_string();
+        request(&hub, "PATCH", "/api/devices/k/sensors/t", "Content-Type: application/json\r\n", &body).await
+    };
+    let measure = async || post(&hub, "/api/devices/k/readings", &json!({"readings": {"t": 1}})).await.status;
+    let listed = async || look(&hub, "/api/devices/k/sensors").await["sensors"][0].get("keep_seconds").cloned();
+    let stored = || store.read(|reader| Ok(reader.sensors()?[0].keep_ms)).unwrap();
+    full.store(false, Ordering::SeqCst);
+    assert_eq!((measure().await, set(60).await.status), (200, 200));
+    full.store(true, Ordering::SeqCst);
+    set(3600).await.problem(503, "not-stored");
+    assert_eq!(listed().await, Some(json!(60.0)));
+    full.store(false, Ordering::SeqCst);
+    assert_eq!((measure().await, stored()), (200, Some(60_000)), "a reading does not bring it into the store later");
+    assert_eq!((set(3600).await.status, stored()), (200, Some(3_600_000)));
+    assert_eq!((measure().await, listed().await), (200, Some(json!(3600.0))));
     hub.stop().await;
 }
