@@ -7,9 +7,9 @@ use tautline_telemetry::{Address, Authentic, Body, ErrorCode, Hello, Key, Messag
 
 use super::clock::Now;
 use super::commands::News;
+use super::declarations::Declarations;
 use super::desk::{Desk, Reply, Sender, Wrong, reply, wrong};
-use super::device::{Open, Units};
-use super::values::kind;
+use super::device::Open;
 use crate::rooms;
 
 /// How many devices without a key there can be.
@@ -37,7 +37,7 @@ impl Desk {
             return Err(wrong(ErrorCode::MALFORMED, "this is no hello"));
         };
         let name = self.name(address.device, &hello, from)?;
-        let (sensors, units) = self.sensors(&name, &hello)?;
+        let (declared, sensors) = self.sensors(&name, &hello)?;
         // Not before it is known that nothing else is wrong: who is refused has no name.
         self.take_name(address.device, &name);
         let device = self.devices.entry(address.device).or_default();
@@ -58,7 +58,7 @@ impl Desk {
                 open.sent_away = false;
                 // Not a copy of an earlier one.
                 if sequence > open.hello {
-                    (open.hello, open.sensors, open.units) = (sequence, sensors, units);
+                    (open.hello, open.declared, open.sensors) = (sequence, declared, sensors);
                 }
                 (open.session.address().link, open.session.stored())
             }
@@ -74,8 +74,8 @@ impl Desk {
                     was_here,
                     sent_away,
                     hello: sequence,
+                    declared,
                     sensors,
-                    units,
                     peer: from.peer,
                 };
                 self.forgetting.extend(device.open(open)?.map(|forgotten| (address.device, forgotten)));
@@ -127,20 +127,15 @@ impl Desk {
         self.names.insert(name.clone(), device);
     }
 
-    /// The numbers of the sensors that a device declares, by index, and their units.
-    fn sensors(&self, device: &Arc<str>, hello: &Hello<'_>) -> Result<(Vec<(u8, u32)>, Units), Wrong> {
-        let mut sensors = Vec::with_capacity(hello.sensors.len());
-        let mut units = Vec::with_capacity(hello.sensors.len());
-        for sensor in hello.sensors.iter() {
-            if !rooms::is_name(sensor.name) || !rooms::is_name(sensor.unit) {
-                return Err(wrong(ErrorCode::MALFORMED, "names and units have no control characters"));
-            }
-            let id = self.telemetry.sensor(device, sensor.name, sensor.unit, kind(sensor.kind));
-            let id = id.map_err(|_| wrong(ErrorCode::REFUSED, "there are as many sensors as there can be"))?;
-            sensors.push((sensor.index, id));
-            units.push((id, sensor.unit.into()));
+    /// The sensors that a device declares, and by index the numbers of those that there are. The others are made when the device
+    /// says something that is no copy.
+    fn sensors(&self, device: &str, hello: &Hello<'_>) -> Result<(Declarations, Vec<(u8, u32)>), Wrong> {
+        if hello.sensors.iter().any(|sensor| !rooms::is_name(sensor.name) || !rooms::is_name(sensor.unit)) {
+            return Err(wrong(ErrorCode::MALFORMED, "names and units have no control characters"));
         }
-        sensors.sort_unstable();
-        Ok((sensors, units))
+        let declared = Declarations::new(hello);
+        let sensors = self.telemetry.find(device, declared.iter());
+        let sensors = sensors.map_err(|_| wrong(ErrorCode::REFUSED, "there are as many sensors as there can be"))?;
+        Ok((declared, sensors))
     }
 }

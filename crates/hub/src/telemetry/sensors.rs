@@ -47,6 +47,16 @@ pub(crate) struct KnownSensor {
     pub(crate) latest: Option<Latest>,
 }
 
+/// A sensor as a device declares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Declared<'a> {
+    /// As its readings name it.
+    pub(crate) index: u8,
+    pub(crate) name: &'a str,
+    pub(crate) unit: &'a str,
+    pub(crate) kind: SensorKind,
+}
+
 /// A device that has sensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Measuring {
@@ -73,17 +83,58 @@ impl Sensors {
 
     /// The number of a sensor, which has this unit if it is new.
     pub(super) fn id(&mut self, device: &Arc<str>, name: &str, unit: &str, kind: SensorKind) -> Result<u32, NotTaken> {
-        let of_device = self.by_device.get(device);
-        if let Some(id) = of_device.and_then(|sensors| sensors.get(name)).copied() {
+        if let Some(id) = self.by_device.get(device).and_then(|sensors| sensors.get(name)).copied() {
             return Ok(id);
         }
-        if of_device.is_some_and(|sensors| sensors.len() >= OF_A_DEVICE) || self.known.len() >= IN_ALL {
-            return Err(NotTaken::TooManySensors);
-        }
+        self.has_room(device, 1)?;
         self.last += 1;
         let (id, device, name, unit) = (self.last, device.clone(), name.into(), unit.into());
         self.add(Sensor { id, device, name, unit, kind, keep_ms: None }, false);
         Ok(self.last)
+    }
+
+    /// The numbers of those that there are of the sensors that a device declares, and whether there can be all the others.
+    pub(super) fn find<'a>(
+        &self,
+        device: &str,
+        declared: impl Iterator<Item = Declared<'a>>,
+    ) -> Result<Vec<(u8, u32)>, NotTaken> {
+        let of_device = self.by_device.get(device);
+        let (mut found, mut new) = (Vec::new(), BTreeSet::new());
+        for Declared { index, name, .. } in declared {
+            match of_device.and_then(|sensors| sensors.get(name)) {
+                Some(id) => found.push((index, *id)),
+                None => {
+                    new.insert(name);
+                }
+            }
+        }
+        self.has_room(device, new.len())?;
+        Ok(found)
+    }
+
+    /// The numbers of the sensors that a device declares. All are made that are new, or none.
+    pub(super) fn declare<'a>(
+        &mut self,
+        device: &Arc<str>,
+        declared: impl Iterator<Item = Declared<'a>> + Clone,
+    ) -> Result<Vec<(u8, u32)>, NotTaken> {
+        self.find(device, declared.clone())?;
+        let number = |Declared { index, name, unit, kind }| {
+            let id = self.id(device, name, unit, kind)?;
+            self.set_unit(id, unit);
+            Ok((index, id))
+        };
+        declared.map(number).collect()
+    }
+
+    /// Whether a device can have so many more.
+    fn has_room(&self, device: &str, more: usize) -> Result<(), NotTaken> {
+        let of_device = self.by_device.get(device).map_or(0, BTreeMap::len);
+        if more > 0 && (of_device + more > OF_A_DEVICE || self.known.len() + more > IN_ALL) {
+            return Err(NotTaken::TooManySensors);
+        }
+        Ok(())
     }
 
     /// A sensor has another unit than before, perhaps; an empty one is no other.
