@@ -125,8 +125,9 @@ impl Hub {
         self
     }
 
-    /// The names under which the hub is reached, besides `localhost` and addresses: requests to the API that name another host
-    /// are refused (421), since a foreign page can give this hub's address a name of its own. Default: none.
+    /// The names under which the hub is reached, besides `localhost`, addresses, and names below `.local`, `.home.arpa` and
+    /// `.internal`: requests to the API that name another host are refused (421), since a foreign page can give this hub's address
+    /// a name of its own. Default: none.
     pub fn hosts<I: IntoIterator<Item = S>, S: Into<String>>(mut self, names: I) -> Self {
         self.hosts = names.into_iter().map(Into::into).collect();
         self

@@ -59,7 +59,8 @@ pub enum Effect {
         /// Who.
         change: PresenceChange,
     },
-    /// A durable room is new and has to be stored, before its first message.
+    /// A durable room is new and has to be stored, before its first message. It comes again with every message until one is
+    /// stored, since nobody tells whether it worked: for a room that is stored it changes nothing.
     StoreRoom {
         /// Which.
         room: RoomId,

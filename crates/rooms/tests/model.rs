@@ -42,6 +42,12 @@ enum Event {
     Refused { id: u64 },
 }
 
+/// What is to be stored: as a store knows it, by the room's epoch.
+enum Storing {
+    Room { epoch: u64 },
+    Message { room: RoomId, epoch: u64, message: Arc<Message> },
+}
+
 struct Model {
     rng: Rng,
     rooms: Rooms,
@@ -51,7 +57,7 @@ struct Model {
     owners: HashMap<Member, usize>,
     next_member: u64,
     /// What waits to be stored, and what is.
-    storing: VecDeque<(RoomId, Arc<Message>)>,
+    storing: VecDeque<Storing>,
     stored: Vec<Arc<Message>>,
     stored_epoch: u64,
     trimmed: u64,
@@ -194,12 +200,22 @@ impl Model {
 
     /// The store finishes something.
     fn store(&mut self) {
-        let Some((room, message)) = self.storing.pop_front() else { return };
-        let (works, offset) = (self.rng.u32(..10) > 0, message.offset);
-        if works {
-            self.stored.push(message);
+        let Some(storing) = self.storing.pop_front() else { return };
+        let works = self.rng.u32(..10) > 0;
+        match storing {
+            Storing::Room { epoch } if works && epoch != self.stored_epoch => {
+                assert_eq!(self.stored.len(), 0, "a room is not stored in place of another");
+                self.stored_epoch = epoch;
+            }
+            Storing::Room { .. } => {}
+            Storing::Message { room, epoch, message } => {
+                let (works, offset) = (works && epoch == self.stored_epoch, message.offset);
+                if works {
+                    self.stored.push(message);
+                }
+                self.rooms.stored(self.now, room, offset, works);
+            }
         }
-        self.rooms.stored(self.now, room, offset, works);
     }
 
     fn pass(&mut self, time: Duration) {
@@ -287,8 +303,14 @@ impl Model {
                     self.line(member).push_back(Event::Refused { id: id.unwrap().parse().unwrap() });
                 }
             }
-            Effect::StoreRoom { room } => self.stored_epoch = self.rooms.view(room).unwrap().epoch,
-            Effect::Store { room, message } => self.storing.push_back((room, message)),
+            Effect::StoreRoom { room } => {
+                let epoch = self.rooms.view(room).unwrap().epoch;
+                self.storing.push_back(Storing::Room { epoch });
+            }
+            Effect::Store { room, message } => {
+                let epoch = self.rooms.view(room).unwrap().epoch;
+                self.storing.push_back(Storing::Message { room, epoch, message });
+            }
             Effect::Trim { through, .. } => self.trimmed = through,
             Effect::Close { member, .. } => {
                 let client = self.owners.remove(&member).unwrap();

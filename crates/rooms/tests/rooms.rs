@@ -203,6 +203,7 @@ fn a_durable_room_tells_nobody_before_it_is_stored() {
     let mut world = World::new(RoomSettings { durable: true, ..RoomSettings::default() });
     world.raw(1, "a");
     let room = world.room();
+    assert_eq!(world.effects(), [Effect::StoreRoom { room }]);
     world.publish(1, Some("m1"), "hi");
     world.publish(1, Some("m1"), "hi");
     let effects = world.effects();
@@ -236,6 +237,23 @@ fn what_could_not_be_stored_is_refused_and_can_be_published_again() {
     assert!(matches!(&world.effects()[0], Effect::Deliver { message, .. } if message.offset == 2));
     world.publish(1, Some("m1"), "hi");
     assert!(matches!(&world.effects()[..], [Effect::Store { message, .. }] if message.offset == 3));
+}
+
+#[test]
+fn a_durable_room_is_stored_with_each_message_until_one_is_stored() {
+    let mut world = World::new(RoomSettings { durable: true, ..RoomSettings::default() });
+    world.raw(1, "a");
+    let room = world.room();
+    world.effects();
+    let mut asked = |stored| {
+        world.publish(1, None, "hi");
+        let effects = world.effects();
+        let Some(Effect::Store { message, .. }) = effects.last() else { panic!("{effects:?}") };
+        world.rooms.stored(world.now, room, message.offset, stored);
+        world.effects();
+        effects.iter().filter(|effect| matches!(effect, Effect::StoreRoom { .. })).count()
+    };
+    assert_eq!([asked(false), asked(false), asked(true), asked(false), asked(true)], [1, 1, 1, 0, 0]);
 }
 
 #[test]

@@ -136,8 +136,9 @@ section! {
         /// Whether everybody who reaches the hub may see everything, publish, and give commands to devices.
         insecure: bool = Key::new("false", "TAUTLINE_INSECURE");
 
-        /// The names under which the hub is reached, besides localhost and addresses. Requests to the API that name another
-        /// host are refused, since a foreign web page can give the hub's address a name of its own.
+        /// The names under which the hub is reached, besides localhost, addresses and names below .local, .home.arpa and .internal.
+        /// Requests to the API that name another host are refused, since a foreign web page can give the hub's address a name of
+        /// its own.
         hosts: Option<Names> = Key::unset("none", r#"["hub.example"]"#, "TAUTLINE_HOSTS");
     }
 }

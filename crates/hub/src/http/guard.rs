@@ -24,7 +24,7 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// `hosts` are the names under which the hub is reached, besides `localhost` and addresses. `origins` are those that may
+    /// `hosts` are the names under which the hub is reached, besides `localhost`, addresses and names that are only local. `origins` are those that may
     /// open connections.
     pub(crate) fn new(hosts: Vec<String>, origins: Origins) -> Self {
         Self { hosts, origins, requests: Addresses::default() }
@@ -43,8 +43,8 @@ impl Guard {
     pub(crate) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         let host = host(uri, headers)?;
         if !is_own(host, &self.hosts) {
-            let detail = "the Host header names a host that this hub is not known as: reach it by an address, as localhost, or \
-                          by a name that it is configured for";
+            let detail = "the Host header names a host that this hub is not known as: reach it by an address, as localhost, by a \
+                          name below .local, .home.arpa or .internal, or by one that it is configured for";
             return Err(Problem::new(Kind::WrongHost, detail));
         }
         if method.is_safe() {
@@ -195,6 +195,7 @@ mod tests {
             "box.local",
             "raspberrypi.local:8000",
             "hub.home.arpa",
+            "hub.lab.INTERNAL.",
         ] {
             assert!(is_own(own, &names), "{own}");
         }
@@ -206,6 +207,9 @@ mod tests {
             "hub.example.evil.example",
             "localhost.evil.example",
             "notlocalhost",
+            "notlocal",
+            "internal",
+            "hub.local.evil.example",
             "127.0.0.1.evil.example",
             "[::1",
             "[evil.example]",
@@ -217,6 +221,15 @@ mod tests {
             "user@localhost",
         ] {
             assert!(!is_own(foreign, &names), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn whoever_names_another_host_is_told_which_ones_would_do() {
+        let headers = HeaderMap::from_iter([(header::HOST, "evil.example".parse().unwrap())]);
+        let problem = Guard::default().check(&Method::GET, &Uri::from_static("/api"), &headers).unwrap_err();
+        for name in LOCAL.iter().chain(&["address", "localhost", "configured"]) {
+            assert!(problem.detail().contains(name), "{name} is not in {:?}", problem.detail());
         }
     }
 

@@ -214,12 +214,22 @@ impl Desk {
         if from.certified.is_some_and(|certified| *certified != *device.name) {
             return Err(wrong(ErrorCode::CONFLICT, "the certificate is for another device"));
         }
-        let open = device.session(address.session).filter(|open| !open.sent_away).ok_or_else(no_link)?;
+        let known = |open: &&mut Open| open.number() == address.session && !open.sent_away;
+        let open = device.sessions.iter_mut().find(known).ok_or_else(no_link)?;
         let stored = open.session.stored();
         let received = open.session.receive(authentic);
         // A copy of an old question is not known for one where the session was forgotten in between.
         let is_copy = open.was_here && matches!(received, Received::TimeRequest { .. });
         let is_new = received.is_new() && !is_copy;
+        // Whoever only says hello may be somebody with a copy.
+        if is_new
+            && open.declare(&self.telemetry, &device.name).is_err()
+            && let Received::Readings { sequence, .. } = received
+        {
+            // Others took the room that there was when it said hello. It says so again, and is told then.
+            open.session.release(sequence);
+            return Err(no_link());
+        }
         let mut over = None;
         match received {
             Received::Readings { sequence, readings } => {
@@ -252,10 +262,6 @@ impl Desk {
         }
         if is_new {
             open.peer = from.peer;
-            // Whoever only says hello may be somebody with a copy.
-            for (id, unit) in std::mem::take(&mut open.units) {
-                self.telemetry.set_unit(id, &unit);
-            }
             device.is_current(address.session);
             device.heard_ms = now.ms;
             device.certified = from.certified.is_some();

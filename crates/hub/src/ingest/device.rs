@@ -8,7 +8,9 @@ use tautline_telemetry::Acknowledgement;
 use tautline_telemetry::hub::Session;
 
 use super::commands::Line;
+use super::declarations::Declarations;
 use super::desk::{Peer, Wrong};
+use crate::telemetry::{NotTaken, Telemetry};
 
 /// How many sessions of a device are in memory at once: it has one, and another one after a restart.
 const SESSIONS: usize = 4;
@@ -48,9 +50,6 @@ pub(super) struct Known {
     place: u64,
 }
 
-/// Sensors and their units.
-pub(super) type Units = Vec<(u32, Box<str>)>;
-
 /// A session in memory.
 #[derive(Debug)]
 pub(super) struct Open {
@@ -65,8 +64,8 @@ pub(super) struct Open {
     pub(super) sent_away: bool,
     /// The number of its last hello.
     pub(super) hello: u32,
-    /// What its hello says of units, until it says anything new.
-    pub(super) units: Units,
+    /// What its hello says of sensors, until it says anything new.
+    pub(super) declared: Declarations,
     /// By index.
     pub(super) sensors: Vec<(u8, u32)>,
     pub(super) peer: Peer,
@@ -80,6 +79,15 @@ impl Open {
     pub(super) fn sensor(&self, index: u8) -> Option<u32> {
         let at = self.sensors.binary_search_by_key(&index, |(index, _)| *index).ok()?;
         Some(self.sensors[at].1)
+    }
+
+    /// It says something new. So the device itself is there, and what its hello has declared is made, and has the units that it says.
+    pub(super) fn declare(&mut self, telemetry: &Telemetry, device: &Arc<str>) -> Result<(), NotTaken> {
+        if !self.declared.is_empty() {
+            self.sensors = telemetry.declare(device, self.declared.iter())?;
+            self.declared = Declarations::default();
+        }
+        Ok(())
     }
 }
 

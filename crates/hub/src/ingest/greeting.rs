@@ -7,9 +7,9 @@ use tautline_telemetry::{Address, Authentic, Body, ErrorCode, Hello, Key, Messag
 
 use super::clock::Now;
 use super::commands::News;
+use super::declarations::Declarations;
 use super::desk::{Desk, Reply, Sender, Wrong, reply, wrong};
-use super::device::{Open, Units};
-use super::values::kind;
+use super::device::Open;
 use crate::rooms;
 
 /// How many devices without a key there can be.
@@ -37,7 +37,9 @@ impl Desk {
             return Err(wrong(ErrorCode::MALFORMED, "this is no hello"));
         };
         let name = self.name(address.device, &hello, from)?;
-        let (sensors, units) = self.sensors(&name, &hello)?;
+        let (declared, sensors) = self.sensors(&name, &hello)?;
+        // Not before it is known that nothing else is wrong: who is refused has no name.
+        self.take_name(address.device, &name);
         let device = self.devices.entry(address.device).or_default();
         if device.name != name {
             // What it said under another name is not to count for this one.
@@ -56,7 +58,7 @@ impl Desk {
                 open.sent_away = false;
                 // Not a copy of an earlier one.
                 if sequence > open.hello {
-                    (open.hello, open.sensors, open.units) = (sequence, sensors, units);
+                    (open.hello, open.declared, open.sensors) = (sequence, declared, sensors);
                 }
                 (open.session.address().link, open.session.stored())
             }
@@ -72,8 +74,8 @@ impl Desk {
                     was_here,
                     sent_away,
                     hello: sequence,
+                    declared,
                     sensors,
-                    units,
                     peer: from.peer,
                 };
                 self.forgetting.extend(device.open(open)?.map(|forgotten| (address.device, forgotten)));
@@ -85,8 +87,8 @@ impl Desk {
         Ok(())
     }
 
-    /// The name of a device. With a key it is the one that the key was made for, and with a certificate the one in that.
-    fn name(&mut self, device: u32, hello: &Hello<'_>, from: Sender<'_>) -> Result<Arc<str>, Wrong> {
+    /// The name that a device may have. With a key it is the one that the key was made for, and with a certificate the one in that.
+    fn name(&self, device: u32, hello: &Hello<'_>, from: Sender<'_>) -> Result<Arc<str>, Wrong> {
         let of_key = self.keys.get(&device).map(|keys| keys.name().clone());
         if from.certified.is_some_and(|certified| certified != of_key.as_deref().unwrap_or(hello.name)) {
             return Err(wrong(ErrorCode::CONFLICT, "the certificate is for another device"));
@@ -106,33 +108,34 @@ impl Desk {
         if known.is_some_and(|known| known.is_certified() && from.certified != Some(&*known.name)) {
             return Err(wrong(ErrorCode::CONFLICT, "the number belongs to a device with a certificate"));
         }
-        match self.names.get(hello.name).copied() {
+        match self.names.get(hello.name) {
             // but the other way round.
-            Some(other) if other != device && from.certified.is_some() => self.forget(other),
-            Some(other) if other != device => return Err(conflict()),
-            Some(_) => return Ok(hello.name.into()),
-            None if self.names.len() >= KEYLESS => return Err(Wrong::Busy),
-            None => {}
+            Some(other) if *other != device && from.certified.is_none() => Err(conflict()),
+            None if self.names.len() >= KEYLESS => Err(Wrong::Busy),
+            _ => Ok(hello.name.into()),
         }
-        let name: Arc<str> = hello.name.into();
-        self.names.insert(name.clone(), device);
-        Ok(name)
     }
 
-    /// The numbers of the sensors that a device declares, by index, and their units.
-    fn sensors(&self, device: &Arc<str>, hello: &Hello<'_>) -> Result<(Vec<(u8, u32)>, Units), Wrong> {
-        let mut sensors = Vec::with_capacity(hello.sensors.len());
-        let mut units = Vec::with_capacity(hello.sensors.len());
-        for sensor in hello.sensors.iter() {
-            if !rooms::is_name(sensor.name) || !rooms::is_name(sensor.unit) {
-                return Err(wrong(ErrorCode::MALFORMED, "names and units have no control characters"));
-            }
-            let id = self.telemetry.sensor(device, sensor.name, sensor.unit, kind(sensor.kind));
-            let id = id.map_err(|_| wrong(ErrorCode::REFUSED, "there are as many sensors as there can be"))?;
-            sensors.push((sensor.index, id));
-            units.push((id, sensor.unit.into()));
+    /// A device has this name from now on, and nobody else has it. With a key it is the key's, which needs no note.
+    fn take_name(&mut self, device: u32, name: &Arc<str>) {
+        if self.keys.contains_key(&device) {
+            return;
         }
-        sensors.sort_unstable();
-        Ok((sensors, units))
+        if let Some(other) = self.names.get(name).copied().filter(|other| *other != device) {
+            self.forget(other);
+        }
+        self.names.insert(name.clone(), device);
+    }
+
+    /// The sensors that a device declares, and by index the numbers of those that there are. The others are made when the device
+    /// says something that is no copy.
+    fn sensors(&self, device: &str, hello: &Hello<'_>) -> Result<(Declarations, Vec<(u8, u32)>), Wrong> {
+        if hello.sensors.iter().any(|sensor| !rooms::is_name(sensor.name) || !rooms::is_name(sensor.unit)) {
+            return Err(wrong(ErrorCode::MALFORMED, "names and units have no control characters"));
+        }
+        let declared = Declarations::new(hello);
+        let sensors = self.telemetry.find(device, declared.iter());
+        let sensors = sensors.map_err(|_| wrong(ErrorCode::REFUSED, "there are as many sensors as there can be"))?;
+        Ok((declared, sensors))
     }
 }

@@ -8,6 +8,7 @@ mod commands;
 mod complaints;
 mod conversation;
 mod counters;
+mod declarations;
 mod desk;
 mod device;
 mod greeting;

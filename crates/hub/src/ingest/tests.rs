@@ -1,6 +1,7 @@
 //! The desk against devices over a bad network, in virtual time; and against those who are no devices.
 
 mod forgetting;
+mod greeting;
 mod tasks;
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ pub(crate) use live::Told;
 use live::{Heard, Listening, Live};
 pub(crate) use measured::{AHEAD_MS, Measured, Owner, from_json, from_senml, to_value};
 use sensors::Sensors;
-pub(crate) use sensors::{KnownSensor, Measuring};
+pub(crate) use sensors::{Declared, KnownSensor, Measuring};
 pub(crate) use socket::{ROOT, Readings, is_live};
 
 use crate::selection::Selection;
@@ -131,18 +131,30 @@ impl Telemetry {
         self.submit(taken?, Vec::new(), done)
     }
 
-    /// The number of a sensor, which has this unit if it is new.
+    /// The numbers of those that there are of the sensors that a device declares.
     ///
     /// # Errors
     ///
-    /// There are as many as there can be.
-    pub(crate) fn sensor(&self, device: &Arc<str>, name: &str, unit: &str, kind: SensorKind) -> Result<u32, NotTaken> {
-        self.sensors().id(device, name, unit, kind)
+    /// There cannot be all the others.
+    pub(crate) fn find<'a>(
+        &self,
+        device: &str,
+        declared: impl Iterator<Item = Declared<'a>>,
+    ) -> Result<Vec<(u8, u32)>, NotTaken> {
+        self.sensors().find(device, declared)
     }
 
-    /// A sensor has another unit than before, perhaps.
-    pub(crate) fn set_unit(&self, id: u32, unit: &str) {
-        self.sensors().set_unit(id, unit);
+    /// The numbers of the sensors that a device declares, all of which there are from now on, with the units that it says.
+    ///
+    /// # Errors
+    ///
+    /// There cannot be all of them: nothing has changed.
+    pub(crate) fn declare<'a>(
+        &self,
+        device: &Arc<str>,
+        declared: impl Iterator<Item = Declared<'a>> + Clone,
+    ) -> Result<Vec<(u8, u32)>, NotTaken> {
+        self.sensors().declare(device, declared)
     }
 
     /// Whether a sensor has this name.
@@ -167,7 +179,7 @@ impl Telemetry {
         self.sensors().device(device)
     }
 
-    /// Sets for how long the readings of a sensor are kept. `None`: there is no such sensor. `done` is told as by
+    /// Sets for how long the readings of a sensor are kept, once that is stored. `None`: there is no such sensor. `done` is told as by
     /// [`submit`](Self::submit).
     pub(crate) fn keep(
         &self,
@@ -176,9 +188,13 @@ impl Telemetry {
         keep_ms: Option<i64>,
         done: impl FnOnce(Result<(), NotTaken>) + Send + 'static,
     ) -> Option<Result<KnownSensor, NotTaken>> {
-        let kept = self.sensors().keep(device, sensor, keep_ms)?;
+        let kept = self.sensors().keeping(device, sensor, keep_ms)?;
         let Some(store) = &self.0.store else { return Some(Err(NotTaken::NoStore)) };
-        let submitted = store.submit(vec![Write::Sensor(kept.sensor.clone())], |result| {
+        let (told, sensor) = (self.clone(), kept.sensor.clone());
+        let submitted = store.submit(vec![Write::Sensor(kept.sensor.clone())], move |result| {
+            if result.is_ok() {
+                told.sensors().kept(&sensor);
+            }
             done(result.map_err(|_| NotTaken::NotStored));
         });
         Some(submitted.map(|()| kept).map_err(not_submitted))

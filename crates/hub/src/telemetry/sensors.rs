@@ -47,6 +47,16 @@ pub(crate) struct KnownSensor {
     pub(crate) latest: Option<Latest>,
 }
 
+/// A sensor as a device declares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Declared<'a> {
+    /// As its readings name it.
+    pub(crate) index: u8,
+    pub(crate) name: &'a str,
+    pub(crate) unit: &'a str,
+    pub(crate) kind: SensorKind,
+}
+
 /// A device that has sensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Measuring {
@@ -73,17 +83,58 @@ impl Sensors {
 
     /// The number of a sensor, which has this unit if it is new.
     pub(super) fn id(&mut self, device: &Arc<str>, name: &str, unit: &str, kind: SensorKind) -> Result<u32, NotTaken> {
-        let of_device = self.by_device.get(device);
-        if let Some(id) = of_device.and_then(|sensors| sensors.get(name)).copied() {
+        if let Some(id) = self.by_device.get(device).and_then(|sensors| sensors.get(name)).copied() {
             return Ok(id);
         }
-        if of_device.is_some_and(|sensors| sensors.len() >= OF_A_DEVICE) || self.known.len() >= IN_ALL {
-            return Err(NotTaken::TooManySensors);
-        }
+        self.has_room(device, 1)?;
         self.last += 1;
         let (id, device, name, unit) = (self.last, device.clone(), name.into(), unit.into());
         self.add(Sensor { id, device, name, unit, kind, keep_ms: None }, false);
         Ok(self.last)
+    }
+
+    /// The numbers of those that there are of the sensors that a device declares, and whether there can be all the others.
+    pub(super) fn find<'a>(
+        &self,
+        device: &str,
+        declared: impl Iterator<Item = Declared<'a>>,
+    ) -> Result<Vec<(u8, u32)>, NotTaken> {
+        let of_device = self.by_device.get(device);
+        let (mut found, mut new) = (Vec::new(), BTreeSet::new());
+        for Declared { index, name, .. } in declared {
+            match of_device.and_then(|sensors| sensors.get(name)) {
+                Some(id) => found.push((index, *id)),
+                None => {
+                    new.insert(name);
+                }
+            }
+        }
+        self.has_room(device, new.len())?;
+        Ok(found)
+    }
+
+    /// The numbers of the sensors that a device declares. All are made that are new, or none.
+    pub(super) fn declare<'a>(
+        &mut self,
+        device: &Arc<str>,
+        declared: impl Iterator<Item = Declared<'a>> + Clone,
+    ) -> Result<Vec<(u8, u32)>, NotTaken> {
+        self.find(device, declared.clone())?;
+        let number = |Declared { index, name, unit, kind }| {
+            let id = self.id(device, name, unit, kind)?;
+            self.set_unit(id, unit);
+            Ok((index, id))
+        };
+        declared.map(number).collect()
+    }
+
+    /// Whether a device can have so many more.
+    fn has_room(&self, device: &str, more: usize) -> Result<(), NotTaken> {
+        let of_device = self.by_device.get(device).map_or(0, BTreeMap::len);
+        if more > 0 && (of_device + more > OF_A_DEVICE || self.known.len() + more > IN_ALL) {
+            return Err(NotTaken::TooManySensors);
+        }
+        Ok(())
     }
 
     /// A sensor has another unit than before, perhaps; an empty one is no other.
@@ -105,11 +156,11 @@ impl Sensors {
         known.map(|known| (Write::Sensor(known.sensor.clone()), known.sensor.clone())).unzip()
     }
 
-    /// Sensors are stored, as they were then.
+    /// Sensors are stored, as they were then. To be called in the order of the commits.
     pub(super) fn written(&mut self, sensors: &[Sensor]) {
         for sensor in sensors {
             if let Some(known) = self.known.get_mut(&sensor.id) {
-                known.stored |= known.sensor == *sensor;
+                known.stored = known.sensor == *sensor;
             }
         }
     }
@@ -147,12 +198,19 @@ impl Sensors {
         Some(Measuring { device: device.clone(), sensors: sensors.len(), last_ms })
     }
 
-    pub(super) fn keep(&mut self, device: &str, sensor: &str, keep_ms: Option<i64>) -> Option<KnownSensor> {
-        let id = self.by_device.get(device)?.get(sensor)?;
-        let known = self.known.get_mut(id)?;
-        known.sensor.keep_ms = keep_ms;
-        known.stored = false;
-        Some(KnownSensor { sensor: known.sensor.clone(), latest: known.latest.clone() })
+    /// A sensor as it will be when the store keeps its readings for this time. Until then nothing changes.
+    pub(super) fn keeping(&self, device: &str, sensor: &str, keep_ms: Option<i64>) -> Option<KnownSensor> {
+        let known = self.known.get(self.by_device.get(device)?.get(sensor)?)?;
+        let sensor = Sensor { keep_ms, ..known.sensor.clone() };
+        Some(KnownSensor { sensor, latest: known.latest.clone() })
+    }
+
+    /// A sensor is stored whose readings are kept for another time. The rest may have changed since.
+    pub(super) fn kept(&mut self, stored: &Sensor) {
+        if let Some(known) = self.known.get_mut(&stored.id) {
+            known.sensor.keep_ms = stored.keep_ms;
+        }
+        self.written(std::slice::from_ref(stored));
     }
 }
 
@@ -185,7 +243,10 @@ mod tests {
         sensors.written(&second);
         sensors.set_unit(heat, "");
         assert_eq!(to_write(&sensors).1, []);
-        sensors.keep("lamp", "heat", Some(5)).unwrap();
+        let kept = sensors.keeping("lamp", "heat", Some(5)).unwrap().sensor;
+        assert_eq!((kept.keep_ms, to_write(&sensors).1), (Some(5), vec![]), "nobody has stored it");
+        sensors.kept(&kept);
+        assert_eq!(to_write(&sensors).1, []);
         sensors.written(&second);
         assert_eq!(to_write(&sensors).1[0].keep_ms, Some(5), "what was stored says nothing of it");
         assert_eq!(&*sensors.of("lamp")[0].sensor.unit, "K");

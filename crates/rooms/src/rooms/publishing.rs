@@ -95,6 +95,10 @@ impl Rooms {
         let message = Arc::new(Message { offset, at: now, from: client, id, payload });
         let pending = Pending { message: message.clone(), publisher, again: Vec::new() };
         if room.settings.durable {
+            // It may not be stored, although that was asked for. With the first message that is, it certainly is.
+            if room.last == 0 {
+                self.effects.push_back(Effect::StoreRoom { room: room_id });
+            }
             room.pending.push_back(pending);
             self.effects.push_back(Effect::Store { room: room_id, message });
         } else {

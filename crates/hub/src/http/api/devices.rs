@@ -339,7 +339,8 @@ pub(super) struct Outcome {
 /// Give a device a command
 ///
 /// The answer comes when the device has answered (200), or when the command is stored for a device that is not connected (202, with
-/// `ttl_seconds` only). 409: it is not connected; 422: it refuses, and `detail` says why; 504: it got the command and has not answered.
+/// `ttl_seconds` only). 409: it is not connected; 422: it refuses, and `detail` says why; 504: it got the command and has not
+/// answered, or did not get it since too many others were before it.
 #[utoipa::path(post, path = "/api/devices/{device}/commands", tag = "devices", request_body = Command,
     params(("device" = String, Path, description = "Its id.")),
     responses((status = 200, body = Outcome), (status = 202, body = Outcome)))]

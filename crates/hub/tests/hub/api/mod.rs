@@ -1,6 +1,7 @@
 //! The API, probes and metrics, over real sockets.
 
 mod devices;
+mod disk;
 mod documents;
 mod events;
 mod http2;
@@ -12,13 +13,11 @@ mod rooms;
 mod state;
 mod tokens;
 
-use std::time::Duration;
-
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::Running;
+use crate::{LIMIT, Running};
 
 /// An answer, whose connection has ended.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ pub(crate) async fn exchange(hub: &Running, request: &[u8]) -> Answer {
     let mut tcp = TcpStream::connect(hub.address).await.unwrap();
     tcp.write_all(request).await.unwrap();
     let mut bytes = Vec::new();
-    tokio::time::timeout(Duration::from_secs(20), tcp.read_to_end(&mut bytes)).await.expect("in time").unwrap();
+    tokio::time::timeout(LIMIT, tcp.read_to_end(&mut bytes)).await.expect("in time").unwrap();
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
@@ -73,6 +72,19 @@ pub(crate) async fn get(hub: &Running, target: &str) -> Answer {
 
 pub(crate) async fn post(hub: &Running, target: &str, body: &Value) -> Answer {
     request(hub, "POST", target, "Content-Type: application/json\r\n", &body.to_string()).await
+}
+
+/// What a probe says once it finds the hub well: what does not answer it within a second, on a busy machine, is taken for ill.
+pub(super) async fn well(hub: &Running, path: &str) -> String {
+    let asking = async {
+        loop {
+            let answer = get(hub, path).await;
+            if answer.status == 200 {
+                return answer.body;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, asking).await.expect("it is well")
 }
 
 /// What a good GET answers.

@@ -1,27 +1,13 @@
 //! Whether it lives, whether it can work, and what it has counted.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use tautline::CloseCode;
 use tautline_hub::{AppName, Hub};
 use tautline_store::{Backend, Memory, Retention, Source, Step, Store, StoreError, Write};
 
-use super::{get, look, post, request};
-use crate::{LIMIT, Running, text};
-
-/// What a probe says once it finds the hub well: what does not answer it within a second, on a busy machine, is taken for ill.
-async fn well(hub: &Running, path: &str) -> String {
-    let asking = async {
-        loop {
-            let answer = get(hub, path).await;
-            if answer.status == 200 {
-                return answer.body;
-            }
-        }
-    };
-    tokio::time::timeout(LIMIT, asking).await.expect("it is well")
-}
+use super::{get, look, post, request, well};
+use crate::{Running, text};
 
 #[tokio::test]
 async fn a_hub_that_works_is_alive_and_ready_whatever_it_serves() {
@@ -109,46 +95,6 @@ impl Backend for Slow {
     fn source(&self) -> Arc<dyn Source> {
         self.0.source()
     }
-}
-
-/// A disk that is full while the flag is set.
-struct Disk(Memory, Arc<AtomicBool>);
-
-impl Backend for Disk {
-    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        if self.1.load(Ordering::SeqCst) { Err(StoreError::DiskFull) } else { self.0.commit(writes) }
-    }
-
-    fn retain(&mut self, retention: &Retention) -> Result<Step, StoreError> {
-        self.0.retain(retention)
-    }
-
-    fn source(&self) -> Arc<dyn Source> {
-        self.0.source()
-    }
-}
-
-#[tokio::test]
-async fn a_hub_whose_disk_is_full_is_not_ready_until_there_is_room_again() {
-    let full = Arc::new(AtomicBool::new(true));
-    let store = Store::start(Disk(Memory::new(), full.clone()), tautline_store::Settings::new()).unwrap();
-    let hub = Running::start(Hub::new().store(store)).await;
-    let plus = serde_json::json!({"action": "plus"});
-    well(&hub, "/readyz").await; // nobody knows yet
-    post(&hub, "/api/state/x", &plus).await.problem(503, "not-stored");
-    for _ in 0..2 {
-        let answer = get(&hub, "/readyz").await;
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (503, "the store does not take anything: the disk is full\n")
-        );
-    }
-    assert_eq!(get(&hub, "/livez").await.status, 200);
-    // Nobody has to store anything for it to be found out.
-    full.store(false, Ordering::SeqCst);
-    well(&hub, "/readyz").await;
-    assert_eq!(post(&hub, "/api/state/x", &plus).await.json()["value"], 1);
-    hub.stop().await;
 }
 
 #[tokio::test]
