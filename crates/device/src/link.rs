@@ -139,10 +139,11 @@ impl<'m, M: RawMutex> Link<'m, M> {
 
     /// Begins a message that is sent piece by piece, in fragments (RFC 6455 §5.4): for what does not fit into memory as a whole.
     ///
-    /// Other messages wait until it is finished. `None`: the link is not up, or another one is being sent.
+    /// Other messages wait until it is finished. `None`: the link is not up, or another one is being sent. That lasts until the transport
+    /// has taken its end, also if it was finished: what waits of it and what is begun here could not be told apart.
     pub fn begin(&self, kind: Kind) -> Option<Stream<'_, 'm, M>> {
         self.lock(|shared| {
-            let free = shared.open && !shared.streaming;
+            let free = shared.open && !shared.streaming && !shared.outbox.has_fragments();
             free.then(|| {
                 shared.streaming = true;
                 shared.outbox.reserve(true);

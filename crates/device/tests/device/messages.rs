@@ -1,5 +1,8 @@
 //! What is sent, and what becomes of it.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use tautline_device::{Kind, Message, Policy, StreamError};
 
 use crate::world::*;
@@ -131,6 +134,7 @@ fn a_stream_that_is_dropped_in_the_middle_ends_the_connection() {
         });
         assert_eq!(world.run_until(|| false, &mut both), Some(Some(Ok(()))));
         drop(both);
+        assert!(link.begin(Kind::Text).is_none(), "what is begun now would seem to be the rest of it");
         world.run_until(|| notes.has("disconnected"), run);
         assert!(notes.has("closed 1011"), "{:?}", notes.take());
         link.try_send(Message::text("next")).unwrap();
@@ -151,6 +155,36 @@ fn a_stream_of_which_nothing_has_left_is_taken_back() {
         world.run_until(|| !world.server.borrow().messages.is_empty(), run);
         assert!(!notes.has("disconnected"));
     });
+}
+
+/// What the future gives without waiting.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
+fn a_finished_stream_that_still_waits_is_not_lost_with_another_one() {
+    for begun in [false, true] {
+        let world = World::new();
+        with_client(&world, &SETTINGS, |link, notes, run| {
+            world.run_until(|| link.is_open(), run);
+            let mut stream = link.begin(Kind::Text).unwrap();
+            at_once(stream.write(b"all ", &world, world.now())).unwrap();
+            if begun {
+                world.run_for(SECOND, run);
+            }
+            at_once(stream.finish(b"of it", &world, world.now())).unwrap();
+            // Whether it is begun or not, nothing is written.
+            drop(link.begin(Kind::Text));
+            world.run_for(SECOND, run);
+            assert_eq!(world.server.borrow().texts(), ["all of it"]);
+            assert!(!notes.has("disconnected"), "{:?}", notes.take());
+            assert!(link.begin(Kind::Text).is_some(), "its end has left");
+        });
+    }
 }
 
 #[test]
