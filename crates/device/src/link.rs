@@ -247,8 +247,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
                 return Some(Err(StreamError::Disconnected));
             }
             let room = shared.outbox.room();
-            // Small pieces are put off until there is room for one that is worth its header.
-            if room < piece.len().min(shared.outbox.worthwhile()) {
+            // Small pieces are put off until there is room for one that is worth its header; without any, not even that may fit.
+            if room < piece.len().min(shared.outbox.worthwhile()).max(1) {
                 return None;
             }
             let len = piece.len().min(room);
@@ -257,6 +257,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
                 Part::Whole(kind) if len < piece.len() => Part::First(kind),
                 part => part,
             };
+            // A message that is begun and finished in one piece leaves nothing to keep room for, and may need that room itself.
+            shared.outbox.reserve(!matches!(part, Part::Whole(_)));
             shared.push(part, Policy::DropNewest, false, &&piece[..len]).ok().map(|_| Ok(len))
         };
         self.wait(clock, deadline, attempt).await.unwrap_or(Err(StreamError::TimedOut))

@@ -188,6 +188,28 @@ fn a_finished_stream_that_still_waits_is_not_lost_with_another_one() {
 }
 
 #[test]
+fn a_stream_that_is_finished_with_its_first_piece_is_sent_however_long_it_is() {
+    for len in (0..2_500).step_by(100).chain([755, 756, 757, 1_011, 1_012, 1_013]) {
+        let world = World::new();
+        with_client(&world, &SETTINGS, |link, _, run| {
+            world.run_until(|| link.is_open(), run);
+            let payload = "x".repeat(len);
+            let mut both: std::pin::Pin<Box<dyn Future<Output = _>>> = Box::pin(select(
+                link.begin(Kind::Text).unwrap().finish(payload.as_bytes(), &world, world.now() + SECOND),
+                run,
+            ));
+            assert_eq!(world.run_until(|| false, &mut both), Some(Some(Ok(()))), "{len} bytes");
+            drop(both);
+            world.run_until(|| !world.server.borrow().messages.is_empty(), run);
+            assert!(world.server.borrow().texts() == [payload.as_str()], "{len} bytes");
+            // In one piece if there is memory for it.
+            assert_eq!(world.server.borrow().frames == 1, len <= 1024 - 12, "{len} bytes");
+            assert!(link.try_send(Message::text(&"y".repeat(1_000))).is_ok(), "nothing is kept from others");
+        });
+    }
+}
+
+#[test]
 fn whoever_waits_for_room_gets_it_when_a_message_has_left() {
     let world = World::new();
     with_client(&world, &SETTINGS, |link, _, run| {
