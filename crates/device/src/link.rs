@@ -272,6 +272,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
             if !finished && shared.connection == connection && shared.outbox.abandon_fragments() {
                 shared.orders.abandon = true;
             }
+            // There is room for others: what was reserved for it, and where its fragments were.
+            shared.waiting.wake();
             shared.client.wake();
         });
     }

@@ -1,6 +1,8 @@
 //! What is sent, and what becomes of it.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
 use tautline_device::{Kind, Message, Policy, StreamError};
@@ -207,6 +209,22 @@ fn a_stream_that_is_finished_with_its_first_piece_is_sent_however_long_it_is() {
             assert!(link.try_send(Message::text(&"y".repeat(1_000))).is_ok(), "nothing is kept from others");
         });
     }
+}
+
+#[test]
+fn whoever_waits_for_room_gets_it_when_a_stream_is_over() {
+    let world = World::new();
+    with_client(&world, &SETTINGS, |link, _, run| {
+        world.run_until(|| link.is_open(), run);
+        let stream = link.begin(Kind::Binary).unwrap();
+        let mut sending = pin!(link.send(Message::binary(&[1; 900]), &world, world.now() + 60 * SECOND));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(stream);
+        assert!(woken.0.load(Relaxed));
+        assert_eq!(sending.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(())));
+    });
 }
 
 #[test]

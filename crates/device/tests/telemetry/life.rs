@@ -2,8 +2,8 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tautline_device::Clock;
@@ -12,7 +12,7 @@ use tautline_device::telemetry::{
 };
 use tautline_telemetry::{Address, Body};
 
-use super::world::{Diary, KEY, MS, SECOND, World, random, select};
+use super::world::{Diary, KEY, MS, SECOND, Woken, World, random, select};
 use super::{Run, SETTINGS, with_client, with_device};
 
 /// Both ways to the hub.
@@ -394,15 +394,6 @@ fn whoever_waits_for_acknowledgements_is_woken() {
             assert!(woken.0.load(Relaxed));
             assert_eq!(waiting.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(true));
         });
-    }
-}
-
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Relaxed);
     }
 }
 
