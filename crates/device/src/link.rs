@@ -157,8 +157,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
         self.order(Orders { ping: true, ..Orders::default() });
     }
 
-    /// Has the next attempt made at once, for instance because the network has come back. If the link is up, it is closed and
-    /// made anew.
+    /// Has the next attempt made at once, for instance because the network has come back: an attempt that is under way is given up
+    /// for it. If the link is up, it is closed and made anew.
     pub fn reconnect(&self) {
         self.order(Orders { reconnect: true, ..Orders::default() });
     }

@@ -273,17 +273,18 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Has the next attempt made at once; an open link is closed for it.
+    /// Has the next attempt made at once; an open link is closed for it, and an attempt that is under way given up.
     pub fn reconnect(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Waiting { until } => *until = now,
-            Phase::Open(_) => {
+            Phase::Stopped(_) => {}
+            phase => {
+                let is_open = matches!(phase, Phase::Open(_));
                 if self.goal == Goal::StayUp {
                     self.goal = Goal::Again;
                 }
-                self.close(now, CloseCode::NORMAL, "");
+                if is_open { self.close(now, CloseCode::NORMAL, "") } else { self.lost(now, Cause::Asked) }
             }
-            _ => {}
         }
     }
 

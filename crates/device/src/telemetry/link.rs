@@ -115,8 +115,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
         wait(clock, deadline, |cx| self.lock(|shared| look(shared, cx))).await.is_some()
     }
 
-    /// Has the next attempt made at once, for instance because the network has come back. If there is a connection, it is given up
-    /// and made anew.
+    /// Has the next attempt made at once, for instance because the network has come back: an attempt that is under way is given up
+    /// for it. If there is a connection, it is given up and made anew.
     pub fn reconnect(&self) {
         self.order(Orders { reconnect: true, ..Orders::default() });
     }

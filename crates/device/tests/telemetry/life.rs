@@ -296,6 +296,21 @@ fn reconnect_makes_the_next_attempt_at_once() {
 }
 
 #[test]
+fn reconnect_gives_up_an_attempt_that_hangs_for_the_next_one() {
+    for world in worlds() {
+        with_device(&world, |link, diary, run| {
+            world.air.with(|air| air.cut = true);
+            world.run_for(SECOND, run);
+            world.air.with(|air| air.cut = false);
+            link.reconnect();
+            world.run_for(20 * MS, run);
+            assert!(link.is_open());
+            assert_eq!(diary.notes()[..2], ["before-connect 1", "disconnected: asked to by the program; again"]);
+        });
+    }
+}
+
+#[test]
 fn whoever_has_no_key_changes_nothing() {
     for world in worlds() {
         with_device(&world, |link, diary, run| {
