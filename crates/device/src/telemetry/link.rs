@@ -74,8 +74,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
     /// Puts a reading of `at`, a time of the client's clock, into the outbox, whether the link is up or not. Never waits. Answers the number
     /// of the message that it will be in, for comparison with [`Acknowledgement::covers`](super::Acknowledgement::covers).
     ///
-    /// It stays in the outbox until the hub has stored it. A time earlier than that of the last reading, or than the last that was sent or
-    /// received, counts as that one.
+    /// It stays in the outbox until the hub has stored it. A time earlier than the last that was sent or received counts as that one. One
+    /// ahead of the clock delays nothing, and goes to the hub as it is, as far as a message can say that (a hub refuses more than a day).
     ///
     /// # Errors
     /// It was not taken; see [`PushError`]. If the outbox is full, those that are in it stay.

@@ -311,6 +311,26 @@ fn reconnect_gives_up_an_attempt_that_hangs_for_the_next_one() {
 }
 
 #[test]
+fn a_reading_ahead_of_the_clock_holds_nothing_up() {
+    for world in worlds() {
+        with_device(&world, |link, diary, run| {
+            world.run_until(|| link.is_open(), run);
+            world.run_for(SECOND, run);
+            link.push(world.now() + 3600 * SECOND, 1, Value::U32(1_000)).unwrap();
+            world.run_for(SECOND, run);
+            assert!(diary.push(&world, link));
+            let read = world.now();
+            world.hub.borrow_mut().command(1);
+            world.run_for(SECOND, run);
+            assert_eq!((link.outstanding(), world.stored()), (0, vec![0, 1_000]));
+            assert_eq!(diary.count("Command"), 1);
+            let (_, at) = *world.hub.borrow().store.values.iter().find(|(value, _)| *value == 0).unwrap();
+            assert!(at.abs_diff(read.as_micros() / 1_000) <= 20, "its time is not that of the one before");
+        });
+    }
+}
+
+#[test]
 fn whoever_has_no_key_changes_nothing() {
     for world in worlds() {
         with_device(&world, |link, diary, run| {
