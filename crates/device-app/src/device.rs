@@ -101,7 +101,7 @@ impl<'a, 'm, M: RawMutex> Device<'a, 'm, M> {
             }
             next = next + plan.cycle;
             clock.sleep_until(next).await;
-            if cycle == plan.cycles {
+            if plan.ends_with(cycle) {
                 break;
             }
         }

@@ -148,12 +148,13 @@ impl<'a> Machine<'a> {
 
     /// A driver begins. If another one was at it, what it had is lost.
     pub fn begin(&mut self, now: Instant) {
+        if self.goal == Goal::Stop {
+            // Also one that was dropped in the middle of its goodbye: it is run again to be up.
+            self.goal = Goal::StayUp;
+        }
         match self.phase {
             Phase::Waiting { .. } => {}
-            Phase::Stopped(_) => {
-                self.goal = Goal::StayUp;
-                self.phase = Phase::Waiting { until: now };
-            }
+            Phase::Stopped(_) => self.phase = Phase::Waiting { until: now },
             _ => self.lost(now, Cause::Dropped),
         }
     }
