@@ -136,7 +136,6 @@ fn a_stream_that_is_dropped_in_the_middle_ends_the_connection() {
         });
         assert_eq!(world.run_until(|| false, &mut both), Some(Some(Ok(()))));
         drop(both);
-        assert!(link.begin(Kind::Text).is_none(), "what is begun now would seem to be the rest of it");
         world.run_until(|| notes.has("disconnected"), run);
         assert!(notes.has("closed 1011"), "{:?}", notes.take());
         link.try_send(Message::text("next")).unwrap();
@@ -187,6 +186,22 @@ fn a_finished_stream_that_still_waits_is_not_lost_with_another_one() {
             assert!(link.begin(Kind::Text).is_some(), "its end has left");
         });
     }
+}
+
+#[test]
+fn nothing_is_begun_behind_the_beginning_of_a_stream_that_was_dropped() {
+    let world = World::new();
+    with_client(&world, &SETTINGS, |link, notes, run| {
+        world.run_until(|| link.is_open(), run);
+        let mut stream = link.begin(Kind::Text).unwrap();
+        at_once(stream.write(b"half ", &world, world.now())).unwrap();
+        world.run_for(SECOND, run);
+        drop(stream);
+        assert!(link.is_open() && link.begin(Kind::Text).is_none(), "it would seem to be the rest of it");
+        world.run_until(|| notes.has("disconnected"), run);
+        world.run_until(|| link.is_open(), run);
+        assert!(link.begin(Kind::Text).is_some());
+    });
 }
 
 #[test]
