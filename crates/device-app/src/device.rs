@@ -95,12 +95,13 @@ impl<'a, 'm, M: RawMutex> Device<'a, 'm, M> {
                     link.try_send(Message::text(DISTRESS).policy(POLICY))
                 };
             }
-            if plan.leave_every > 0 && cycle.is_multiple_of(plan.leave_every) {
+            // There is a link to leave only while it is up: an attempt has the time that it takes.
+            if plan.leave_every > 0 && cycle.is_multiple_of(plan.leave_every) && link.is_open() {
                 link.reconnect();
             }
             next = next + plan.cycle;
             clock.sleep_until(next).await;
-            if cycle == plan.cycles {
+            if plan.ends_with(cycle) {
                 break;
             }
         }

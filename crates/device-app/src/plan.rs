@@ -54,6 +54,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether this cycle is the last one. Cycles are counted from 1, and wrap around.
+    pub(crate) fn ends_with(&self, cycle: u32) -> bool {
+        self.cycles > 0 && cycle == self.cycles
+    }
+
     fn read(&mut self, line: &str) -> Option<()> {
         let (key, value) = line.split_once(' ')?;
         let milliseconds = |most: u64| {
@@ -109,6 +114,13 @@ mod tests {
             ping: Duration::from_millis(500),
         };
         assert_eq!(Plan::parse(text), Ok(plan));
+    }
+
+    #[test]
+    fn a_plan_without_a_last_cycle_goes_on_when_their_count_wraps_around() {
+        assert!(!Plan::DEFAULT.ends_with(0_u32.wrapping_sub(1)) && !Plan::DEFAULT.ends_with(0));
+        let plan = Plan { cycles: 3, ..Plan::DEFAULT };
+        assert_eq!([0, 2, 3, 4].map(|cycle| plan.ends_with(cycle)), [false, false, true, false]);
     }
 
     #[test]

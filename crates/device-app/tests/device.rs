@@ -125,6 +125,15 @@ async fn the_control_loop_is_punctual_whatever_the_network_does() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_attempt_is_not_given_up_because_it_is_time_to_leave() {
+    let plan = Plan { cycles: 30, leave_every: 1, ..Plan::DEFAULT };
+    let (_, lines) = run(Network::Silent, plan).await;
+    // In 12 s of cycles, and the 60 s after them: each attempt has its 15 s.
+    let attempts = lines.iter().filter(|line| line.starts_with("connecting, attempt ")).count();
+    assert!((1..=6).contains(&attempts), "{lines:?}");
+}
+
 /// The path that a device asks for.
 async fn path(client_id: Option<&'static str>, name: Option<&'static str>, envelopes: bool) -> String {
     let mut config = Config::read(CONFIG.as_bytes(), &mut [], |_| {}).unwrap();

@@ -139,10 +139,11 @@ impl<'m, M: RawMutex> Link<'m, M> {
 
     /// Begins a message that is sent piece by piece, in fragments (RFC 6455 §5.4): for what does not fit into memory as a whole.
     ///
-    /// Other messages wait until it is finished. `None`: the link is not up, or another one is being sent.
+    /// Other messages wait until it is finished. `None`: the link is not up, or another one is being sent. That lasts until the transport
+    /// has taken its end, also if it was finished: what waits of it and what is begun here could not be told apart.
     pub fn begin(&self, kind: Kind) -> Option<Stream<'_, 'm, M>> {
         self.lock(|shared| {
-            let free = shared.open && !shared.streaming;
+            let free = shared.open && !shared.streaming && !shared.outbox.has_fragments();
             free.then(|| {
                 shared.streaming = true;
                 shared.outbox.reserve(true);
@@ -156,8 +157,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
         self.order(Orders { ping: true, ..Orders::default() });
     }
 
-    /// Has the next attempt made at once, for instance because the network has come back. If the link is up, it is closed and
-    /// made anew.
+    /// Has the next attempt made at once, for instance because the network has come back: an attempt that is under way is given up
+    /// for it. If the link is up, it is closed and made anew.
     pub fn reconnect(&self) {
         self.order(Orders { reconnect: true, ..Orders::default() });
     }
@@ -246,8 +247,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
                 return Some(Err(StreamError::Disconnected));
             }
             let room = shared.outbox.room();
-            // Small pieces are put off until there is room for one that is worth its header.
-            if room < piece.len().min(shared.outbox.worthwhile()) {
+            // Small pieces are put off until there is room for one that is worth its header; without any, not even that may fit.
+            if room < piece.len().min(shared.outbox.worthwhile()).max(1) {
                 return None;
             }
             let len = piece.len().min(room);
@@ -256,6 +257,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
                 Part::Whole(kind) if len < piece.len() => Part::First(kind),
                 part => part,
             };
+            // A message that is begun and finished in one piece leaves nothing to keep room for, and may need that room itself.
+            shared.outbox.reserve(!matches!(part, Part::Whole(_)));
             shared.push(part, Policy::DropNewest, false, &&piece[..len]).ok().map(|_| Ok(len))
         };
         self.wait(clock, deadline, attempt).await.unwrap_or(Err(StreamError::TimedOut))
@@ -269,6 +272,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
             if !finished && shared.connection == connection && shared.outbox.abandon_fragments() {
                 shared.orders.abandon = true;
             }
+            // There is room for others: what was reserved for it, and where its fragments were.
+            shared.waiting.wake();
             shared.client.wake();
         });
     }

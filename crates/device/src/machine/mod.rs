@@ -148,12 +148,13 @@ impl<'a> Machine<'a> {
 
     /// A driver begins. If another one was at it, what it had is lost.
     pub fn begin(&mut self, now: Instant) {
+        if self.goal == Goal::Stop {
+            // Also one that was dropped in the middle of its goodbye: it is run again to be up.
+            self.goal = Goal::StayUp;
+        }
         match self.phase {
             Phase::Waiting { .. } => {}
-            Phase::Stopped(_) => {
-                self.goal = Goal::StayUp;
-                self.phase = Phase::Waiting { until: now };
-            }
+            Phase::Stopped(_) => self.phase = Phase::Waiting { until: now },
             _ => self.lost(now, Cause::Dropped),
         }
     }
@@ -273,17 +274,18 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Has the next attempt made at once; an open link is closed for it.
+    /// Has the next attempt made at once; an open link is closed for it, and an attempt that is under way given up.
     pub fn reconnect(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Waiting { until } => *until = now,
-            Phase::Open(_) => {
+            Phase::Stopped(_) => {}
+            phase => {
+                let is_open = matches!(phase, Phase::Open(_));
                 if self.goal == Goal::StayUp {
                     self.goal = Goal::Again;
                 }
-                self.close(now, CloseCode::NORMAL, "");
+                if is_open { self.close(now, CloseCode::NORMAL, "") } else { self.lost(now, Cause::Asked) }
             }
-            _ => {}
         }
     }
 

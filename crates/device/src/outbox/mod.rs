@@ -251,15 +251,18 @@ impl<'m> Outbox<'m> {
 
     /// Gives up a message in fragments. Answers whether its beginning has left, so that only the end of the connection ends it.
     pub(crate) fn abandon_fragments(&mut self) -> bool {
-        let sending = self.sending.is_some_and(|at| !matches!(self.record(at).part, Part::Whole(_)));
         self.drop_fragments();
-        self.fragments || sending
+        self.has_fragments()
+    }
+
+    /// Whether a message in fragments waits, or is being sent.
+    pub(crate) fn has_fragments(&self) -> bool {
+        self.fragments || self.find(|_, record| record.is_fragment()).is_some()
     }
 
     /// Drops the fragments that are not being sent.
     fn drop_fragments(&mut self) {
-        let is_fragment = |record: &Record| !matches!(record.part, Part::Whole(_));
-        while let Some((at, _)) = self.find(|at, record| is_fragment(record) && self.sending != Some(at)) {
+        while let Some((at, _)) = self.find(|at, record| record.is_fragment() && self.sending != Some(at)) {
             self.remove(at);
         }
     }

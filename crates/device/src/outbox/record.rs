@@ -31,6 +31,11 @@ impl Record {
         HEADER + self.len as usize
     }
 
+    /// Whether it is a part of a message in fragments.
+    pub(super) fn is_fragment(&self) -> bool {
+        !matches!(self.part, Part::Whole(_))
+    }
+
     /// Whether it may be dropped for others.
     pub(super) fn is_expendable(&self) -> bool {
         !matches!(self.policy, Policy::DropNewest)

@@ -180,7 +180,7 @@ impl<M: RawMutex, R: Random, H: Handler> Driven for Core<'_, '_, '_, M, R, H> {
                 self.line.state = State::Stopped(Stopped::Asked);
             }
             State::Waiting(_) if reconnect => self.line.state = State::Waiting(now),
-            State::Linked if reconnect => self.lost(now, Cause::Asked),
+            State::Connecting(_) | State::Linked if reconnect => self.lost(now, Cause::Asked),
             _ => {}
         }
     }

@@ -74,8 +74,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
     /// Puts a reading of `at`, a time of the client's clock, into the outbox, whether the link is up or not. Never waits. Answers the number
     /// of the message that it will be in, for comparison with [`Acknowledgement::covers`](super::Acknowledgement::covers).
     ///
-    /// It stays in the outbox until the hub has stored it. A time earlier than that of the last reading, or than the last that was sent or
-    /// received, counts as that one.
+    /// It stays in the outbox until the hub has stored it. A time earlier than the last that was sent or received counts as that one. One
+    /// ahead of the clock delays nothing, and goes to the hub as it is, as far as a message can say that (a hub refuses more than a day).
     ///
     /// # Errors
     /// It was not taken; see [`PushError`]. If the outbox is full, those that are in it stay.
@@ -115,8 +115,8 @@ impl<'m, M: RawMutex> Link<'m, M> {
         wait(clock, deadline, |cx| self.lock(|shared| look(shared, cx))).await.is_some()
     }
 
-    /// Has the next attempt made at once, for instance because the network has come back. If there is a connection, it is given up
-    /// and made anew.
+    /// Has the next attempt made at once, for instance because the network has come back: an attempt that is under way is given up
+    /// for it. If there is a connection, it is given up and made anew.
     pub fn reconnect(&self) {
         self.order(Orders { reconnect: true, ..Orders::default() });
     }

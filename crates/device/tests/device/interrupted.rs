@@ -100,6 +100,29 @@ fn it_may_be_dropped_at_every_point_and_run_again_and_each_message_arrives_once(
 }
 
 #[test]
+fn it_may_be_dropped_in_its_goodbye_and_run_again() {
+    let world = World::new();
+    let mut memory = [0; 256];
+    let link = Link::<NoopRawMutex>::new(&mut memory);
+    let (mut receive, mut transmit) = ([0; 256], [0; 256]);
+    let mut client = Client::new(&SETTINGS, &link, &mut receive, &mut transmit);
+    let (mut net, mut random, mut handler) = (world.net.clone(), random(1), Notes::default().handler());
+    let mut run: Run<'_> = Box::pin(client.run(&mut net, &world, &mut random, &mut handler));
+    world.run_until(|| link.is_open(), &mut run);
+    // So the server does not answer the goodbye.
+    world.server.borrow_mut().reads = false;
+    link.stop();
+    assert_eq!(world.run_for(SECOND, &mut run), None);
+    assert!(!link.is_open());
+    drop(run);
+    world.server.borrow_mut().reads = true;
+    link.try_send(Message::text("again")).unwrap();
+    let mut run: Run<'_> = Box::pin(client.run(&mut net, &world, &mut random, &mut handler));
+    assert_eq!(world.run_until(|| !world.server.borrow().messages.is_empty(), &mut run), None);
+    assert_eq!((world.server.borrow().texts(), world.net.connections.get()), (vec!["again"], 2));
+}
+
+#[test]
 fn it_may_be_run_again_after_a_stop() {
     let world = World::new();
     let mut memory = [0; 256];

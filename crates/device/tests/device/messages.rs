@@ -1,5 +1,10 @@
 //! What is sent, and what becomes of it.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+
 use tautline_device::{Kind, Message, Policy, StreamError};
 
 use crate::world::*;
@@ -150,6 +155,90 @@ fn a_stream_of_which_nothing_has_left_is_taken_back() {
         link.try_send(Message::text("next")).unwrap();
         world.run_until(|| !world.server.borrow().messages.is_empty(), run);
         assert!(!notes.has("disconnected"));
+    });
+}
+
+/// What the future gives without waiting.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
+fn a_finished_stream_that_still_waits_is_not_lost_with_another_one() {
+    for begun in [false, true] {
+        let world = World::new();
+        with_client(&world, &SETTINGS, |link, notes, run| {
+            world.run_until(|| link.is_open(), run);
+            let mut stream = link.begin(Kind::Text).unwrap();
+            at_once(stream.write(b"all ", &world, world.now())).unwrap();
+            if begun {
+                world.run_for(SECOND, run);
+            }
+            at_once(stream.finish(b"of it", &world, world.now())).unwrap();
+            // Whether it is begun or not, nothing is written.
+            drop(link.begin(Kind::Text));
+            world.run_for(SECOND, run);
+            assert_eq!(world.server.borrow().texts(), ["all of it"]);
+            assert!(!notes.has("disconnected"), "{:?}", notes.take());
+            assert!(link.begin(Kind::Text).is_some(), "its end has left");
+        });
+    }
+}
+
+#[test]
+fn nothing_is_begun_behind_the_beginning_of_a_stream_that_was_dropped() {
+    let world = World::new();
+    with_client(&world, &SETTINGS, |link, notes, run| {
+        world.run_until(|| link.is_open(), run);
+        let mut stream = link.begin(Kind::Text).unwrap();
+        at_once(stream.write(b"half ", &world, world.now())).unwrap();
+        world.run_for(SECOND, run);
+        drop(stream);
+        assert!(link.is_open() && link.begin(Kind::Text).is_none(), "it would seem to be the rest of it");
+        world.run_until(|| notes.has("disconnected"), run);
+        world.run_until(|| link.is_open(), run);
+        assert!(link.begin(Kind::Text).is_some());
+    });
+}
+
+#[test]
+fn a_stream_that_is_finished_with_its_first_piece_is_sent_however_long_it_is() {
+    for len in (0..2_500).step_by(100).chain([755, 756, 757, 1_011, 1_012, 1_013]) {
+        let world = World::new();
+        with_client(&world, &SETTINGS, |link, _, run| {
+            world.run_until(|| link.is_open(), run);
+            let payload = "x".repeat(len);
+            let mut both: std::pin::Pin<Box<dyn Future<Output = _>>> = Box::pin(select(
+                link.begin(Kind::Text).unwrap().finish(payload.as_bytes(), &world, world.now() + SECOND),
+                run,
+            ));
+            assert_eq!(world.run_until(|| false, &mut both), Some(Some(Ok(()))), "{len} bytes");
+            drop(both);
+            world.run_until(|| !world.server.borrow().messages.is_empty(), run);
+            assert!(world.server.borrow().texts() == [payload.as_str()], "{len} bytes");
+            // In one piece if there is memory for it.
+            assert_eq!(world.server.borrow().frames == 1, len <= 1024 - 12, "{len} bytes");
+            assert!(link.try_send(Message::text(&"y".repeat(1_000))).is_ok(), "nothing is kept from others");
+        });
+    }
+}
+
+#[test]
+fn whoever_waits_for_room_gets_it_when_a_stream_is_over() {
+    let world = World::new();
+    with_client(&world, &SETTINGS, |link, _, run| {
+        world.run_until(|| link.is_open(), run);
+        let stream = link.begin(Kind::Binary).unwrap();
+        let mut sending = pin!(link.send(Message::binary(&[1; 900]), &world, world.now() + 60 * SECOND));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(stream);
+        assert!(woken.0.load(Relaxed));
+        assert_eq!(sending.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(())));
     });
 }
 

@@ -51,6 +51,34 @@ fn reconnect_ends_a_wait_and_makes_an_open_link_anew_at_once() {
 }
 
 #[test]
+fn reconnect_gives_up_an_attempt_that_is_under_way_for_the_next_one() {
+    // One that hangs before there is a connection, and one whose server says nothing.
+    for silent in [false, true] {
+        let world = World::new();
+        if silent {
+            world.server.borrow_mut().answers.push_back(Answer::Silence);
+        } else {
+            world.net.attempts.borrow_mut().push_back(Attempt::Hangs);
+        }
+        with_client(&world, &SETTINGS, |link, notes, run| {
+            world.run_for(SECOND, run);
+            assert_eq!((notes.take(), world.net.open.get()), (vec!["before-connect 1".to_owned()], i32::from(silent)));
+            link.reconnect();
+            world.run_for(20 * MS, run);
+            let told = ["disconnected asked to by the program; again", "before-connect 2", "connected -"];
+            assert_eq!(notes.take(), told);
+            // Once: what fails later is waited for as ever.
+            world.net.attempts.borrow_mut().push_back(Attempt::Fails(ConnectError::Lookup));
+            world.net.to_client.borrow_mut().error = Some(embedded_io_async::ErrorKind::Other);
+            let began = world.now();
+            world.run_until(|| !link.is_open(), run);
+            world.run_until(|| link.is_open(), run);
+            assert!(world.now() - began > 20 * MS);
+        });
+    }
+}
+
+#[test]
 fn whatever_the_network_does_the_link_comes_back_and_no_message_comes_twice_or_out_of_order() {
     for seed in 0..60 {
         let mut random = fastrand::Rng::with_seed(seed);

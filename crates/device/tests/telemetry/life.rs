@@ -2,8 +2,8 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tautline_device::Clock;
@@ -12,7 +12,7 @@ use tautline_device::telemetry::{
 };
 use tautline_telemetry::{Address, Body};
 
-use super::world::{Diary, KEY, MS, SECOND, World, random, select};
+use super::world::{Diary, KEY, MS, SECOND, Woken, World, random, select};
 use super::{Run, SETTINGS, with_client, with_device};
 
 /// Both ways to the hub.
@@ -296,6 +296,41 @@ fn reconnect_makes_the_next_attempt_at_once() {
 }
 
 #[test]
+fn reconnect_gives_up_an_attempt_that_hangs_for_the_next_one() {
+    for world in worlds() {
+        with_device(&world, |link, diary, run| {
+            world.air.with(|air| air.cut = true);
+            world.run_for(SECOND, run);
+            world.air.with(|air| air.cut = false);
+            link.reconnect();
+            world.run_for(20 * MS, run);
+            assert!(link.is_open());
+            assert_eq!(diary.notes()[..2], ["before-connect 1", "disconnected: asked to by the program; again"]);
+        });
+    }
+}
+
+#[test]
+fn a_reading_ahead_of_the_clock_holds_nothing_up() {
+    for world in worlds() {
+        with_device(&world, |link, diary, run| {
+            world.run_until(|| link.is_open(), run);
+            world.run_for(SECOND, run);
+            link.push(world.now() + 3600 * SECOND, 1, Value::U32(1_000)).unwrap();
+            world.run_for(SECOND, run);
+            assert!(diary.push(&world, link));
+            let read = world.now();
+            world.hub.borrow_mut().command(1);
+            world.run_for(SECOND, run);
+            assert_eq!((link.outstanding(), world.stored()), (0, vec![0, 1_000]));
+            assert_eq!(diary.count("Command"), 1);
+            let (_, at) = *world.hub.borrow().store.values.iter().find(|(value, _)| *value == 0).unwrap();
+            assert!(at.abs_diff(read.as_micros() / 1_000) <= 20, "its time is not that of the one before");
+        });
+    }
+}
+
+#[test]
 fn whoever_has_no_key_changes_nothing() {
     for world in worlds() {
         with_device(&world, |link, diary, run| {
@@ -394,15 +429,6 @@ fn whoever_waits_for_acknowledgements_is_woken() {
             assert!(woken.0.load(Relaxed));
             assert_eq!(waiting.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(true));
         });
-    }
-}
-
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Relaxed);
     }
 }
 

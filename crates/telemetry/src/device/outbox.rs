@@ -110,8 +110,9 @@ impl<M: Memory> Outbox<M> {
         self.first.checked_add(self.count).filter(|&next| next < u32::MAX)
     }
 
-    /// Adds a reading to the last message if that has not been sent and has room, else begins one. Returns its number.
-    pub(crate) fn push(&mut self, now: u64, linger: u64, sensor: u8, value: Value<'_>) -> Result<u32, PushError> {
+    /// Adds a reading of `time` to the last message if that has not been sent, is not of later and has room, else begins one. Returns its
+    /// number.
+    pub(crate) fn push(&mut self, time: u64, linger: u64, sensor: u8, value: Value<'_>) -> Result<u32, PushError> {
         let size = 5 + value.size();
         if size > MAX_BODY - READINGS_HEAD {
             return Err(PushError::Value);
@@ -120,20 +121,20 @@ impl<M: Memory> Outbox<M> {
         let open = self.entry(self.last, last).filter(|last| {
             let fits = usize::from(last.len) + size <= MAX_BODY - READINGS_HEAD;
             let whole = last.attempts == 0 && last.records > 0;
-            whole && fits && now >= last.base && u32::try_from(now - last.base).is_ok()
+            whole && fits && time >= last.base && u32::try_from(time - last.base).is_ok()
         });
         let mut entry = match open {
             Some(last) => last,
             None => {
                 let sequence = self.next().ok_or(PushError::Exhausted)?;
-                let due = now.saturating_add(linger);
+                let due = time.saturating_add(linger);
                 let (records, attempts, stored, sent) = (0, 0, false, 0);
-                Entry { at: self.end, sequence, len: 0, records, attempts, stored, due, sent, base: now }
+                Entry { at: self.end, sequence, len: 0, records, attempts, stored, due, sent, base: time }
             }
         };
         let needed = size + if open.is_some() { 0 } else { ENTRY_HEAD };
         self.make_room(needed, &mut entry)?;
-        let offset = u32::try_from(now.saturating_sub(entry.base)).unwrap_or(u32::MAX);
+        let offset = u32::try_from(time.saturating_sub(entry.base)).unwrap_or(u32::MAX);
         let behind = entry.at + ENTRY_HEAD + usize::from(entry.len);
         let mut writer = Writer::new(self.memory.as_mut().get_mut(behind..).unwrap_or_default());
         Record { offset, sensor, value }.write(&mut writer).map_err(|error| match error {
@@ -158,7 +159,9 @@ impl<M: Memory> Outbox<M> {
         if on_their_way >= window as usize {
             return None;
         }
-        self.in_window().find(|entry| entry.due <= now || (entry.attempts == 0 && entry.at != self.last))
+        // What seems to be of later does not linger: its time is wrong, or `now` is old, and will be new when this is asked again.
+        let ripe = |entry: &Entry| entry.at != self.last || entry.base > now;
+        self.in_window().find(|entry| entry.due <= now || (entry.attempts == 0 && ripe(entry)))
     }
 
     /// When [`ready`](Self::ready) should be asked again.

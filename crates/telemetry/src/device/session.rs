@@ -60,7 +60,7 @@ pub struct Session<'a, M> {
     /// Milliseconds that the device may be silent; 0: for ever.
     quiet: u64,
     command: CommandState,
-    /// The latest time that was passed in.
+    /// The latest time that was passed in, but for those of readings.
     now: u64,
 }
 
@@ -128,14 +128,17 @@ impl<'a, M: Memory> Session<'a, M> {
         Ok(session)
     }
 
-    /// Takes a reading to send. Readings that were taken one after the other travel in one message as long as it has not been
+    /// Takes a reading of `at` to send. Readings that were taken one after the other travel in one message as long as it has not been
     /// sent. Returns the number of the message.
+    ///
+    /// The time is that of this reading only, and no timer follows it. Earlier than the last time that was passed in elsewhere, it counts as
+    /// that one. Later than the time of sending, it goes to the hub as it is, as far as a message can say that (an age is not negative; a
+    /// hub refuses more than a day), and does not linger.
     ///
     /// # Errors
     /// It was not taken; see [`PushError`].
-    pub fn push(&mut self, now: u64, sensor: u8, value: Value<'_>) -> Result<u32, PushError> {
-        self.now = self.now.max(now);
-        self.outbox.push(self.now, self.config.linger_millis(), sensor, value)
+    pub fn push(&mut self, at: u64, sensor: u8, value: Value<'_>) -> Result<u32, PushError> {
+        self.outbox.push(self.now.max(at), self.config.linger_millis(), sensor, value)
     }
 
     /// The result of a command. Returns whether it was waited for: not if a later command has come, or a result was given.

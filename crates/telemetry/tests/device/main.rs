@@ -111,6 +111,42 @@ fn readings_linger_for_others_as_long_as_they_were_told_to() {
 }
 
 #[test]
+fn a_reading_ahead_of_the_clock_leaves_at_once_and_holds_nothing_up() {
+    let hour = 3_600_000;
+    for linger in [0, 500] {
+        let mut rig = Rig::new(Config::DATAGRAM.linger(linger), 4_096);
+        rig.drain(0);
+        rig.welcome(0, 1, Acknowledgement::default()).unwrap();
+        rig.drain(0);
+        rig.hear(0, &Body::Time(CALENDAR), 1).unwrap();
+        for at in [hour, u64::MAX] {
+            rig.device.push(at, 1, Value::U8(1)).unwrap();
+        }
+        assert!(rig.device.poll_timeout().unwrap() <= 10);
+        let sent = rig.drain(10);
+        assert_eq!(records(&sent[0]).0, Time::Calendar(CALENDAR + hour));
+        rig.device.push(20, 1, Value::U8(2)).unwrap();
+        let left = if linger == 0 { 20 } else { 520 };
+        assert!(linger == 0 || rig.readings(20).is_empty(), "it lingers for others");
+        let sent = rig.drain(left);
+        assert_eq!(records(sent.last().unwrap()).0, Time::Calendar(CALENDAR + 20), "its own time");
+        rig.acknowledge(left, 3, 0).unwrap();
+        assert_eq!((rig.device.outstanding(), rig.device.poll_timeout()), (0, Some(hour)), "the next time request");
+    }
+}
+
+#[test]
+fn an_age_is_never_negative() {
+    let mut rig = Rig::new(Config::DATAGRAM, 4_096);
+    rig.drain(0);
+    rig.device.push(3_600_000, 1, Value::U8(1)).unwrap();
+    // So late that it does not tell the time.
+    rig.welcome(20_000, 1, Acknowledgement::default()).unwrap();
+    let sent = rig.drain(20_000);
+    assert_eq!(records(&sent[0]).0, Time::Age(0));
+}
+
+#[test]
 fn a_full_outbox_says_so_and_has_room_again_when_readings_are_stored() {
     let mut rig = Rig::new(Config::DATAGRAM, 100);
     rig.drain(0);

@@ -20,13 +20,14 @@ pub struct Time {
     /// The earliest time that somebody sleeps until.
     alarm: Rc<Cell<Option<Instant>>>,
     /// Whether the future was woken. It lasts, so that nobody gives its memory back while allocations are counted.
-    flag: Arc<Flag>,
+    flag: Arc<Woken>,
 }
 
+/// Whether a task was woken.
 #[derive(Default)]
-struct Flag(AtomicBool);
+pub struct Woken(pub AtomicBool);
 
-impl Wake for Flag {
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Relaxed);
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tautline_device::{Clock, Event, Instant};
 
-pub use basis::{MS, SECOND, Time, random, select};
+pub use basis::{MS, SECOND, Time, Woken, random, select};
 pub use net::{Attempt, Net};
 pub use server::{Answer, Server};
 

@@ -20,7 +20,7 @@ use tautline_device::telemetry::{
 use tautline_device::{Clock, Instant};
 
 pub use air::{Air, Faults};
-pub use basis::{MS, SECOND, Time, random, select};
+pub use basis::{MS, SECOND, Time, Woken, random, select};
 pub use hub::Hub;
 
 pub const DEVICE: u32 = 7;
