@@ -260,6 +260,8 @@ impl Sender {
 
     /// Closes the connection: what is queued is sent, then the close frame, and the peer's is awaited.
     ///
+    /// What the peer still sends until then is received; if nobody does, [up to 64 KiB](crate::Receiver::recv) of it are kept.
+    ///
     /// Answers how the connection ended, at the latest after the close timeout. If it has ended already, or the peer
     /// began to close it, the answer tells that. `reason` is cut to 123 bytes; a code that may not be sent is left out.
     ///
